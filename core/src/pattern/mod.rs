@@ -1,0 +1,199 @@
+//! The patterns: one side of one Scalability Protocol per file, as pure rules.
+//!
+//! ```text
+//!            attach detach recv drained expire        (the world tells us)
+//!                            │
+//!   send take open close ──▶ rule ──▶ Effects: transmit readable writable
+//!   (the application asks)                     discard close resume
+//! ```
+//!
+//! A rule holds no socket, task, lock, clock or randomness. Time and seeds come in as arguments;
+//! what it wants done goes out through [`Effects`], which a test implements with a `Vec`.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `pair0` `pair1` `push` `pull` `publisher` `subscriber` `req` `rep` `surveyor` `respondent` `bus` | one side of one protocol |
+//! | `raw` | the sides whose raw form differs from the cooked one |
+//! | `backtrace` | request ids, hop tags, hop limit |
+//! | `credit` `pipes` `queue` | the parts they share: room per pipe, the pipe table, fair queues |
+
+mod credit;
+mod pair0;
+mod pipes;
+mod pull;
+mod push;
+mod queue;
+#[cfg(any(test, feature = "script"))]
+pub mod script;
+
+pub use pair0::Pair0;
+pub use pull::Pull;
+pub use push::Push;
+
+use crate::event::{DetachReason, Dropped};
+use crate::message::{Message, PipeId};
+use crate::time::Time;
+use alloc::vec::Vec;
+
+/// One of several conversations on a socket.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CtxId(pub u32);
+
+impl CtxId {
+    /// The conversation that every socket has from the start.
+    pub const DEFAULT: Self = Self(0);
+
+    /// The index at which tables keep the context.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a rule wants done. All of it is one-way; nothing here can fail.
+pub trait Effects {
+    /// Append `message` to the outbox of `pipe`. The rule has used credit for it before.
+    fn transmit(&mut self, pipe: PipeId, message: Message);
+
+    /// Take the oldest message that is still whole out of the outbox of `pipe`, and say how many
+    /// bytes it had. `None` when all that waits is being written at this moment.
+    fn drop_oldest(&mut self, pipe: PipeId) -> Option<usize>;
+
+    /// `count` more messages can be taken from `ctx`, or its state changed in a way that whoever
+    /// waits in `take` must look at (then `count` is at least 1).
+    fn readable(&mut self, ctx: CtxId, count: usize);
+
+    /// About `count` messages more can be sent than before.
+    fn writable(&mut self, count: usize);
+
+    /// A message of `bytes` bytes was discarded.
+    fn discard(&mut self, why: Dropped, pipe: Option<PipeId>, bytes: usize);
+
+    /// A message is sent again.
+    fn resent(&mut self) {}
+
+    /// End this pipe. The rule hears `detach` afterwards.
+    fn close(&mut self, pipe: PipeId, why: DetachReason);
+
+    /// There is room again for messages from `pipe`, after [`Pattern::room`] had denied it.
+    fn resume(&mut self, pipe: PipeId);
+}
+
+/// Why a rule did not take a message. The message always comes back with it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Peers are there, but none has room. [`Effects::writable`] will tell.
+    Full,
+    /// No peer is there. [`Effects::writable`] will tell.
+    NoPeer,
+    /// The pipe that the message names is not attached.
+    NoSuchPeer,
+    /// Nothing was received that this could answer.
+    State,
+    /// The header is not one that this protocol can send.
+    BadHeader,
+}
+
+/// A message that was not taken, and why.
+pub type Refused = (Refusal, Message);
+
+/// Why [`Pattern::take`] gave no message.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// None has come yet. [`Effects::readable`] will tell.
+    Yet,
+    /// Nothing was asked, so nothing will come.
+    Asked,
+    /// The survey that was waited for is over.
+    TimedOut,
+    /// A newer request on this context took the place of the one that was waited for.
+    Cancelled,
+    /// The pipe of the request is gone, and it may not be sent again.
+    ConnectionLost,
+    /// Pipe after pipe went away with this request in flight.
+    Rejected,
+}
+
+/// The rules of one side of one protocol.
+///
+/// Every method may be called at any time; a pipe or context that is not known is ignored. Calls
+/// come in four kinds: the world tells us (`attach`, `detach`, `recv`, `drained`, `expire`), the
+/// application asks (`open`, `close`, `send`, `take`), questions (`room`, `readable`, `writable`,
+/// `deadline`, `waiting`), and the self-check.
+pub trait Pattern {
+    /// A pipe passed its handshake. `Err` refuses it; then no `detach` follows.
+    fn attach(&mut self, now: Time, pipe: PipeId, fx: &mut impl Effects) -> Result<(), DetachReason>;
+
+    /// The pipe is gone for `why`. `unsent` is what of ours never went out whole, oldest first.
+    fn detach(
+        &mut self,
+        now: Time,
+        pipe: PipeId,
+        why: DetachReason,
+        unsent: Vec<Message>,
+        fx: &mut impl Effects,
+    );
+
+    /// The outbox of `pipe` handed `messages` messages of `bytes` bytes altogether to the kernel.
+    fn drained(&mut self, now: Time, pipe: PipeId, messages: usize, bytes: usize, fx: &mut impl Effects);
+
+    /// Whether a message from `pipe` would be taken now. After a `false` the caller stops reading
+    /// that pipe until [`Effects::resume`].
+    fn room(&mut self, pipe: PipeId) -> bool {
+        let _ = pipe;
+        true
+    }
+
+    /// `message` came from `pipe` (which is noted in it). Called only after `room` said yes.
+    fn recv(&mut self, now: Time, pipe: PipeId, message: Message, fx: &mut impl Effects);
+
+    /// The time of [`Pattern::deadline`] has come.
+    fn expire(&mut self, now: Time, fx: &mut impl Effects) {
+        let _ = (now, fx);
+    }
+
+    /// Opens another conversation; only patterns with contexts give out more than the default one.
+    fn open(&mut self) -> CtxId {
+        CtxId::DEFAULT
+    }
+
+    /// Ends a conversation and discards what waits in it. The default one only becomes idle.
+    fn close(&mut self, now: Time, ctx: CtxId, fx: &mut impl Effects) {
+        let _ = (now, ctx, fx);
+    }
+
+    /// The application sends. On refusal nothing has moved.
+    fn send(&mut self, now: Time, ctx: CtxId, message: Message, fx: &mut impl Effects)
+    -> Result<(), Refused>;
+
+    /// The application takes the next message.
+    fn take(&mut self, now: Time, ctx: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing>;
+
+    /// Whether `take` would return something other than [`Nothing::Yet`].
+    fn readable(&self, ctx: CtxId) -> bool;
+
+    /// Whether `send` would find room.
+    fn writable(&self, ctx: CtxId) -> bool;
+
+    /// When `expire` wants to be called, if at all.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// Messages accepted by `send` that are in no outbox yet.
+    fn waiting(&self) -> usize {
+        0
+    }
+
+    /// Discards all that waits, as the socket closes.
+    fn clear(&mut self, fx: &mut impl Effects);
+
+    /// Panics when the rule's own bookkeeping does not add up. For tests and fuzzers.
+    fn check_invariants(&self);
+}
+
+/// Discards messages that a lost pipe left behind; what most patterns do with them.
+fn discard_unsent(pipe: PipeId, unsent: Vec<Message>, fx: &mut impl Effects) {
+    for message in unsent {
+        fx.discard(Dropped::PipeLost, Some(pipe), message.len());
+    }
+}

@@ -1,0 +1,100 @@
+//! PULL (0051): takes jobs fairly from every PUSH. Spec 5.6.
+
+use super::queue::FairQueue;
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused};
+use crate::event::DetachReason;
+use crate::message::{Message, PipeId};
+use crate::options::Options;
+use crate::time::Time;
+use alloc::vec::Vec;
+
+/// The receiving side of a pipeline.
+#[derive(Debug)]
+pub struct Pull {
+    queue: FairQueue,
+}
+
+impl Pull {
+    /// A PULL without pipes.
+    pub fn new(options: &Options) -> Self {
+        Self { queue: FairQueue::new(options.recv_messages, options.recv_bytes, usize::MAX) }
+    }
+}
+
+impl Pattern for Pull {
+    fn attach(&mut self, _: Time, pipe: PipeId, _: &mut impl Effects) -> Result<(), DetachReason> {
+        self.queue.attach(pipe);
+        Ok(())
+    }
+
+    fn detach(&mut self, _: Time, pipe: PipeId, _: DetachReason, _: Vec<Message>, _: &mut impl Effects) {
+        self.queue.detach(pipe);
+    }
+
+    fn drained(&mut self, _: Time, _: PipeId, _: usize, _: usize, _: &mut impl Effects) {}
+
+    fn room(&mut self, pipe: PipeId) -> bool {
+        self.queue.room(pipe)
+    }
+
+    fn recv(&mut self, _: Time, pipe: PipeId, mut message: Message, fx: &mut impl Effects) {
+        message.join();
+        self.queue.push(pipe, message);
+        fx.readable(CtxId::DEFAULT, 1);
+    }
+
+    fn send(&mut self, _: Time, _: CtxId, message: Message, _: &mut impl Effects) -> Result<(), Refused> {
+        Err((Refusal::State, message))
+    }
+
+    fn take(&mut self, _: Time, _: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing> {
+        self.queue.pop(fx).ok_or(Nothing::Yet)
+    }
+
+    fn readable(&self, _: CtxId) -> bool {
+        !self.queue.is_empty()
+    }
+
+    fn writable(&self, _: CtxId) -> bool {
+        false
+    }
+
+    fn clear(&mut self, fx: &mut impl Effects) {
+        self.queue.clear(fx);
+    }
+
+    fn check_invariants(&self) {
+        self.queue.check_invariants();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::{Script, pipe};
+    use super::*;
+
+    #[test]
+    fn jobs_are_taken_in_turn_and_a_full_queue_stops_reading() {
+        let mut fx = Script::default();
+        let mut pull = Pull::new(&Options { recv_messages: 2, ..Options::default() });
+        pull.attach(Time::ZERO, pipe(1), &mut fx).unwrap();
+        for n in 0..2_u8 {
+            assert!(pull.room(pipe(1)));
+            pull.recv(Time::ZERO, pipe(1), vec![n].into(), &mut fx);
+        }
+        assert!(!pull.room(pipe(1)), "back-pressure instead of loss");
+        assert_eq!(pull.take(Time::ZERO, CtxId::DEFAULT, &mut fx).unwrap().body()[0], 0);
+        assert_eq!(pull.take(Time::ZERO, CtxId::DEFAULT, &mut fx).unwrap().body()[0], 1);
+        assert_eq!(pull.take(Time::ZERO, CtxId::DEFAULT, &mut fx), Err(Nothing::Yet));
+        assert_eq!(fx.resumed, [pipe(1)]);
+        assert_eq!(fx.readable.len(), 2);
+        pull.check_invariants();
+    }
+
+    #[test]
+    fn a_pull_cannot_send() {
+        let mut pull = Pull::new(&Options::default());
+        let refused = pull.send(Time::ZERO, CtxId::DEFAULT, "x".into(), &mut Script::default());
+        assert_eq!(refused, Err((Refusal::State, "x".into())));
+    }
+}

@@ -1,0 +1,279 @@
+//! [`FairQueue`]: messages that wait for the application, one lane per pipe, taken in turn.
+
+use super::pipes::PipeTable;
+use super::{Effects, PipeId};
+use crate::event::Dropped;
+use crate::message::Message;
+use alloc::collections::VecDeque;
+
+/// A bounded receive queue that is fair between pipes.
+///
+/// Every pipe has a lane; `pop` goes round the lanes that have something. A pipe may hold its share
+/// of the whole, so that one that pours cannot keep the others out; beyond that, [`room`] says no,
+/// its driver stops reading, and the peer feels it as back-pressure.
+///
+/// [`room`]: FairQueue::room
+#[derive(Debug)]
+pub(crate) struct FairQueue {
+    lanes: PipeTable<Lane>,
+    /// Pipes whose lanes are not empty, in the order of their turns.
+    turns: VecDeque<PipeId>,
+    /// What pipes that are gone left behind; it is older than all else, so it goes first.
+    orphans: VecDeque<Message>,
+    /// Pipes that were denied room and wait for `resume`.
+    stalled: VecDeque<PipeId>,
+    messages: usize,
+    bytes: usize,
+    max_messages: usize,
+    max_bytes: usize,
+    max_per_pipe: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    messages: VecDeque<Message>,
+    bytes: usize,
+    stalled: bool,
+}
+
+/// However many pipes share the queue, each may hold this many messages while there is room at all:
+/// with less, every message of a crowded PULL would cost its driver a stop and a start.
+const SMALLEST_SHARE: usize = 16;
+
+impl FairQueue {
+    /// A queue for `max_messages` messages and `max_bytes` bytes in all, and `max_per_pipe`
+    /// messages of any one pipe.
+    pub(crate) fn new(max_messages: usize, max_bytes: usize, max_per_pipe: usize) -> Self {
+        Self {
+            lanes: PipeTable::new(),
+            turns: VecDeque::new(),
+            orphans: VecDeque::new(),
+            stalled: VecDeque::new(),
+            messages: 0,
+            bytes: 0,
+            max_messages,
+            max_bytes,
+            max_per_pipe,
+        }
+    }
+
+    /// Opens a lane.
+    pub(crate) fn attach(&mut self, pipe: PipeId) {
+        self.lanes.insert(pipe, Lane::default());
+    }
+
+    /// Closes a lane but keeps its messages: they arrived whole and can still be taken.
+    pub(crate) fn detach(&mut self, pipe: PipeId) {
+        if let Some(lane) = self.remove_lane(pipe) {
+            self.orphans.extend(lane.messages);
+        }
+    }
+
+    /// Closes a lane and discards its messages, as where nobody is left to answer.
+    pub(crate) fn detach_discarding(&mut self, pipe: PipeId, fx: &mut impl Effects) {
+        let Some(lane) = self.remove_lane(pipe) else { return };
+        self.messages -= lane.messages.len();
+        self.bytes -= lane.bytes;
+        for message in lane.messages {
+            fx.discard(Dropped::PipeLost, Some(pipe), message.len());
+        }
+        self.resume_some(fx);
+    }
+
+    fn remove_lane(&mut self, pipe: PipeId) -> Option<Lane> {
+        let lane = self.lanes.remove(pipe)?;
+        self.turns.retain(|turn| *turn != pipe);
+        self.stalled.retain(|stalled| *stalled != pipe);
+        Some(lane)
+    }
+
+    /// Whether one more message from `pipe` may come in. A `false` is remembered and answered by
+    /// [`Effects::resume`] later.
+    pub(crate) fn room(&mut self, pipe: PipeId) -> bool {
+        let share = self.share();
+        let Some(lane) = self.lanes.get_mut(pipe) else { return true };
+        let room = self.messages < self.max_messages
+            && (self.bytes < self.max_bytes || self.messages == 0)
+            && lane.messages.len() < share.0
+            && (lane.bytes < share.1 || lane.messages.is_empty());
+        if !room && !lane.stalled {
+            lane.stalled = true;
+            self.stalled.push_back(pipe);
+        }
+        room
+    }
+
+    /// What one pipe may hold now, in messages and bytes.
+    fn share(&self) -> (usize, usize) {
+        let sharers = self.turns.len().max(1);
+        let messages = (self.max_messages / sharers).max(SMALLEST_SHARE).min(self.max_per_pipe);
+        (messages, (self.max_bytes / sharers).max(1))
+    }
+
+    /// Adds a message from `pipe`, for which `room` had said yes.
+    pub(crate) fn push(&mut self, pipe: PipeId, message: Message) {
+        let Some(lane) = self.lanes.get_mut(pipe) else { return };
+        if lane.messages.is_empty() {
+            self.turns.push_back(pipe);
+        }
+        self.messages += 1;
+        self.bytes += message.len();
+        lane.bytes += message.len();
+        lane.messages.push_back(message);
+    }
+
+    /// Takes the next message: of the pipe whose turn it is.
+    pub(crate) fn pop(&mut self, fx: &mut impl Effects) -> Option<Message> {
+        let message = match self.orphans.pop_front() {
+            Some(message) => message,
+            None => {
+                let pipe = self.turns.pop_front()?;
+                let lane = self.lanes.get_mut(pipe).expect("a pipe with a turn has a lane");
+                let message = lane.messages.pop_front().expect("a lane with a turn is not empty");
+                lane.bytes -= message.len();
+                if !lane.messages.is_empty() {
+                    self.turns.push_back(pipe);
+                }
+                message
+            }
+        };
+        self.messages -= 1;
+        self.bytes -= message.len();
+        if !self.stalled.is_empty() {
+            self.resume_some(fx);
+        }
+        Some(message)
+    }
+
+    /// Lets stalled pipes go on, once there is room worth the while: half a share, so that a driver
+    /// is not started for each single message. An empty queue resumes everybody.
+    fn resume_some(&mut self, fx: &mut impl Effects) {
+        let share = self.share();
+        let empty = self.messages == 0;
+        let spacious = self.messages <= self.max_messages / 2 && self.bytes <= self.max_bytes / 2;
+        let looks = if empty { self.stalled.len() } else { 2.min(self.stalled.len()) };
+        for _ in 0..looks {
+            let Some(pipe) = self.stalled.pop_front() else { return };
+            let Some(lane) = self.lanes.get_mut(pipe) else { continue };
+            let light = lane.messages.len() <= share.0 / 2 && lane.bytes <= share.1 / 2;
+            if empty || (spacious && light) {
+                lane.stalled = false;
+                fx.resume(pipe);
+            } else {
+                self.stalled.push_back(pipe);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    pub(crate) fn clear(&mut self, fx: &mut impl Effects) {
+        while let Some(message) = self.pop(fx) {
+            fx.discard(Dropped::Closed, message.pipe(), message.len());
+        }
+    }
+
+    pub(crate) fn check_invariants(&self) {
+        let lanes = self.lanes.iter().map(|(_, lane)| lane);
+        let held: usize = lanes.clone().map(|lane| lane.messages.len()).sum();
+        assert_eq!(held + self.orphans.len(), self.messages, "message count");
+        let orphaned: usize = self.orphans.iter().map(|m| m.len()).sum();
+        let bytes: usize = lanes.clone().map(|lane| lane.bytes).sum();
+        assert_eq!(bytes + orphaned, self.bytes, "byte count");
+        assert!(self.messages <= self.max_messages, "over the limit");
+        let busy = lanes.clone().filter(|lane| !lane.messages.is_empty()).count();
+        assert_eq!(busy, self.turns.len(), "every lane with something has one turn");
+        let stalled = lanes.filter(|lane| lane.stalled).count();
+        assert_eq!(stalled, self.stalled.len(), "every stalled lane waits once");
+        assert!(!self.is_empty() || self.stalled.is_empty(), "stalled with nothing to wait for");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::{Script, pipe};
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn fill(queue: &mut FairQueue, from: PipeId) -> usize {
+        let mut count = 0;
+        while queue.room(from) {
+            queue.push(from, Message::from("x").received(from, crate::Time::ZERO));
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn pipes_are_served_in_turn() {
+        let mut fx = Script::default();
+        let mut queue = FairQueue::new(100, 1_000, 100);
+        queue.attach(pipe(1));
+        queue.attach(pipe(2));
+        for from in [1, 1, 1, 2, 2] {
+            queue.push(pipe(from), Message::from("x").received(pipe(from), crate::Time::ZERO));
+        }
+        let order: Vec<u32> =
+            std::iter::from_fn(|| queue.pop(&mut fx)).map(|m| m.pipe().unwrap().get()).collect();
+        assert_eq!(order, [1, 2, 1, 2, 1]);
+        queue.check_invariants();
+    }
+
+    #[test]
+    fn one_pipe_may_fill_an_idle_queue_but_only_its_share_of_a_busy_one() {
+        let mut queue = FairQueue::new(100, 1_000_000, usize::MAX);
+        queue.attach(pipe(1));
+        queue.attach(pipe(2));
+        assert_eq!(fill(&mut queue, pipe(1)), 100);
+        assert_eq!(fill(&mut queue, pipe(2)), 0);
+        let mut fx = Script::default();
+        for _ in 0..60 {
+            queue.pop(&mut fx);
+        }
+        assert!(fx.resumed.contains(&pipe(2)), "the one that got nothing goes on");
+        assert_eq!(fill(&mut queue, pipe(2)), 50, "two sharers now");
+        queue.check_invariants();
+    }
+
+    #[test]
+    fn an_empty_queue_leaves_nobody_stalled() {
+        let mut fx = Script::default();
+        let mut queue = FairQueue::new(4, 1_000, 4);
+        for n in 1..=50 {
+            queue.attach(pipe(n));
+            fill(&mut queue, pipe(n));
+        }
+        while queue.pop(&mut fx).is_some() {}
+        assert_eq!(fx.resumed.len(), 50);
+        queue.check_invariants();
+    }
+
+    #[test]
+    fn bytes_are_bounded_but_a_large_message_passes_alone() {
+        let mut queue = FairQueue::new(100, 10, 100);
+        queue.attach(pipe(1));
+        assert!(queue.room(pipe(1)));
+        queue.push(pipe(1), Message::from(vec![0; 50]));
+        assert!(!queue.room(pipe(1)));
+        let mut fx = Script::default();
+        assert!(queue.pop(&mut fx).is_some());
+        assert_eq!(fx.resumed, [pipe(1)]);
+    }
+
+    #[test]
+    fn messages_outlive_their_pipe_unless_they_want_an_answer() {
+        let mut fx = Script::default();
+        let mut queue = FairQueue::new(10, 1_000, 10);
+        for n in [1, 2] {
+            queue.attach(pipe(n));
+            queue.push(pipe(n), "x".into());
+        }
+        queue.detach(pipe(1));
+        queue.detach_discarding(pipe(2), &mut fx);
+        assert_eq!(fx.dropped, [(Dropped::PipeLost, Some(pipe(2)), 1)]);
+        assert!(queue.pop(&mut fx).is_some() && queue.pop(&mut fx).is_none());
+        queue.check_invariants();
+    }
+}

@@ -1,0 +1,255 @@
+//! [`Inbox`]: messages cut out of the bytes of one connection.
+
+use crate::framing::sp::{FrameError, Framing, MAX_PREFIX_BYTES};
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Cuts frames out of a stream, however the stream was cut into reads.
+///
+/// Whole frames are slices of the buffer they were read into: no copy. What is cut in two by the
+/// end of a read is gathered in a buffer of its own; when much of it is missing, the next read goes
+/// straight there ([`direct`](Inbox::direct)). That buffer grows as data arrives: a peer's claim
+/// alone allocates nothing beyond what it has proved to send before.
+///
+/// ```text
+///  feed(read bytes)     next() ──▶ Ok(Some(payload))   a frame was whole
+///  direct() ─ read into it     ──▶ Ok(None)            read more
+///                              ──▶ Err(..)             close the connection
+/// ```
+#[derive(Debug)]
+pub struct Inbox {
+    framing: Framing,
+    max_bytes: usize,
+    /// Read, not yet looked at.
+    chunk: Bytes,
+    /// The first bytes of a prefix that was cut in two.
+    prefix: [u8; MAX_PREFIX_BYTES],
+    prefix_len: usize,
+    /// A payload that was cut in two, and how long it will be.
+    body: Option<(BytesMut, usize)>,
+    /// The largest payload this peer has ever sent whole.
+    proved: usize,
+}
+
+/// With this much or more missing, the next read goes straight into the message. With less, a read
+/// of its own for the rest would cost more than copying it.
+const DIRECT_BYTES: usize = 16 * 1024;
+
+/// What is allocated ahead for a peer that has not proved anything yet.
+const FIRST_BYTES: usize = 64 * 1024;
+
+impl Inbox {
+    /// For a stream in this framing; payloads above `max_bytes` are an error, 0 allows any.
+    pub fn new(framing: Framing, max_bytes: usize) -> Self {
+        Self {
+            framing,
+            max_bytes,
+            chunk: Bytes::new(),
+            prefix: [0; MAX_PREFIX_BYTES],
+            prefix_len: 0,
+            body: None,
+            proved: 0,
+        }
+    }
+
+    /// Bytes that were read. Call [`next`](Self::next) until it asks for more, before feeding again.
+    pub fn feed(&mut self, bytes: Bytes) {
+        debug_assert!(self.chunk.is_empty(), "the last chunk was not used up");
+        self.chunk = bytes;
+    }
+
+    /// The buffer of a large message and how many bytes it lacks: read at most so many into it,
+    /// instead of feeding.
+    pub fn direct(&mut self) -> Option<(&mut BytesMut, usize)> {
+        let proved = self.proved;
+        let (body, length) = self.body.as_mut()?;
+        let missing = *length - body.len();
+        if missing < DIRECT_BYTES || !self.chunk.is_empty() {
+            return None;
+        }
+        if body.capacity() - body.len() < DIRECT_BYTES {
+            // Doubling, or at once what this peer has sent whole before.
+            let ahead = body.len().max(proved.saturating_sub(body.len())).max(FIRST_BYTES);
+            body.reserve(missing.min(ahead));
+        }
+        Some((body, missing))
+    }
+
+    /// The next whole payload.
+    ///
+    /// `Ok(None)` asks for more bytes. After an error the stream cannot be read any further.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+        if self.body.is_some() {
+            return Ok(self.fill_body());
+        }
+        let length = if self.prefix_len == 0 {
+            match self.framing.decode_prefix(&self.chunk, self.max_bytes)? {
+                Some(length) => {
+                    self.chunk.advance(self.framing.prefix_bytes());
+                    length
+                }
+                None => {
+                    self.gather_prefix();
+                    return Ok(None);
+                }
+            }
+        } else {
+            self.gather_prefix();
+            match self.framing.decode_prefix(&self.prefix[..self.prefix_len], self.max_bytes)? {
+                Some(length) => {
+                    self.prefix_len = 0;
+                    length
+                }
+                None => return Ok(None),
+            }
+        };
+        if self.chunk.len() >= length {
+            self.proved = self.proved.max(length);
+            return Ok(Some(self.chunk.split_to(length)));
+        }
+        let ahead = self.proved.max(FIRST_BYTES).max(self.chunk.len());
+        self.body = Some((BytesMut::with_capacity(length.min(ahead)), length));
+        Ok(self.fill_body())
+    }
+
+    /// Moves what there is of a prefix out of the chunk.
+    fn gather_prefix(&mut self) {
+        let wanted = self.framing.prefix_bytes() - self.prefix_len;
+        let part = self.chunk.split_to(wanted.min(self.chunk.len()));
+        self.prefix[self.prefix_len..][..part.len()].copy_from_slice(&part);
+        self.prefix_len += part.len();
+    }
+
+    /// Moves what there is of a payload out of the chunk; returns it once it is whole.
+    fn fill_body(&mut self) -> Option<Bytes> {
+        let (body, length) = self.body.as_mut()?;
+        let missing = *length - body.len();
+        let part = self.chunk.split_to(missing.min(self.chunk.len()));
+        body.extend_from_slice(&part);
+        if body.len() < *length {
+            return None;
+        }
+        self.proved = self.proved.max(*length);
+        self.body.take().map(|(body, _)| body.freeze())
+    }
+
+    /// Whether the stream could end here without cutting a message in two.
+    pub fn at_boundary(&self) -> bool {
+        self.chunk.is_empty() && self.prefix_len == 0 && self.body.is_none()
+    }
+
+    /// Bytes held: read but not yet handed on.
+    pub fn held_bytes(&self) -> usize {
+        self.chunk.len() + self.body.as_ref().map_or(0, |(body, _)| body.capacity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn stream(framing: Framing, payloads: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for payload in payloads {
+            let prefix = framing.encode_prefix(payload.len() as u64);
+            bytes.extend_from_slice(&prefix[..framing.prefix_bytes()]);
+            bytes.extend_from_slice(payload);
+        }
+        bytes
+    }
+
+    /// Reads the way a driver does: into the large message where the inbox asks for that.
+    fn read(inbox: &mut Inbox, mut bytes: &[u8], cuts: &[usize]) -> Result<Vec<Vec<u8>>, FrameError> {
+        let mut found = Vec::new();
+        let mut cuts = cuts.iter().cycle();
+        while !bytes.is_empty() {
+            let size = (*cuts.next().unwrap()).clamp(1, bytes.len());
+            let size = if let Some((body, missing)) = inbox.direct() {
+                let size = size.min(missing);
+                body.extend_from_slice(&bytes[..size]);
+                size
+            } else {
+                inbox.feed(Bytes::copy_from_slice(&bytes[..size]));
+                size
+            };
+            bytes = &bytes[size..];
+            while let Some(payload) = inbox.next()? {
+                found.push(payload.to_vec());
+            }
+        }
+        Ok(found)
+    }
+
+    proptest! {
+        #[test]
+        fn however_a_stream_is_cut_the_same_messages_come_out(
+            payloads in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..40),
+                    (30_000_usize..200_000).prop_map(|n| vec![n as u8; n]),
+                ],
+                0..6,
+            ),
+            cuts in prop::collection::vec(1_usize..70_000, 1..8),
+            ipc: bool,
+        ) {
+            let framing = if ipc { Framing::Ipc } else { Framing::Tcp };
+            let mut inbox = Inbox::new(framing, 0);
+            let found = read(&mut inbox, &stream(framing, &payloads), &cuts).unwrap();
+            prop_assert_eq!(found, payloads);
+            prop_assert!(inbox.at_boundary());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(
+            reads in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 1..20),
+            ipc: bool,
+        ) {
+            let framing = if ipc { Framing::Ipc } else { Framing::Tcp };
+            let mut inbox = Inbox::new(framing, 1_000);
+            for bytes in reads {
+                if read(&mut inbox, &bytes, &[7, 1, 30]).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn single_bytes_are_enough() {
+        let payloads = vec![b"one".to_vec(), vec![], b"three".to_vec()];
+        let mut inbox = Inbox::new(Framing::Ipc, 10);
+        assert_eq!(read(&mut inbox, &stream(Framing::Ipc, &payloads), &[1]).unwrap(), payloads);
+    }
+
+    #[test]
+    fn a_claim_allocates_little_until_data_comes() {
+        let mut inbox = Inbox::new(Framing::Tcp, 0);
+        inbox.feed(Bytes::copy_from_slice(&(1_u64 << 40).to_be_bytes()));
+        assert_eq!(inbox.next(), Ok(None));
+        assert!(inbox.held_bytes() <= FIRST_BYTES);
+        let (body, missing) = inbox.direct().expect("a large message is missing");
+        assert_eq!(missing, 1 << 40);
+        assert!(body.capacity() <= FIRST_BYTES);
+    }
+
+    #[test]
+    fn a_proved_size_is_allocated_at_once() {
+        let payload = vec![7; 300_000];
+        let bytes = stream(Framing::Tcp, &[payload.clone(), payload]);
+        let mut inbox = Inbox::new(Framing::Tcp, 0);
+        read(&mut inbox, &bytes[..300_008 + 8], &[65_536]).unwrap();
+        assert_eq!(inbox.direct().map(|(body, _)| body.capacity() >= 300_000), Some(true));
+    }
+
+    #[test]
+    fn whole_frames_share_the_memory_they_were_read_into() {
+        let bytes = Bytes::from(stream(Framing::Tcp, &[b"abc".to_vec()]));
+        let place = bytes[8..].as_ptr();
+        let mut inbox = Inbox::new(Framing::Tcp, 0);
+        inbox.feed(bytes);
+        assert_eq!(inbox.next().unwrap().unwrap().as_ptr(), place);
+    }
+}

@@ -1,0 +1,13 @@
+//! One connection: its life, what waits to be written, what has been read.
+//!
+//! | file | what it decides |
+//! | --- | --- |
+//! | [`state`] | handshake, attached, draining, closed: the life of a connection |
+//! | [`outbox`] | bytes that wait to be written, and which messages they belong to |
+//! | [`inbox`] | messages cut out of the bytes that were read |
+//! | [`backoff`] | how long a dialer waits before it tries again |
+
+pub mod backoff;
+pub mod inbox;
+pub mod outbox;
+pub mod state;
