@@ -15,6 +15,8 @@
 //! * `run` repeats and interleaves, `report` prints, `trace` counts system calls and instructions,
 //!   `smoke` moves a few messages through everything and looks at no clock.
 
+#![forbid(unsafe_code)]
+
 mod limit;
 mod measure;
 mod options;

@@ -114,16 +114,21 @@ pub(crate) fn say_url(url: &str) -> Result<()> {
 
 /// Does what the parent asks for, with calls that block.
 pub(crate) fn serve(mut run: impl FnMut(Job) -> Result<Measure>) -> Result<()> {
-    say("READY")?;
+    say_ready()?;
     while let Some(job) = next_job()? {
-        let before = begin()?;
-        let measure = run(job)?;
-        end(measure, before)?;
+        let begun = Begun::now()?;
+        begun.finish(run(job)?)?;
     }
     Ok(())
 }
 
-fn next_job() -> Result<Option<Job>> {
+/// Tells the parent that this end is connected and waits for jobs.
+pub(crate) fn say_ready() -> Result<()> {
+    say("READY")
+}
+
+/// Waits for the parent's next wish. `None` when it has no more.
+pub(crate) fn next_job() -> Result<Option<Job>> {
     let mut line = String::new();
     match std::io::stdin().read_line(&mut line).context("cannot hear the parent")? {
         0 => Ok(None),
@@ -131,15 +136,25 @@ fn next_job() -> Result<Option<Job>> {
     }
 }
 
-fn begin() -> Result<u64> {
-    let before = switches();
-    say("GO")?;
-    Ok(before)
+/// A job that has begun.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    switches: u64,
 }
 
-fn end(mut measure: Measure, before: u64) -> Result<()> {
-    measure.switches = switches().saturating_sub(before);
-    say(&format!("DONE {measure}"))
+impl Begun {
+    /// Tells the parent that the job begins.
+    pub(crate) fn now() -> Result<Self> {
+        let switches = switches();
+        say("GO")?;
+        Ok(Self { switches })
+    }
+
+    /// Tells the parent what came of it.
+    pub(crate) fn finish(self, mut measure: Measure) -> Result<()> {
+        measure.switches = switches().saturating_sub(self.switches);
+        say(&format!("DONE {measure}"))
+    }
 }
 
 fn say(line: &str) -> Result<()> {
