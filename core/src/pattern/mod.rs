@@ -28,18 +28,22 @@ mod pipes;
 mod pull;
 mod push;
 mod queue;
+mod raw;
 mod rep;
 mod req;
 mod respondent;
 #[cfg(any(test, feature = "script"))]
 pub mod script;
+mod surveyor;
 
 pub use pair0::Pair0;
 pub use pull::Pull;
 pub use push::Push;
+pub use raw::{RawRep, RawReq, RawRespondent, RawSurveyor};
 pub use rep::Rep;
 pub use req::Req;
 pub use respondent::Respondent;
+pub use surveyor::Surveyor;
 
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
