@@ -34,6 +34,8 @@ mod req;
 mod respondent;
 #[cfg(any(test, feature = "script"))]
 pub mod script;
+#[cfg(test)]
+mod sequences;
 mod surveyor;
 
 pub use pair0::Pair0;

@@ -70,21 +70,21 @@ impl Peers {
         Some(if peer.refused { self.take_refused() } else { 0 })
     }
 
-    /// The outbox of `pipe` got shorter. Returns how many senders that named a pipe should look
-    /// again: all that were refused by any, once this pipe is among those that refused; a hand that
-    /// wakes fewer might wake the wrong ones.
+    /// The outbox of `pipe` got shorter. Returns how many senders that name their pipe should look
+    /// again: all that were refused by any, once this pipe is among those that refused, since to
+    /// wake fewer might wake the wrong ones; and at least 1 when it had no room and has some now.
     pub(crate) fn drained(&mut self, pipe: PipeId, messages: usize, bytes: usize) -> usize {
         let Some(peer) = self.pipes.get_mut(pipe) else { return 0 };
         let was_open = peer.credit.is_open();
         peer.credit.give_back(messages, bytes, self.window);
-        if !was_open && peer.credit.is_open() {
-            self.open += 1;
-            if !peer.in_turn {
-                peer.in_turn = true;
-                self.turns.push_back(pipe);
-            }
+        let opened = !was_open && peer.credit.is_open();
+        if opened && !peer.in_turn {
+            peer.in_turn = true;
+            self.turns.push_back(pipe);
         }
-        if core::mem::take(&mut peer.refused) { self.take_refused() } else { 0 }
+        self.open += usize::from(opened);
+        let refused = if core::mem::take(&mut peer.refused) { self.take_refused() } else { 0 };
+        refused.max(usize::from(opened))
     }
 
     /// How many senders that named a pipe were refused; they count as told.

@@ -223,10 +223,11 @@ impl Pattern for RawSurveyor {
 }
 
 impl Pattern for RawRep {
-    fn attach(&mut self, _: Time, pipe: PipeId, _: &mut impl Effects) -> Result<(), DetachReason> {
+    fn attach(&mut self, _: Time, pipe: PipeId, fx: &mut impl Effects) -> Result<(), DetachReason> {
         self.peers.attach(pipe);
         self.queue.attach(pipe);
         self.by_tag.insert(pipe.get(), pipe);
+        fx.writable(self.peers.window());
         Ok(())
     }
 
