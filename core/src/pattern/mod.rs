@@ -17,6 +17,7 @@
 //! | `backtrace` `contexts` `due` | request ids, hop tags, hop limit; conversations; their deadlines |
 //! | `peers` `credit` `pipes` | who is there, whose turn it is, and the room that each has |
 //! | `queue` | what waits for the application, fair between pipes |
+//! | `script` `sequences` | for tests: effects written down, and random lives |
 
 mod backtrace;
 mod contexts;
