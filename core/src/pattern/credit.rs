@@ -62,11 +62,6 @@ impl Credit {
         }
     }
 
-    /// Messages in the outbox.
-    pub(crate) fn used_messages(&self) -> usize {
-        self.messages
-    }
-
     /// Panics when more was used than allowed.
     pub(crate) fn check_invariants(&self) {
         assert!(self.window >= 1 && self.window <= self.max_messages, "window out of range");

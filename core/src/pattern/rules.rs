@@ -1,6 +1,9 @@
 //! [`Rules`]: any one of the patterns, so that one socket core serves them all.
 
-use super::{CtxId, Effects, Nothing, Pair0, Pattern, Pull, Push, Refused};
+use super::{
+    CtxId, Effects, Nothing, Pair0, Pattern, Pull, Push, RawRep, RawReq, RawSurveyor, Refused, Rep, Req,
+    Surveyor,
+};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::time::Time;
@@ -35,6 +38,18 @@ rules! {
     Push,
     /// PULL.
     Pull,
+    /// REQ.
+    Req,
+    /// REP and RESPONDENT.
+    Rep,
+    /// SURVEYOR.
+    Surveyor,
+    /// Raw REQ.
+    RawReq,
+    /// Raw REP and RESPONDENT.
+    RawRep,
+    /// Raw SURVEYOR.
+    RawSurveyor,
 }
 
 impl Pattern for Rules {
