@@ -16,19 +16,36 @@
 //! | `raw` | the sides whose raw form differs from the cooked one |
 //! | `backtrace` | request ids, hop tags, hop limit |
 //! | `credit` `pipes` `queue` | the parts they share: room per pipe, the pipe table, fair queues |
+//! | `fanout` `duplex` | one message to many pipes (PUB, BUS); both directions of a PAIR |
+//! | `topics` `conflate` | subscribed prefixes; the newest message per topic |
+//! | `script` `sequences` | for tests: effects written down, random operations with balanced books |
 
+mod bus;
+mod conflate;
 mod credit;
+mod duplex;
+mod fanout;
 mod pair0;
+mod pair1;
 mod pipes;
+mod publisher;
 mod pull;
 mod push;
 mod queue;
 #[cfg(any(test, feature = "script"))]
 pub mod script;
+#[cfg(test)]
+mod sequences;
+mod subscriber;
+mod topics;
 
+pub use bus::Bus;
 pub use pair0::Pair0;
+pub use pair1::Pair1;
+pub use publisher::Pub;
 pub use pull::Pull;
 pub use push::Push;
+pub use subscriber::Sub;
 
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
