@@ -62,6 +62,11 @@ impl Credit {
         }
     }
 
+    /// Whether anything waits in the outbox.
+    pub(crate) fn is_used(&self) -> bool {
+        self.messages > 0
+    }
+
     /// Panics when more was used than allowed.
     pub(crate) fn check_invariants(&self) {
         assert!(self.window >= 1 && self.window <= self.max_messages, "window out of range");

@@ -16,17 +16,25 @@
 //! | `raw` | the sides whose raw form differs from the cooked one |
 //! | `backtrace` `contexts` `due` | request ids, hop tags, hop limit; conversations; their deadlines |
 //! | `peers` `credit` `pipes` | who is there, whose turn it is, and the room that each has |
+//! | `fanout` `duplex` | one message to many pipes (PUB, BUS); both directions of a PAIR |
+//! | `topics` `conflate` | subscribed prefixes; the newest message per topic |
 //! | `queue` | what waits for the application, fair between pipes |
 //! | `rules` | any one of them, behind one type |
 //! | `script` `sequences` | for tests: effects written down, and random lives |
 
 mod backtrace;
+mod bus;
+mod conflate;
 mod contexts;
 mod credit;
 mod due;
+mod duplex;
+mod fanout;
 mod pair0;
+mod pair1;
 mod peers;
 mod pipes;
+mod publisher;
 mod pull;
 mod push;
 mod queue;
@@ -39,9 +47,14 @@ mod rules;
 pub mod script;
 #[cfg(test)]
 mod sequences;
+mod subscriber;
 mod surveyor;
+mod topics;
 
+pub use bus::Bus;
 pub use pair0::Pair0;
+pub use pair1::Pair1;
+pub use publisher::Pub;
 pub use pull::Pull;
 pub use push::Push;
 pub use raw::{RawRep, RawReq, RawRespondent, RawSurveyor};
@@ -49,6 +62,7 @@ pub use rep::Rep;
 pub use req::Req;
 pub use respondent::Respondent;
 pub use rules::Rules;
+pub use subscriber::Sub;
 pub use surveyor::Surveyor;
 
 use crate::event::{DetachReason, Dropped};

@@ -313,7 +313,7 @@ mod tests {
         take(&mut rep, &mut fx, A).unwrap();
         assert_eq!((send(&mut rep, &mut fx, A, "b"), rep.writable(A)), (Err(Refusal::Full), false));
         rep.drained(Time::ZERO, pipe(2), 0, 0, &mut fx);
-        assert_eq!(fx.writable, [], "another pipe is no help");
+        assert!(fx.writable.is_empty(), "another pipe is no help");
         rep.drained(Time::ZERO, pipe(1), 1, 5, &mut fx);
         assert_eq!(fx.writable, [1]);
         assert_eq!(send(&mut rep, &mut fx, A, "b"), Ok(()));

@@ -1,8 +1,8 @@
 //! [`Rules`]: any one of the patterns, so that one socket core serves them all.
 
 use super::{
-    CtxId, Effects, Nothing, Pair0, Pattern, Pull, Push, RawRep, RawReq, RawSurveyor, Refused, Rep, Req,
-    Surveyor,
+    Bus, CtxId, Effects, Nothing, Pair0, Pair1, Pattern, Pub, Pull, Push, RawRep, RawReq, RawSurveyor,
+    Refused, Rep, Req, Sub, Surveyor,
 };
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
@@ -44,6 +44,14 @@ rules! {
     Rep,
     /// SURVEYOR.
     Surveyor,
+    /// PUB.
+    Pub,
+    /// SUB, cooked and raw.
+    Sub,
+    /// BUS, cooked and raw.
+    Bus,
+    /// PAIR v1: one peer, many, or raw.
+    Pair1,
     /// Raw REQ.
     RawReq,
     /// Raw REP and RESPONDENT.

@@ -2,12 +2,12 @@
 //! panics, no outbox gets more than its room, whoever waits is told, and every message is accounted
 //! for.
 
-use super::script::Script;
-use super::{CtxId, Nothing, Pattern, Rep, Req, Surveyor};
-use super::{RawRep, RawReq, RawSurveyor};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
+use crate::pattern::script::Script;
+use crate::pattern::{CtxId, Nothing, Pattern, Rep, Req, Surveyor};
+use crate::pattern::{RawRep, RawReq, RawSurveyor};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
