@@ -11,6 +11,8 @@
 
 #![deny(unsafe_code)]
 
+pub mod device;
+
 mod endpoint;
 mod error;
 mod options;
@@ -23,8 +25,10 @@ pub use error::{AdoptError, DialError, ListenError, SendManyError};
 pub use options::{DialOptions, ListenOptions, Start};
 pub use session::Origin;
 pub use socket::{
-    CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, Pair0Socket, Peer, PeerStats,
-    PullSocket, PushSocket, Stats,
+    BusSocket, CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, Pair0Socket,
+    Pair1Socket, Peer, PeerStats, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket, RepContext,
+    RepSocket, ReqContext, ReqSocket, Request, RespondSocket, Stats, SubContext, SubSocket, Survey,
+    SurveyContext, SurveySocket,
 };
 pub use spanwire_core::addr::{Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;

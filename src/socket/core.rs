@@ -8,6 +8,7 @@ use super::endpoints::Endpoint;
 use super::events::{Event, Events, Hub};
 use super::fx::Fx;
 use super::lane::Lane;
+use super::ops::Wait;
 use super::waits::{For, Ticket, Waits};
 use super::work::Out;
 use super::{Peer, PeerStats, Stats};
@@ -16,10 +17,10 @@ use crate::session::gate::Gate;
 use crate::session::pipe::{Closing, StreamPipe};
 use crate::session::{Delivery, Origin, Owner};
 use spanwire_core::framing::sp::{FrameError, Protocol};
-use spanwire_core::pattern::{CtxId, Effects, Nothing, Pattern, Refused, Rules};
+use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refused, Rules};
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::Flushed;
-use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, Time};
+use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -136,6 +137,23 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks for something that only one pattern can do, and that neither sends nor takes.
+    pub(super) fn ask<R: Member, T>(self: &Arc<Self>, ask: impl FnOnce(&mut R, Time, &mut Fx<'_>) -> T) -> T {
+        let now = self.clock();
+        let mut out = Out::default();
+        let result = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let result = state.visit(self, &mut out, |rule, fx| ask(own(rule), now, fx));
+            if self.timed {
+                state.arm(&mut out);
+            }
+            result
+        };
+        out.run();
+        result
+    }
+
     /// Takes several messages in one visit to the rules of an open socket; `take` says how many.
     pub(super) fn visit_open(
         self: &Arc<Self>,
@@ -210,7 +228,7 @@ impl Core {
     pub(super) fn take(
         self: &Arc<Self>,
         ctx: CtxId,
-        wait: Option<(&mut Option<Ticket>, &Waker)>,
+        wait: Wait<'_>,
         take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
     ) -> Result<Message, NoMessage> {
         let now = self.clock();
@@ -452,6 +470,18 @@ impl Core {
         out.run();
     }
 
+    /// A device could not pass this on.
+    pub(crate) fn discard_unsendable(&self, error: &SendError) {
+        let (why, message) = match error {
+            SendError::NoSuchPeer(message) | SendError::NoPeer(message) => (Dropped::NoPeer, message),
+            SendError::TimedOut(message) | SendError::Full(message) => (Dropped::OutboxFull, message),
+            SendError::BadHeader(message) | SendError::State(message) => (Dropped::Malformed, message),
+            SendError::Closed(message) | SendError::RuntimeGone(message) => (Dropped::Closed, message),
+            _ => return,
+        };
+        self.discard(why, None, message.len());
+    }
+
     pub(super) fn require_open(&self) -> Result<(), RecvError> {
         match self.lock().phase {
             Phase::Open => Ok(()),
@@ -508,6 +538,11 @@ fn next_pipe_number() -> u32 {
     static START: OnceLock<()> = OnceLock::new();
     START.get_or_init(|| LAST_PIPE.store(super::random_seed(), Ordering::Relaxed));
     LAST_PIPE.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The rules as those of the pattern that the socket was made with.
+pub(super) fn own<R: Member>(rules: &mut Rules) -> &mut R {
+    R::of(rules).expect("a socket keeps the pattern it was made with")
 }
 
 /// Why a message was not taken by a socket.

@@ -66,6 +66,9 @@ impl Effects for Fx<'_> {
 
     fn readable(&mut self, ctx: CtxId, count: usize) {
         let wakers = &mut self.out.wakers;
+        // What a context of its own tells, such as the end of a survey, it tells once: all who wait
+        // there look. On the default one, messages are taken by one receiver each.
+        let count = if ctx == CtxId::DEFAULT { count } else { usize::MAX };
         self.waits.wake(For::Message(ctx), count, |waker| wakers.push(waker));
         self.wake_watchers();
     }

@@ -32,17 +32,33 @@ mod ops;
 mod waits;
 mod work;
 
+mod bus;
 mod pair0;
+mod pair1;
+mod publish;
 mod pull;
 mod push;
+mod raw;
+mod rep;
+mod req;
+mod subscribe;
+mod survey;
 
 pub use self::core::CloseReport;
+pub use bus::BusSocket;
 pub use common::Handle;
 pub use endpoints::{Dialer, EndpointState, EndpointStats, Listener};
 pub use events::{Event, Events};
 pub use pair0::Pair0Socket;
+pub use pair1::{Pair1Socket, PolySocket};
+pub use publish::PubSocket;
 pub use pull::PullSocket;
 pub use push::PushSocket;
+pub use raw::RawSocket;
+pub use rep::{RepContext, RepSocket, Request, RespondSocket};
+pub use req::{ReqContext, ReqSocket};
+pub use subscribe::{SubContext, SubSocket};
+pub use survey::{Survey, SurveyContext, SurveySocket};
 
 use crate::session::Origin;
 use crate::transport::Ends;

@@ -11,22 +11,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// A way to put a message to the rules of a socket.
 pub(super) trait Put: Fn(&Arc<Core>, Message) -> Result<(), (Why, Message)> + Unpin {}
 impl<T: Fn(&Arc<Core>, Message) -> Result<(), (Why, Message)> + Unpin> Put for T {}
 
+/// A future that waits: its place in the line, and how to wake it.
+pub(super) type Wait<'a> = Option<(&'a mut Option<Ticket>, &'a Waker)>;
+
 /// A way to get a message from them.
-pub(super) trait Get:
-    Fn(&Arc<Core>, Option<(&mut Option<Ticket>, &std::task::Waker)>) -> Result<Message, NoMessage> + Unpin
-{
-}
-impl<T> Get for T where
-    T: Fn(&Arc<Core>, Option<(&mut Option<Ticket>, &std::task::Waker)>) -> Result<Message, NoMessage> + Unpin
-{
-}
+pub(super) trait Get: FnMut(&Arc<Core>, Wait<'_>) -> Result<Message, NoMessage> + Unpin {}
+impl<T: FnMut(&Arc<Core>, Wait<'_>) -> Result<Message, NoMessage> + Unpin> Get for T {}
 
 /// Waits until the rules take a message.
 #[must_use]

@@ -61,7 +61,7 @@ pub use raw::{RawRep, RawReq, RawRespondent, RawSurveyor};
 pub use rep::Rep;
 pub use req::Req;
 pub use respondent::Respondent;
-pub use rules::Rules;
+pub use rules::{Member, Rules};
 pub use subscriber::Sub;
 pub use surveyor::Surveyor;
 

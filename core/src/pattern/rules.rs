@@ -20,6 +20,15 @@ macro_rules! rules {
             fn from(rule: $pattern) -> Self {
                 Self::$pattern(rule)
             }
+        }
+
+        impl Member for $pattern {
+            fn of(rules: &mut Rules) -> Option<&mut Self> {
+                match rules {
+                    Rules::$pattern(rule) => Some(rule),
+                    _ => None,
+                }
+            }
         })*
 
         /// Calls `$call` on whichever it is.
@@ -29,6 +38,12 @@ macro_rules! rules {
             };
         }
     };
+}
+
+/// A pattern that [`Rules`] can be: for what only this pattern can do.
+pub trait Member: Sized {
+    /// These rules, if they are of this pattern.
+    fn of(rules: &mut Rules) -> Option<&mut Self>;
 }
 
 rules! {

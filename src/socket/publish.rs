@@ -1,0 +1,89 @@
+//! [`PubSocket`].
+
+use super::core::own;
+use super::ops::send_error;
+use crate::{Message, Overflow, SendError, SendManyError};
+use spanwire_core::pattern::{CtxId, Pub, Rules};
+use std::time::Duration;
+
+socket! {
+    /// PUB: sends every message to every subscriber that is connected; they filter.
+    ///
+    /// Never waits for a slow subscriber by default: that one loses its oldest message, which is
+    /// counted. [`Options::overflow`](crate::Options) chooses otherwise. Subscribers that connect
+    /// later miss what was sent before; `wait_peers` helps at the start.
+    PubSocket, Pub, |options: &_| Rules::from(Pub::new(options))
+}
+
+impl PubSocket {
+    /// Publishes a message.
+    ///
+    /// Done at once, except with [`Overflow::Block`]: then it waits until every subscriber has
+    /// room, for no longer than that says. Cancel-safe: dropped before it is done, nothing is sent.
+    ///
+    /// # Errors
+    /// The socket is closed. The message comes back.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.publish(message.into(), None).await
+    }
+
+    /// Publishes a message if that needs no waiting.
+    ///
+    /// # Errors
+    /// `Full`, only with [`Overflow::Block`], where `send` would wait.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.try_send(CtxId::DEFAULT, message.into())
+    }
+
+    /// [`send`](Self::send), waiting no longer than `timeout` even with [`Overflow::Block`].
+    ///
+    /// # Errors
+    /// As `send`.
+    pub async fn send_timeout(
+        &self,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
+        self.publish(message.into(), Some(timeout)).await
+    }
+
+    /// Publishes messages one after the other; returns how many.
+    ///
+    /// # Errors
+    /// The first failure, with its message and how many were sent before it.
+    pub async fn send_many<M: Into<Message>>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<usize, SendManyError> {
+        let mut sent = 0;
+        for message in messages {
+            match self.send(message).await {
+                Ok(()) => sent += 1,
+                Err(error) => return Err(SendManyError { sent, error }),
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn publish(&self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
+        let core = &self.handle.core;
+        let message = match core.send_now(CtxId::DEFAULT, message) {
+            Ok(()) => return Ok(()),
+            Err(message) => message,
+        };
+        let patience = match core.options.overflow {
+            Overflow::Block(patience) => timeout.map_or(patience, |timeout| timeout.min(patience)),
+            // Only a closed socket, or one that lets others run first, refuses.
+            _ => return self.handle.send(CtxId::DEFAULT, message).await,
+        };
+        match self.handle.send_timeout(CtxId::DEFAULT, message, Some(patience)).await {
+            Err(SendError::TimedOut(message)) => core
+                .send_by(message, |rule, now, message, fx| {
+                    own::<Pub>(rule).publish_anyway(now, message, fx);
+                    Ok(())
+                })
+                .map_err(|(why, message)| send_error(why, message)),
+            done => done,
+        }
+    }
+}

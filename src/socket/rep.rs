@@ -1,0 +1,224 @@
+//! [`RepSocket`], [`RespondSocket`], the [`Request`]s they receive, and their contexts.
+
+use super::Handle;
+use super::core::{Core, own};
+use super::ops::{RecvOp, recv_error, send_error};
+use crate::{Dropped, Header, Message, PipeId, RecvError, SendError};
+use spanwire_core::pattern::{CtxId, Pattern, Rep, Rules};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+socket! {
+    /// REP: receives requests, and replies to each of them.
+    ///
+    /// Requests are taken fairly from all peers; any number may be worked on at once, since each
+    /// [`Request`] knows where its reply has to go.
+    RepSocket, Rep, |options: &_| Rules::from(Rep::new(options))
+}
+
+socket! {
+    /// RESPONDENT: receives surveys, and may answer each of them.
+    RespondSocket, Respondent, |options: &_| Rules::from(Rep::new(options))
+}
+
+macro_rules! replying_methods {
+    ($name:ident) => {
+        impl $name {
+            /// Receives the next request.
+            ///
+            /// Cancel-safe: dropped before it is done, no request is taken.
+            ///
+            /// # Errors
+            /// The socket is closed, or the option `recv_timeout` passed.
+            pub async fn recv(&self) -> Result<Request, RecvError> {
+                self.handle.recv_request(self.handle.options().recv_timeout).await
+            }
+
+            /// Receives a request if one is there.
+            ///
+            /// # Errors
+            /// `Empty` where `recv` would wait.
+            pub fn try_recv(&self) -> Result<Request, RecvError> {
+                self.handle.try_recv_request()
+            }
+
+            /// [`recv`](Self::recv), waiting no longer than `timeout`.
+            ///
+            /// # Errors
+            /// As `recv`.
+            pub async fn recv_timeout(&self, timeout: Duration) -> Result<Request, RecvError> {
+                self.handle.recv_request(Some(timeout)).await
+            }
+
+            /// Opens a conversation that remembers the request it received last, and replies to it.
+            pub fn context(&self) -> RepContext {
+                let ctx = self.handle.core.ask(|rule: &mut Rep, _, _| rule.open());
+                RepContext { handle: self.handle.clone(), ctx }
+            }
+        }
+    };
+}
+
+replying_methods!(RepSocket);
+replying_methods!(RespondSocket);
+
+impl Handle {
+    async fn recv_request(&self, timeout: Option<Duration>) -> Result<Request, RecvError> {
+        match self.try_recv_request() {
+            Err(RecvError::Empty) => {}
+            done => return done,
+        }
+        let taken = self.core.recv_within(CtxId::DEFAULT, timeout, |core, wait| {
+            core.take(CtxId::DEFAULT, wait, |rule, now, fx| own::<Rep>(rule).take_request(now, fx))
+        });
+        Ok(Request::new(&self.core, taken.await?))
+    }
+
+    fn try_recv_request(&self) -> Result<Request, RecvError> {
+        let taken =
+            self.core.take(CtxId::DEFAULT, None, |rule, now, fx| own::<Rep>(rule).take_request(now, fx));
+        Ok(Request::new(&self.core, taken.map_err(recv_error)?))
+    }
+}
+
+/// A request, or a survey, that wants a reply.
+///
+/// Reads like its body. Dropped without a reply, it is counted as `Unanswered`.
+pub struct Request {
+    core: Arc<Core>,
+    pipe: Option<PipeId>,
+    backtrace: Header,
+    message: Message,
+    open: bool,
+}
+
+impl Request {
+    fn new(core: &Arc<Core>, mut message: Message) -> Self {
+        let backtrace = std::mem::take(message.header_mut());
+        Self { core: core.clone(), pipe: message.pipe(), backtrace, message, open: true }
+    }
+
+    /// The request as a message; its `pipe` is the peer that the reply will go to.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Replies.
+    ///
+    /// Waits while the peer's outbox is full, no longer than the option `send_timeout`.
+    /// Cancel-safe: dropped before it is done, nothing is sent, and the request counts as
+    /// unanswered.
+    ///
+    /// # Errors
+    /// `NoSuchPeer` when the peer is gone; the message comes back.
+    pub async fn reply(self, message: impl Into<Message>) -> Result<(), SendError> {
+        let timeout = self.core.options.send_timeout;
+        self.reply_within(message.into(), timeout).await
+    }
+
+    /// [`reply`](Self::reply), waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As `reply`.
+    pub async fn reply_timeout(
+        self,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
+        self.reply_within(message.into(), Some(timeout)).await
+    }
+
+    /// Replies if that needs no waiting.
+    ///
+    /// # Errors
+    /// `Full` where `reply` would wait; the request counts as unanswered then.
+    pub fn try_reply(mut self, message: impl Into<Message>) -> Result<(), SendError> {
+        let sent = self.put(&self.core, message.into());
+        self.open = sent.is_err();
+        sent.map_err(|(why, message)| send_error(why, message))
+    }
+
+    async fn reply_within(mut self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
+        let core = self.core.clone();
+        let message = match self.put(&core, message) {
+            Ok(()) => {
+                self.open = false;
+                return Ok(());
+            }
+            Err((_, message)) => message,
+        };
+        let sent = core.send_within(message, timeout, |core, message| self.put(core, message)).await;
+        self.open = sent.is_err();
+        sent
+    }
+
+    fn put(&self, core: &Arc<Core>, message: Message) -> Result<(), (super::core::Why, Message)> {
+        core.send_by(message, |rule, _, message, fx| match self.pipe {
+            Some(pipe) => own::<Rep>(rule).reply(pipe, self.backtrace.clone(), message, fx),
+            None => Err((spanwire_core::pattern::Refusal::NoSuchPeer, message)),
+        })
+    }
+}
+
+impl Deref for Request {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.message.body()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.open {
+            self.core.discard(Dropped::Unanswered, self.pipe, self.message.len());
+        }
+    }
+}
+
+/// A conversation of a [`RepSocket`] or [`RespondSocket`]: receive a request, then send its reply.
+#[derive(Debug)]
+pub struct RepContext {
+    handle: Handle,
+    ctx: CtxId,
+}
+
+impl RepContext {
+    /// Receives the next request. A former one that has no reply yet is dropped as unanswered.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// The socket is closed, or the option `recv_timeout` passed.
+    pub async fn recv(&self) -> Result<Message, RecvError> {
+        let core = &self.handle.core;
+        // All contexts of a replier wait in one line: any of them can take any request.
+        let op = RecvOp::new(core, CtxId::DEFAULT, |core: &Arc<Core>, wait: super::ops::Wait<'_>| {
+            core.take(CtxId::DEFAULT, wait, |rule, now, fx| rule.take(now, self.ctx, fx))
+        });
+        let timeout = self.handle.options().recv_timeout;
+        let taken = core.home.within(timeout, op).await.unwrap_or(Err(RecvError::TimedOut))?;
+        Ok(taken.header_set(Header::EMPTY))
+    }
+
+    /// Replies to the request received last. Waits while the peer's outbox is full. Cancel-safe:
+    /// dropped before it is done, nothing is sent.
+    ///
+    /// # Errors
+    /// `State` when there is no request to reply to, `NoSuchPeer` when its peer is gone.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send(self.ctx, message.into()).await
+    }
+}
+
+impl Drop for RepContext {
+    fn drop(&mut self) {
+        self.handle.core.ask(|rule: &mut Rep, now, fx| rule.close(now, self.ctx, fx));
+    }
+}

@@ -1,0 +1,210 @@
+//! [`ReqSocket`] and its contexts.
+
+use super::Handle;
+use super::core::{Core, own};
+use super::ops::{recv_error, send_error};
+use crate::{Message, RecvError, RequestError, SendError};
+use spanwire_core::pattern::{CtxId, Pattern, Req, Rules};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+socket! {
+    /// REQ: sends requests and gets their replies.
+    ///
+    /// Any number of requests may be in flight at once, each a conversation of its own. A request
+    /// goes to the next peer that has room; when that peer is lost, or has not replied in the
+    /// `resend_time`, it goes to another one, with the same id: a request may reach more than one
+    /// replier, but only one reply is returned.
+    ReqSocket, Req, |options: &_| Rules::from(Req::new(options, super::random_seed()))
+}
+
+impl ReqSocket {
+    /// Sends a request and waits for its reply.
+    ///
+    /// Waits for a peer with room and then for the reply, by default for ever; the options
+    /// `send_timeout` and `recv_timeout` bound the one and the other. Cancel-safe: dropped before
+    /// it is done, the request is forgotten here (the peer may have it already).
+    ///
+    /// # Errors
+    /// It could not be sent, and the message comes back; or no reply came.
+    pub async fn request(&self, message: impl Into<Message>) -> Result<Message, RequestError> {
+        let options = self.handle.options();
+        self.handle.request(message.into(), options.send_timeout, options.recv_timeout).await
+    }
+
+    /// [`request`](Self::request), waiting no longer than `timeout` altogether.
+    ///
+    /// # Errors
+    /// As `request`.
+    pub async fn request_timeout(
+        &self,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<Message, RequestError> {
+        let until = crate::rt::now() + timeout;
+        let core = &self.handle.core;
+        let request = send_request(core, message.into(), Some(timeout)).await?;
+        let left = until - crate::rt::now();
+        Ok(request.reply(Some(left)).await?)
+    }
+
+    /// Opens a conversation whose requests and replies are sent and received by separate calls.
+    pub fn context(&self) -> ReqContext {
+        let ctx = self.handle.core.ask(|rule: &mut Req, _, _| rule.open());
+        ReqContext { handle: self.handle.clone(), ctx }
+    }
+}
+
+impl Handle {
+    async fn request(
+        &self,
+        message: Message,
+        send: Option<Duration>,
+        recv: Option<Duration>,
+    ) -> Result<Message, RequestError> {
+        Ok(send_request(&self.core, message, send).await?.reply(recv).await?)
+    }
+}
+
+/// Opens a context and sends in it, in one visit to the rules.
+async fn send_request(
+    core: &Arc<Core>,
+    message: Message,
+    timeout: Option<Duration>,
+) -> Result<InFlight<'_>, SendError> {
+    let request = InFlight { core, ctx: Cell::new(None) };
+    core.send_within(message, timeout, |core, message| {
+        core.send_by(message, |rule, now, message, fx| {
+            let rule = own::<Req>(rule);
+            let ctx = rule.open();
+            match rule.send(now, ctx, message, fx) {
+                Ok(()) => request.ctx.set(Some(ctx)),
+                Err(refused) => {
+                    rule.close(now, ctx, fx);
+                    return Err(refused);
+                }
+            }
+            Ok(())
+        })
+    })
+    .await?;
+    Ok(request)
+}
+
+/// A request that was sent. Dropping it forgets it.
+struct InFlight<'a> {
+    core: &'a Arc<Core>,
+    ctx: Cell<Option<CtxId>>,
+}
+
+impl InFlight<'_> {
+    async fn reply(self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        let Some(ctx) = self.ctx.get() else { return Err(RecvError::State) };
+        self.core
+            .recv_within(ctx, timeout, |core, wait| {
+                core.take(ctx, wait, |rule, now, fx| {
+                    let rule = own::<Req>(rule);
+                    let reply = rule.take(now, ctx, fx)?;
+                    rule.close(now, ctx, fx);
+                    self.ctx.set(None);
+                    Ok(reply)
+                })
+            })
+            .await
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(ctx) = self.ctx.get() {
+            self.core.ask(|rule: &mut Req, now, fx| rule.close(now, ctx, fx));
+        }
+    }
+}
+
+/// A conversation of a [`ReqSocket`]: one request at a time, sent and answered by separate calls.
+///
+/// Dropping it forgets its request.
+#[derive(Debug)]
+pub struct ReqContext {
+    handle: Handle,
+    ctx: CtxId,
+}
+
+impl ReqContext {
+    /// Sends a request. One that was still waiting for its reply is cancelled: whoever waits for it
+    /// in [`recv`](Self::recv) gets `Cancelled`, and nothing tells the peer (as in NNG).
+    ///
+    /// Waits while no peer has room. Cancel-safe: dropped before it is done, nothing is sent, and
+    /// the former request goes on.
+    ///
+    /// # Errors
+    /// Every error gives the message back.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send(self.ctx, message.into()).await
+    }
+
+    /// Sends a request if that needs no waiting.
+    ///
+    /// # Errors
+    /// `Full` or `NoPeer` where `send` would wait.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let sent = self.handle.core.send(self.ctx, message.into());
+        sent.map_err(|(why, message)| send_error(why, message))
+    }
+
+    /// [`send`](Self::send), waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub async fn send_timeout(
+        &self,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
+        self.handle.send_timeout(self.ctx, message.into(), Some(timeout)).await
+    }
+
+    /// Receives the reply to the latest request. Cancel-safe: dropped before it is done, the
+    /// request goes on.
+    ///
+    /// # Errors
+    /// `State` when nothing was asked, `Cancelled` when a newer request took its place, and those
+    /// of a request that got no reply.
+    pub async fn recv(&self) -> Result<Message, RecvError> {
+        self.recv_within(self.handle.options().recv_timeout).await
+    }
+
+    /// [`recv`](Self::recv), waiting no longer than `timeout`. The request goes on after that.
+    ///
+    /// # Errors
+    /// As `recv`.
+    pub async fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
+        self.recv_within(Some(timeout)).await
+    }
+
+    /// Receives the reply if it is there.
+    ///
+    /// # Errors
+    /// `Empty` where `recv` would wait.
+    pub fn try_recv(&self) -> Result<Message, RecvError> {
+        let core = &self.handle.core;
+        core.take(self.ctx, None, |rule, now, fx| rule.take(now, self.ctx, fx)).map_err(recv_error)
+    }
+
+    async fn recv_within(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        let (core, ctx) = (&self.handle.core, self.ctx);
+        let ticket = core.ask(|rule: &mut Req, _, _| rule.ticket(ctx));
+        core.recv_within(ctx, timeout, |core, wait| {
+            core.take(ctx, wait, |rule, now, fx| own::<Req>(rule).take_ticket(now, ctx, ticket, fx))
+        })
+        .await
+    }
+}
+
+impl Drop for ReqContext {
+    fn drop(&mut self) {
+        self.handle.core.ask(|rule: &mut Req, now, fx| rule.close(now, self.ctx, fx));
+    }
+}
