@@ -175,7 +175,7 @@ mod tests {
     fn every_neighbour_hears_it() {
         let (mut bus, mut fx) = attached(Bus::new(&Options::default()), 2);
         send(&mut bus, &mut fx, Message::with_header(&b"old header"[..], "a"));
-        assert_eq!(fx.take_sent(), [(1, b"a".to_vec()), (2, b"a".to_vec())]);
+        assert_eq!(fx.sent, [(pipe(1), "a".into()), (pipe(2), "a".into())]);
     }
 
     #[test]
@@ -194,6 +194,16 @@ mod tests {
         send(&mut bus, &mut fx, "b");
         assert_eq!(fx.take_sent(), [(1, b"a".to_vec()), (2, b"a".to_vec()), (2, b"b".to_vec())]);
         assert_eq!(fx.dropped, [(Dropped::OutboxFull, Some(pipe(1)), 1)]);
+    }
+
+    #[test]
+    fn what_a_neighbour_drained_it_may_be_sent_again() {
+        let options = Options { outbox_messages: 4, ..Options::default() };
+        let (mut bus, mut fx) = attached(Bus::new(&options), 1);
+        (0..4).for_each(|_| send(&mut bus, &mut fx, "a"));
+        bus.drained(Time::ZERO, pipe(1), 2, 2, &mut fx);
+        (0..3).for_each(|_| send(&mut bus, &mut fx, "a"));
+        assert_eq!((fx.sent.len(), fx.take_dropped()), (6, vec![Dropped::OutboxFull]));
     }
 
     #[test]
@@ -246,6 +256,14 @@ mod tests {
         let (mut bus, mut fx) = attached(Bus::new(&Options::default()), 1);
         bus.recv(Time::ZERO, pipe(1), Message::with_header(&b"ab"[..], "cd"), &mut fx);
         assert_eq!(take(&mut bus, &mut fx).unwrap().body(), &b"abcd"[..]);
+    }
+
+    #[test]
+    fn cooked_shows_no_header() {
+        let (mut bus, mut fx) = attached(Bus::new(&Options::default()), 1);
+        recv(&mut bus, &mut fx, 1, "a");
+        let message = take(&mut bus, &mut fx).unwrap();
+        assert_eq!((message.header(), message.pipe()), (&Header::EMPTY, Some(pipe(1))));
     }
 
     impl Subject for Bus {

@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn the_last_byte_may_be_used() {
+        let mut fx = Script::default();
+        let mut waiting = Conflation::new(Topic::Bytes(1), 8, 6);
+        put(&mut waiting, &mut fx, &["a1", "b1"]);
+        assert!(fx.dropped.is_empty(), "two messages of two bytes, and a topic of one for each");
+        put(&mut waiting, &mut fx, &["b22"]);
+        assert_eq!(fx.take_dropped(), [Dropped::Conflated, Dropped::SlowSubscriber]);
+    }
+
+    #[test]
     fn turns_stay_right_after_some_have_gone_out() {
         let mut fx = Script::default();
         let mut waiting = Conflation::new(Topic::Bytes(1), 8, 1_000);

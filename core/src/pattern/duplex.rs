@@ -83,8 +83,7 @@ impl Duplex {
         }
     }
 
-    /// Whether a pipe is attached.
-    pub(crate) fn contains(&self, pipe: PipeId) -> bool {
+    fn contains(&self, pipe: PipeId) -> bool {
         self.peers.get(pipe).is_some()
     }
 

@@ -97,7 +97,8 @@ pub trait Effects {
     /// waits in `take` must look at (then `count` is at least 1).
     fn readable(&mut self, ctx: CtxId, count: usize);
 
-    /// About `count` messages more can be sent than before.
+    /// About `count` messages more can be sent than before; at [`usize::MAX`] everybody who waits
+    /// has to look, since each may wait for a different pipe.
     fn writable(&mut self, count: usize);
 
     /// A message of `bytes` bytes was discarded.

@@ -95,7 +95,9 @@ mod tests {
         let mut pair = Pair0::new(&Options::default());
         assert_eq!(pair.attach(Time::ZERO, pipe(1), &mut fx), Ok(()));
         assert_eq!(pair.attach(Time::ZERO, pipe(2), &mut fx), Err(DetachReason::Busy));
+        fx.writable.clear();
         pair.detach(Time::ZERO, pipe(1), DetachReason::PeerClosed, vec![], &mut fx);
+        assert!(fx.writable.is_empty(), "a sender has nothing to look for until the next comes");
         assert_eq!(pair.attach(Time::ZERO, pipe(2), &mut fx), Ok(()));
     }
 
@@ -113,6 +115,31 @@ mod tests {
         pair.drained(Time::ZERO, pipe(1), 1, 1, &mut fx);
         assert_eq!(send(&mut pair, &mut fx), Ok(()));
         assert_eq!(fx.writable, [1, 1]);
+    }
+
+    #[test]
+    fn what_the_peer_drained_may_be_sent_again() {
+        let mut fx = Script::default();
+        let mut pair = Pair0::new(&Options { outbox_messages: 4, ..Options::default() });
+        pair.attach(Time::ZERO, pipe(1), &mut fx).unwrap();
+        let send = |pair: &mut Pair0, fx: &mut Script| {
+            (0..9).take_while(|_| pair.send(Time::ZERO, CtxId::DEFAULT, "x".into(), fx).is_ok()).count()
+        };
+        assert_eq!(send(&mut pair, &mut fx), 4);
+        pair.drained(Time::ZERO, pipe(1), 2, 2, &mut fx);
+        assert_eq!(send(&mut pair, &mut fx), 2);
+    }
+
+    #[test]
+    fn a_header_that_came_in_process_is_part_of_the_payload() {
+        let mut fx = Script::default();
+        let mut pair = Pair0::new(&Options::default());
+        pair.attach(Time::ZERO, pipe(1), &mut fx).unwrap();
+        pair.recv(Time::ZERO, pipe(1), Message::with_header(&b"ab"[..], "cd"), &mut fx);
+        pair.recv(Time::ZERO, pipe(2), "from a stranger".into(), &mut fx);
+        assert_eq!(fx.readable, [(CtxId::DEFAULT, 1)]);
+        let message = pair.take(Time::ZERO, CtxId::DEFAULT, &mut fx).unwrap();
+        assert_eq!((message.header().len(), &message[..]), (0, &b"abcd"[..]));
     }
 
     impl Subject for Pair0 {}

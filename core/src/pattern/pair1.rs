@@ -94,9 +94,6 @@ impl Pattern for Pair1 {
     }
 
     fn recv(&mut self, _: Time, pipe: PipeId, mut message: Message, fx: &mut impl Effects) {
-        if !self.duplex.contains(pipe) {
-            return;
-        }
         let bytes = message.len();
         let Some(hops) = message.take_tag().filter(|hops| *hops <= MOST_HOPS) else {
             fx.discard(Dropped::Malformed, Some(pipe), bytes);

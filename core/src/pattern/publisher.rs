@@ -335,6 +335,40 @@ mod tests {
     }
 
     #[test]
+    fn nothing_overtakes_what_waits_conflated() {
+        let (mut publisher, mut fx) = publisher(Overflow::Conflate(Topic::Bytes(1)), 1);
+        send(&mut publisher, &mut fx, "x23456789012345").unwrap();
+        send(&mut publisher, &mut fx, "a23456").unwrap();
+        assert_eq!(publisher.waiting(), 1, "half of the forty bytes are for the outbox");
+        send(&mut publisher, &mut fx, "b").unwrap();
+        assert_eq!((fx.sent.len(), publisher.waiting()), (1, 2), "though there is room for a short one");
+        publisher.drained(Time::ZERO, pipe(1), 1, 15, &mut fx);
+        assert_eq!(sent(&mut fx)[1..], [(1, "a23456".into()), (1, "b".into())]);
+    }
+
+    #[test]
+    fn a_conflated_outbox_is_short_since_it_goes_stale() {
+        let overflow = Overflow::Conflate(Topic::Bytes(0));
+        let mut publisher = Pub::new(&Options { overflow, ..Options::default() });
+        let mut fx = Script::default();
+        publisher.attach(Time::ZERO, pipe(1), &mut fx).unwrap();
+        for _ in 0..20 {
+            send(&mut publisher, &mut fx, "now").unwrap();
+        }
+        assert_eq!((fx.sent.len(), publisher.waiting(), fx.dropped.len()), (CONFLATE_WINDOW, 1, 3));
+    }
+
+    #[test]
+    fn a_topic_may_begin_in_the_header() {
+        let (mut publisher, mut fx) = publisher(Overflow::Conflate(Topic::Bytes(1)), 1);
+        for header in [b"x", b"x", b"a", b"b"] {
+            let message = Message::with_header(&header[..], "=1");
+            publisher.send(Time::ZERO, CtxId::DEFAULT, message, &mut fx).unwrap();
+        }
+        assert_eq!((publisher.waiting(), fx.dropped.len()), (2, 0));
+    }
+
+    #[test]
     fn what_waits_conflated_is_counted_when_the_subscriber_or_the_socket_goes() {
         let (mut publisher, mut fx) = publisher(Overflow::Conflate(Topic::Until(b' ')), 2);
         for body in ["x 1", "y 1", "z 1"] {

@@ -350,6 +350,31 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_furthest_over_his_share_pays() {
+        let mut fx = Script::default();
+        let mut queue = FairQueue::new(10, 100, usize::MAX);
+        (1..=4).for_each(|n| queue.attach(pipe(n)));
+        for from in [1, 1, 1, 2, 2, 2, 2, 3, 3, 3] {
+            queue.offer(pipe(from), "x".into(), &mut fx);
+        }
+        queue.offer(pipe(4), "x".into(), &mut fx);
+        assert_eq!(fx.dropped, [(Dropped::QueueFull, Some(pipe(2)), 1)], "by messages");
+
+        let mut fx = Script::default();
+        let mut queue = FairQueue::new(100, 10, usize::MAX);
+        (1..=4).for_each(|n| queue.attach(pipe(n)));
+        for (from, body) in [(1, "xx"), (1, "x"), (2, "xx"), (2, "xx"), (3, "xx"), (3, "x")] {
+            queue.offer(pipe(from), body.into(), &mut fx);
+        }
+        queue.offer(pipe(4), "yyy".into(), &mut fx);
+        assert_eq!(fx.take_dropped().len(), 1);
+        assert!(queue.lanes.get(pipe(4)).unwrap().messages.is_empty(), "asks for more than its share");
+        queue.offer(pipe(4), "yy".into(), &mut fx);
+        assert_eq!(fx.dropped, [(Dropped::QueueFull, Some(pipe(2)), 2)], "by bytes");
+        queue.check_invariants();
+    }
+
+    #[test]
     fn an_offer_counts_bytes_and_spares_the_only_message_of_a_pipe() {
         let mut fx = Script::default();
         let mut queue = FairQueue::new(100, 10, usize::MAX);

@@ -294,8 +294,10 @@ mod tests {
     fn bytes_are_bounded_but_a_large_message_waits_alone() {
         let (mut sub, mut fx) = sub(Prefer::Newest, &[""]);
         recv(&mut sub, &mut fx, "small");
+        recv(&mut sub, &mut fx, "equal");
+        assert!(fx.dropped.is_empty(), "ten bytes are ten bytes");
         recv(&mut sub, &mut fx, "larger than ten bytes");
-        assert_eq!(fx.take_dropped(), [Dropped::QueueFull]);
+        assert_eq!(fx.take_dropped(), [Dropped::QueueFull, Dropped::QueueFull]);
         assert_eq!(rest(&mut sub, CTX), [b"larger than ten bytes"]);
     }
 
@@ -341,6 +343,7 @@ mod tests {
         sub.close(Time::ZERO, other, &mut fx);
         sub.close(Time::ZERO, CTX, &mut fx);
         assert_eq!(fx.take_dropped(), [Dropped::Cancelled, Dropped::Cancelled]);
+        assert!(sub.readable(other), "there is something to learn: that nothing will come");
         assert_eq!(sub.take(Time::ZERO, other, &mut fx), Err(Nothing::Asked));
         assert_eq!(sub.take(Time::ZERO, CTX, &mut fx), Err(Nothing::Yet));
         recv(&mut sub, &mut fx, "b");
