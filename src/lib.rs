@@ -1,1 +1,35 @@
-//! Spanwire.
+//! Spanwire: Scalability Protocols in pure Rust.
+//!
+//! | layer | module | what it does |
+//! | --- | --- | --- |
+//! | 4 patterns | `socket` | the sockets: PUSH, PULL, PAIR … |
+//! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
+//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, descriptors |
+//! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
+//!
+//! Each layer uses those below it, and none above. Everything that *decides* is in `spanwire-core`.
+
+#![deny(unsafe_code)]
+
+mod endpoint;
+mod error;
+mod options;
+mod rt;
+mod session;
+mod socket;
+mod transport;
+
+pub use error::{AdoptError, DialError, ListenError, SendManyError};
+pub use options::{DialOptions, ListenOptions, Start};
+pub use session::Origin;
+pub use socket::{
+    CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, Pair0Socket, Peer, PeerStats,
+    PullSocket, PushSocket, Stats,
+};
+pub use spanwire_core::addr::{Addr, AddrError};
+pub use spanwire_core::framing::sp::Protocol;
+pub use spanwire_core::{
+    DetachReason, Dropped, Header, Ledger, Message, NotSubscribed, Options, Overflow, PipeId, Prefer,
+    RecvError, RequestError, SendError, Time, Topic,
+};
+pub use transport::{Credentials, Ends, Place};

@@ -22,6 +22,7 @@ extern crate alloc;
 #[macro_use]
 extern crate std;
 
+pub mod addr;
 pub mod error;
 pub mod event;
 pub mod framing;
@@ -31,6 +32,7 @@ pub mod pattern;
 pub mod session;
 pub mod time;
 
+pub use addr::{Addr, AddrError};
 pub use error::{NotSubscribed, RecvError, RequestError, SendError};
 pub use event::{DetachReason, Dropped, Ledger};
 pub use message::{Header, Message, PipeId};

@@ -15,6 +15,7 @@
 //! | `pair0` `pair1` `push` `pull` `publisher` `subscriber` `req` `rep` `surveyor` `respondent` `bus` | one side of one protocol |
 //! | `raw` | the sides whose raw form differs from the cooked one |
 //! | `backtrace` | request ids, hop tags, hop limit |
+//! | `rules` | any one of them, behind one type |
 //! | `credit` `pipes` `queue` | the parts they share: room per pipe, the pipe table, fair queues |
 
 mod credit;
@@ -23,12 +24,14 @@ mod pipes;
 mod pull;
 mod push;
 mod queue;
+mod rules;
 #[cfg(any(test, feature = "script"))]
 pub mod script;
 
 pub use pair0::Pair0;
 pub use pull::Pull;
 pub use push::Push;
+pub use rules::Rules;
 
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};

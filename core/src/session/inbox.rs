@@ -138,6 +138,12 @@ impl Inbox {
         self.chunk.is_empty() && self.prefix_len == 0 && self.body.is_none()
     }
 
+    /// Whether [`next`](Self::next) would only ask for more: nothing was fed, and no large message
+    /// has been filled.
+    pub fn is_empty(&self) -> bool {
+        self.chunk.is_empty() && self.body.as_ref().is_none_or(|(body, length)| body.len() < *length)
+    }
+
     /// Bytes held: read but not yet handed on.
     pub fn held_bytes(&self) -> usize {
         self.chunk.len() + self.body.as_ref().map_or(0, |(body, _)| body.capacity())

@@ -1,0 +1,158 @@
+//! Blocking sockets, and frames: an 8-byte length in front of each body, on ipc a byte 1 before that.
+
+use crate::plan::Transport;
+use anyhow::{Context, Result, bail};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+
+/// A connection.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What accepts one connection.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener, String),
+}
+
+impl Listener {
+    /// Where to dial.
+    pub(super) fn url(&self) -> Result<String> {
+        Ok(match self {
+            Self::Tcp(listener) => format!("tcp://{}", listener.local_addr()?),
+            #[cfg(unix)]
+            Self::Unix(_, path) => format!("ipc://{path}"),
+        })
+    }
+
+    pub(super) fn accept(self) -> Result<Stream> {
+        match self {
+            Self::Tcp(listener) => tcp(listener.accept().context("cannot accept")?.0),
+            #[cfg(unix)]
+            Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().context("cannot accept")?.0)),
+        }
+    }
+}
+
+pub(super) fn listen(url: &str) -> Result<Listener> {
+    match url.split_once("://") {
+        Some(("tcp", address)) => TcpListener::bind(address).map(Listener::Tcp),
+        #[cfg(unix)]
+        Some(("ipc", path)) => UnixListener::bind(path).map(|socket| Listener::Unix(socket, path.to_owned())),
+        _ => bail!("raw sockets do not know {url}"),
+    }
+    .with_context(|| format!("cannot listen at {url}"))
+}
+
+pub(super) fn connect(url: &str) -> Result<Stream> {
+    match url.split_once("://") {
+        Some(("tcp", address)) => {
+            tcp(TcpStream::connect(address).with_context(|| format!("cannot dial {url}"))?)
+        }
+        #[cfg(unix)]
+        Some(("ipc", path)) => {
+            Ok(Stream::Unix(UnixStream::connect(path).with_context(|| format!("cannot dial {url}"))?))
+        }
+        _ => bail!("raw sockets do not know {url}"),
+    }
+}
+
+fn tcp(stream: TcpStream) -> Result<Stream> {
+    stream.set_nodelay(true).context("cannot set no-delay")?;
+    Ok(Stream::Tcp(stream))
+}
+
+/// How bodies of one size are framed on one transport.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Format {
+    header_bytes: usize,
+    pub(super) body_bytes: usize,
+}
+
+impl Format {
+    pub(super) fn new(transport: Transport, body_bytes: usize) -> Self {
+        Self { header_bytes: if transport == Transport::Ipc { 9 } else { 8 }, body_bytes }
+    }
+
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.header_bytes + self.body_bytes
+    }
+
+    /// Appends a frame.
+    #[inline]
+    pub(super) fn encode(&self, body: &[u8], out: &mut Vec<u8>) {
+        if self.header_bytes == 9 {
+            out.push(1);
+        }
+        out.extend_from_slice(&(body.len() as u64).to_be_bytes());
+        out.extend_from_slice(body);
+    }
+
+    /// A whole frame.
+    pub(super) fn frame(&self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(self.frame_bytes());
+        self.encode(&vec![b'x'; self.body_bytes], &mut frame);
+        frame
+    }
+
+    /// The length of the frame that `bytes` start with, header included, once its header is there.
+    #[inline]
+    pub(super) fn decode(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        let Some(header) = bytes.get(..self.header_bytes) else { return Ok(None) };
+        let length = header.last_chunk::<8>().map_or(0, |length| u64::from_be_bytes(*length));
+        if length != self.body_bytes as u64 {
+            return Err(io::Error::new(ErrorKind::InvalidData, format!("a frame of {length} bytes")));
+        }
+        Ok(Some(self.frame_bytes()))
+    }
+
+    /// Reads one frame into `buffer`, which has room for exactly one.
+    pub(super) fn read_frame(&self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            filled += read_some(stream, &mut buffer[filled..])?;
+        }
+        self.decode(buffer)?;
+        Ok(())
+    }
+}
+
+/// Reads at least one byte.
+pub(super) fn read_some(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream.read(buffer)? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        count => Ok(count),
+    }
+}

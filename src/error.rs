@@ -1,0 +1,138 @@
+//! Errors of operations that touch the world; those of messages are in the core.
+
+use spanwire_core::addr::AddrError;
+use spanwire_core::{DetachReason, RecvError};
+use std::io;
+use std::sync::Arc;
+
+/// Why a dialer got no connection.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The address cannot be dialled.
+    #[error("cannot dial {url:?}: {error}")]
+    Address {
+        /// The address as it was given.
+        url: Arc<str>,
+        /// What is wrong with it.
+        #[source]
+        error: AddrError,
+    },
+    /// The network said no, or nobody is there.
+    #[error("cannot connect to {url}: {error}")]
+    Connect {
+        /// Whom we dialled.
+        url: Arc<str>,
+        /// What the system said.
+        #[source]
+        error: Arc<io::Error>,
+    },
+    /// The connection took longer than `connect_timeout`.
+    #[error("cannot connect to {url}: timed out")]
+    TimedOut {
+        /// Whom we dialled.
+        url: Arc<str>,
+    },
+    /// Somebody is there, but it came to no pipe.
+    #[error("{url} is not a peer of this socket: {why}")]
+    Refused {
+        /// Whom we dialled.
+        url: Arc<str>,
+        /// Why not.
+        why: DetachReason,
+    },
+    /// The socket or the dialer was closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+impl DialError {
+    /// Whether the same call may succeed later without anything being changed here.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Address { .. } | Self::Closed => false,
+            Self::Connect { error, .. } => is_transient(error),
+            Self::TimedOut { .. } => true,
+            Self::Refused { why, .. } => why.is_transient(),
+        }
+    }
+}
+
+/// Why a listener could not be made.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {url:?}: {error}")]
+    Address {
+        /// The address as it was given.
+        url: Arc<str>,
+        /// What is wrong with it.
+        #[source]
+        error: AddrError,
+    },
+    /// The system said no.
+    #[error("cannot listen on {url}: {error}")]
+    Bind {
+        /// Where we wanted to listen.
+        url: Arc<str>,
+        /// What the system said.
+        #[source]
+        error: Arc<io::Error>,
+    },
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+impl ListenError {
+    /// Whether the same call may succeed later without anything being changed here.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Bind { error, .. } => error.kind() == io::ErrorKind::AddrInUse,
+            Self::Address { .. } | Self::Closed => false,
+        }
+    }
+}
+
+/// Why a descriptor was not adopted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdoptError {
+    /// It is no connected stream socket.
+    #[error("cannot adopt the descriptor: {0}")]
+    Descriptor(#[from] io::Error),
+    /// Its peer did not become a pipe of this socket.
+    #[error("the peer is refused: {0}")]
+    Refused(DetachReason),
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why a batch was sent only in part. The messages before the failure are on their way.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{sent} messages were sent, then: {error}")]
+pub struct SendManyError {
+    /// How many were sent.
+    pub sent: usize,
+    /// What happened to the next; it is inside.
+    #[source]
+    pub error: spanwire_core::SendError,
+}
+
+/// Why waiting for peers ended without them.
+pub type WaitError = RecvError;
+
+/// Errors after which trying again soon makes sense.
+fn is_transient(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    !matches!(
+        error.kind(),
+        Kind::PermissionDenied
+            | Kind::Unsupported
+            | Kind::InvalidInput
+            | Kind::AddrNotAvailable
+            | Kind::InvalidData
+    )
+}

@@ -1,0 +1,175 @@
+//! The only place that spawns, sleeps or looks for a runtime.
+//!
+//! A socket lives where it was made: in the tokio runtime that was current then, or, when there was
+//! none, on the library's one background thread. Blocking sockets always live on that thread, so
+//! that a blocking call never waits for a task that only the blocked thread could run.
+
+use spanwire_core::Time;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+/// Where the tasks of a socket run.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    handle: Handle,
+    /// Keeps the library's thread alive while one of its sockets is.
+    thread: Option<Arc<Background>>,
+}
+
+impl Home {
+    /// The runtime of the caller, else the library's thread.
+    pub(crate) fn current() -> Self {
+        match Handle::try_current() {
+            Ok(handle) => Self { handle, thread: None },
+            Err(_) => Self::background(),
+        }
+    }
+
+    /// The library's thread, started if it does not run.
+    pub(crate) fn background() -> Self {
+        let thread = Background::get();
+        Self { handle: thread.handle.clone(), thread: Some(thread) }
+    }
+
+    /// Whether this is the library's own thread.
+    pub(crate) fn is_background(&self) -> bool {
+        self.thread.is_some()
+    }
+
+    /// Starts a task.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(task).abort_handle()
+    }
+
+    /// `work`, polled as if inside this runtime, so that it can make sockets and timers of it under
+    /// any executor.
+    pub(crate) async fn run<F: Future>(&self, work: F) -> F::Output {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| {
+            let _entered = self.handle.enter();
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// A timer that works under any executor, since this runtime drives it.
+    pub(crate) fn sleep(&self, span: Duration) -> Sleep {
+        let _entered = self.handle.enter();
+        Sleep(Box::pin(tokio::time::sleep(span)))
+    }
+
+    /// A timer that ends at a point in time.
+    pub(crate) fn sleep_until(&self, deadline: Time) -> Sleep {
+        self.sleep(deadline - now())
+    }
+
+    /// `work`, or `None` when it takes longer than `span`. A span of `None` never ends.
+    pub(crate) async fn within<F: Future>(&self, span: Option<Duration>, work: F) -> Option<F::Output> {
+        let Some(span) = span else { return Some(work.await) };
+        let mut work = std::pin::pin!(work);
+        let mut sleep = None;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            // Made only now: most calls are done at once and never need a timer.
+            let sleep = sleep.get_or_insert_with(|| self.sleep(span));
+            Pin::new(sleep).poll(cx).map(|()| None)
+        })
+        .await
+    }
+}
+
+/// A timer.
+#[derive(Debug)]
+pub(crate) struct Sleep(Pin<Box<tokio::time::Sleep>>);
+
+impl Future for Sleep {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// The time, as the rules want it: since an arbitrary start, never zero.
+pub(crate) fn now() -> Time {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    Time::from_nanos(1) + start.elapsed()
+}
+
+/// The library's one thread. It ends when its last user does.
+#[derive(Debug)]
+struct Background {
+    handle: Handle,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Background {
+    fn get() -> Arc<Self> {
+        static RUNNING: Mutex<Weak<Background>> = Mutex::new(Weak::new());
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = running.upgrade() {
+            return thread;
+        }
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("the system has descriptors for one more epoll instance");
+        let (stop, stopped) = oneshot::channel();
+        let thread = Arc::new(Self { handle: runtime.handle().clone(), stop: Mutex::new(Some(stop)) });
+        thread::Builder::new()
+            .name("spanwire".into())
+            .spawn(move || {
+                // An error means that the sender is gone, which is a reason to stop as well.
+                let _ = runtime.block_on(stopped);
+            })
+            .expect("the system has room for one more thread");
+        *running = Arc::downgrade(&thread);
+        thread
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let stop = self.stop.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stop) = stop {
+            let _ = stop.send(());
+        }
+    }
+}
+
+/// Waits for `work` on this thread, which needs no runtime. `None` when `deadline` passes first.
+pub(crate) fn block_on<F: Future>(work: F, deadline: Option<Instant>) -> Option<F::Output> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    thread_local! {
+        static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
+    }
+    let waker = WAKER.with(Waker::clone);
+    let mut cx = Context::from_waker(&waker);
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Poll::Ready(output) = work.as_mut().poll(&mut cx) {
+            return Some(output);
+        }
+        match deadline {
+            None => thread::park(),
+            Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                Some(left) if !left.is_zero() => thread::park_timeout(left),
+                _ => return None,
+            },
+        }
+    }
+}

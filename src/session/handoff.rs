@@ -1,0 +1,434 @@
+//! [`HandOff`]: who may write to a connection at this moment, and who has to be woken for it.
+//!
+//! One file holds the lock, the writing flag and the wake-up of the driver, because that is the part
+//! most easily got wrong; loom runs this very type (`--cfg spanwire_loom`).
+
+#[cfg(spanwire_loom)]
+use loom::sync::{Mutex, MutexGuard};
+use std::sync::PoisonError;
+#[cfg(not(spanwire_loom))]
+use std::sync::{Mutex, MutexGuard};
+use std::task::Waker;
+
+/// What waits to be written. Two methods, so that loom can put something small in its place.
+pub trait Queue {
+    /// Items that wait or are being written.
+    fn items(&self) -> usize;
+    /// Bytes that could be written now.
+    fn waiting_bytes(&self) -> usize;
+}
+
+/// A queue between those who send and whoever writes at the moment.
+///
+/// ```text
+///            push, allowance left               settle: all written
+///   Quiet ────────────────────────▶ Writing ─────────────────────────▶ Quiet
+///     │                              ▲  ▲ │
+///     │ push, none left              │  │ │ settle: more has come, and this writer did its share
+///     ▼                              │  │ ▼
+///   Owed ────────────────────────────┘  │ Owed
+///     driver runs, or much is waiting   │ │ settle: the kernel takes no more
+///                                       │ ▼
+///                                     Blocked
+///                           driver: writable again
+/// ```
+///
+/// In `Owed` and `Blocked` the driver has been, or will be, woken. While somebody is `Writing`,
+/// whatever is pushed is his to find when he settles.
+///
+/// **Who writes.** A sender that finds the connection quiet writes at once, in its own thread: that
+/// is what makes a lone message fast. A sender that sends many in a row would make a system call
+/// for each; so after a few direct writes the driver is woken instead, and what has piled up when it
+/// runs leaves in one write. What it finds tells the two cases apart without a clock: a pile means a
+/// burst, and direct writes stay off; a message or two means an idle sender, which gets a larger
+/// allowance (doubling) so that the detour becomes rare.
+#[derive(Debug)]
+pub struct HandOff<Q> {
+    inner: Mutex<Inner<Q>>,
+}
+
+#[derive(Debug)]
+struct Inner<Q> {
+    queue: Q,
+    phase: Phase,
+    /// Direct writes left before the driver is asked.
+    allowance: u32,
+    /// What `allowance` becomes when the driver finds an idle sender.
+    grant: u32,
+    driver: Option<Waker>,
+    /// The driver was woken and has not run since.
+    woken: bool,
+    /// The driver wants to end all writing, and waits for a writer to come back.
+    shutting: bool,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Quiet,
+    Owed,
+    Writing,
+    Blocked,
+    /// Nothing is written any more; what is pushed now is unsent.
+    Shut,
+}
+
+/// What a sender has to do after a push, once it holds no lock.
+#[derive(Debug)]
+#[must_use]
+pub enum Kick {
+    /// Nothing: somebody else will write.
+    Nothing,
+    /// Write: the caller is the writer now, and must `settle`.
+    Write,
+    /// Wake the driver.
+    Wake(Waker),
+}
+
+/// What the driver finds when it runs.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Drive {
+    /// It is the writer now.
+    Write,
+    /// Nothing waits and nobody writes.
+    Quiet,
+    /// A sender is writing, or the kernel takes no more.
+    Busy,
+    /// Writing has failed or was ended.
+    Shut,
+}
+
+/// How a write ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Wrote {
+    /// All that was taken.
+    All,
+    /// The kernel takes no more for now.
+    Full,
+    /// The connection is broken.
+    Broken,
+}
+
+/// What a writer has to do after settling.
+#[derive(Debug)]
+#[must_use]
+pub enum Next {
+    /// Nothing more.
+    Done,
+    /// More has come: take again.
+    Again,
+    /// Wake the driver, and be done.
+    Wake(Waker),
+}
+
+/// Direct writes that a sender is given at first, and after a burst.
+const FIRST_GRANT: u32 = 4;
+/// The most an idle sender is ever given: one detour through the driver in a thousand messages.
+const MAX_GRANT: u32 = 1_024;
+/// With this much waiting, the sender does not wait for the driver.
+pub(crate) const INLINE_BYTES: usize = 64 * 1024;
+/// The driver found so many at most: an idle sender.
+const FEW: usize = 2;
+/// The driver found so many at least: a burst.
+const MANY: usize = 8;
+
+impl<Q: Queue> HandOff<Q> {
+    /// Nobody writes, nobody waits.
+    pub fn new(queue: Q) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                queue,
+                phase: Phase::Quiet,
+                allowance: FIRST_GRANT,
+                grant: FIRST_GRANT,
+                driver: None,
+                woken: false,
+                shutting: false,
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<Q>> {
+        // Nothing in here panics between two changes that belong together.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to the queue and decides who writes.
+    pub fn push(&self, add: impl FnOnce(&mut Q)) -> Kick {
+        let mut inner = self.lock();
+        add(&mut inner.queue);
+        match inner.phase {
+            Phase::Quiet if inner.allowance > 0 => {
+                inner.allowance -= 1;
+                inner.phase = Phase::Writing;
+                Kick::Write
+            }
+            Phase::Quiet => {
+                inner.phase = Phase::Owed;
+                inner.wake().map_or(Kick::Nothing, Kick::Wake)
+            }
+            Phase::Owed if inner.queue.waiting_bytes() >= INLINE_BYTES => {
+                inner.phase = Phase::Writing;
+                Kick::Write
+            }
+            Phase::Owed | Phase::Writing | Phase::Blocked | Phase::Shut => Kick::Nothing,
+        }
+    }
+
+    /// A sender found no room: it writes what is owed itself instead of waiting for the driver.
+    /// `true` makes the caller the writer.
+    pub fn claim(&self) -> bool {
+        let mut inner = self.lock();
+        let owed = inner.phase == Phase::Owed;
+        if owed {
+            inner.phase = Phase::Writing;
+        }
+        owed
+    }
+
+    /// The driver runs: its waker is noted, and it learns what there is to do. `writable` tells
+    /// whether a connection that was full takes more; it is asked only then.
+    pub fn drive(&self, waker: &Waker, writable: impl FnOnce() -> bool) -> Drive {
+        let mut inner = self.lock();
+        inner.woken = false;
+        if !inner.driver.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            inner.driver = Some(waker.clone());
+        }
+        let write = match inner.phase {
+            Phase::Owed => {
+                match inner.queue.items() {
+                    ..=FEW => {
+                        inner.allowance = inner.grant;
+                        inner.grant = (inner.grant * 2).min(MAX_GRANT);
+                    }
+                    MANY.. => (inner.allowance, inner.grant) = (0, FIRST_GRANT),
+                    _ => {}
+                }
+                true
+            }
+            Phase::Blocked => writable(),
+            Phase::Quiet => {
+                // Something was received or a timer ran: no burst of direct writes in a row.
+                if inner.allowance > 0 {
+                    inner.allowance = inner.allowance.max(FIRST_GRANT);
+                }
+                false
+            }
+            Phase::Writing | Phase::Shut => false,
+        };
+        match inner.phase {
+            _ if write => {
+                inner.phase = Phase::Writing;
+                Drive::Write
+            }
+            Phase::Shut => Drive::Shut,
+            Phase::Quiet => Drive::Quiet,
+            Phase::Owed | Phase::Writing | Phase::Blocked => Drive::Busy,
+        }
+    }
+
+    /// The driver wants nothing but to be woken.
+    pub fn watch(&self, waker: &Waker) {
+        let mut inner = self.lock();
+        inner.woken = false;
+        inner.driver = Some(waker.clone());
+    }
+
+    /// The writer takes what waits.
+    pub fn take<B>(&self, take: impl FnOnce(&mut Q) -> B) -> B {
+        let mut inner = self.lock();
+        debug_assert_eq!(inner.phase, Phase::Writing, "only the writer takes");
+        take(&mut inner.queue)
+    }
+
+    /// The writer is back. It settles its account with the queue and learns what is left to do;
+    /// `last` says that it has done its share and the driver shall go on.
+    pub fn settle<T>(&self, wrote: Wrote, last: bool, settle: impl FnOnce(&mut Q) -> T) -> (T, Next) {
+        let mut inner = self.lock();
+        debug_assert_eq!(inner.phase, Phase::Writing, "only the writer settles");
+        let account = settle(&mut inner.queue);
+        let more = inner.queue.items() > 0;
+        let wake = |inner: &mut Inner<Q>| inner.wake().map_or(Next::Done, Next::Wake);
+        let next = match wrote {
+            _ if inner.shutting => {
+                inner.phase = Phase::Shut;
+                wake(&mut inner)
+            }
+            Wrote::All if !more => {
+                inner.phase = Phase::Quiet;
+                Next::Done
+            }
+            Wrote::All if !last => Next::Again,
+            Wrote::All => {
+                inner.phase = Phase::Owed;
+                wake(&mut inner)
+            }
+            Wrote::Full => {
+                inner.phase = Phase::Blocked;
+                wake(&mut inner)
+            }
+            Wrote::Broken => {
+                inner.phase = Phase::Shut;
+                wake(&mut inner)
+            }
+        };
+        (account, next)
+    }
+
+    /// Ends all writing and takes the rest, unless somebody is in the middle of a write: then
+    /// `None`, and the driver is woken when he has settled.
+    pub fn shut<T>(&self, rest: impl FnOnce(&mut Q) -> T) -> Option<T> {
+        let mut inner = self.lock();
+        if inner.phase == Phase::Writing {
+            inner.shutting = true;
+            return None;
+        }
+        inner.phase = Phase::Shut;
+        Some(rest(&mut inner.queue))
+    }
+
+    /// Looks at the queue.
+    pub fn with<T>(&self, look: impl FnOnce(&mut Q) -> T) -> T {
+        look(&mut self.lock().queue)
+    }
+
+    /// Whether nothing waits and nobody writes.
+    pub fn is_quiet(&self) -> bool {
+        let inner = self.lock();
+        inner.phase == Phase::Quiet && inner.queue.items() == 0
+    }
+
+    /// The driver's waker, unless it is on its way already: for other news than writing.
+    pub fn waker(&self) -> Option<Waker> {
+        self.lock().wake()
+    }
+}
+
+impl<Q> Inner<Q> {
+    fn wake(&mut self) -> Option<Waker> {
+        // A driver that has not run yet has no waker, and will look at everything when it does.
+        if self.woken {
+            return None;
+        }
+        let waker = self.driver.clone();
+        self.woken = waker.is_some();
+        waker
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Pile(usize);
+
+    impl Queue for Pile {
+        fn items(&self) -> usize {
+            self.0
+        }
+        fn waiting_bytes(&self) -> usize {
+            self.0 * 100
+        }
+    }
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn write_all(handoff: &HandOff<Pile>) {
+        loop {
+            let taken = handoff.take(|pile| pile.0);
+            match handoff.settle(Wrote::All, false, |pile| pile.0 -= taken).1 {
+                Next::Again => {}
+                Next::Done => return,
+                Next::Wake(_) => unreachable!("nothing was left"),
+            }
+        }
+    }
+
+    /// Sends like a caller would; returns whether it wrote by itself.
+    fn send(handoff: &HandOff<Pile>) -> bool {
+        match handoff.push(|pile| pile.0 += 1) {
+            Kick::Write => {
+                write_all(handoff);
+                true
+            }
+            Kick::Wake(waker) => {
+                waker.wake();
+                false
+            }
+            Kick::Nothing => false,
+        }
+    }
+
+    fn with_driver() -> (HandOff<Pile>, Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let handoff = HandOff::new(Pile::default());
+        assert_eq!(handoff.drive(&waker, || unreachable!()), Drive::Quiet);
+        (handoff, count, waker)
+    }
+
+    #[test]
+    fn a_burst_is_handed_to_the_driver_with_one_wake() {
+        let (handoff, wakes, waker) = with_driver();
+        let direct = (0..100).filter(|_| send(&handoff)).count();
+        assert_eq!(direct, FIRST_GRANT as usize);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(handoff.drive(&waker, || unreachable!()), Drive::Write);
+        write_all(&handoff);
+        assert!(!send(&handoff), "a burst stays with the driver");
+    }
+
+    #[test]
+    fn an_idle_sender_soon_hardly_ever_needs_the_driver() {
+        let (handoff, wakes, waker) = with_driver();
+        for _ in 0..10_000 {
+            if !send(&handoff) && handoff.drive(&waker, || unreachable!()) == Drive::Write {
+                write_all(&handoff);
+            }
+        }
+        assert!(wakes.0.load(Ordering::Relaxed) < 20);
+    }
+
+    #[test]
+    fn a_sender_with_much_waiting_writes_by_itself() {
+        let (handoff, _, _) = with_driver();
+        let wrote = (0..2_000).map(|_| send(&handoff)).skip(FIRST_GRANT as usize).position(|wrote| wrote);
+        assert_eq!(wrote, Some(INLINE_BYTES.div_ceil(100) - 1));
+    }
+
+    #[test]
+    fn a_full_kernel_waits_for_the_driver_to_find_it_writable() {
+        let (handoff, wakes, waker) = with_driver();
+        assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
+        let ((), next) = handoff.settle(Wrote::Full, false, |_| ());
+        let Next::Wake(wake) = next else { panic!("the driver has to watch") };
+        wake.wake();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(handoff.drive(&waker, || false), Drive::Busy);
+        assert!(!send(&handoff));
+        assert_eq!(handoff.drive(&waker, || true), Drive::Write);
+        write_all(&handoff);
+        assert!(handoff.is_quiet());
+    }
+
+    #[test]
+    fn shutting_waits_for_a_writer() {
+        let (handoff, _, _) = with_driver();
+        assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
+        assert_eq!(handoff.shut(|pile| pile.0), None);
+        assert!(matches!(handoff.settle(Wrote::All, false, |_| ()).1, Next::Wake(_)));
+        assert_eq!(handoff.shut(|pile| pile.0), Some(1));
+        assert!(!send(&handoff));
+    }
+}

@@ -1,0 +1,86 @@
+//! Layer 2: the life of one connection, with hands.
+//!
+//! ```text
+//!  listener ─┐                       ┌─ handshake ─ attach ─ deliver, drained ─ detach ─▶ Owner
+//!            ├─▶ Stream ─▶ driver ───┤
+//!  dialer ───┘                       └─ hand-off ◀── push ── senders, in their own threads
+//! ```
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `driver` | one task per connection: handshake, reading, what writing is left to it, the end |
+//! | `pipe` | what senders and the driver share of a connection |
+//! | `handoff` | who may write at this moment |
+//! | `gate` | who is still inside a socket that closes |
+//!
+//! Whoever the connections belong to (a socket) is an [`Owner`] here: this layer knows no patterns.
+
+pub mod gate;
+pub mod handoff;
+
+pub(crate) mod driver;
+pub(crate) mod pipe;
+
+use pipe::StreamPipe;
+use spanwire_core::framing::sp::{FrameError, Protocol};
+use spanwire_core::session::inbox::Inbox;
+use spanwire_core::session::outbox::Flushed;
+use spanwire_core::{DetachReason, Message, PipeId, Time};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whoever the connections belong to.
+pub(crate) trait Owner: Send + Sync + 'static {
+    /// The handshake is done: makes the connection a pipe, or refuses it.
+    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason>;
+
+    /// Takes as many messages out of the inbox as there is room for.
+    fn deliver(&self, pipe: PipeId, inbox: &mut Inbox, now: Time) -> Delivery;
+
+    /// Messages of this pipe were handed to the kernel.
+    fn drained(&self, pipe: PipeId, flushed: Flushed);
+
+    /// The pipe is gone. `unsent` never left whole; `unknown` messages the kernel had.
+    fn detach(&self, pipe: PipeId, why: DetachReason, unsent: Vec<Message>, unknown: usize);
+
+    /// Whether somebody waits for a message at this moment.
+    fn is_waited_for(&self) -> bool;
+}
+
+/// How a delivery ended.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// All that was whole is delivered: read on.
+    Hungry,
+    /// There is no room for more; the owner will say when there is.
+    Stalled,
+    /// The stream cannot be read any further.
+    Broken(FrameError),
+}
+
+/// What a driver has to know besides the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionOptions {
+    pub(crate) protocol: Protocol,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) max_message_bytes: usize,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) why: DetachReason,
+    /// Whether it ever was a pipe.
+    pub(crate) attached: bool,
+    /// The number of the peer's protocol, if it sent a whole handshake.
+    pub(crate) peer_protocol: Option<u16>,
+}
+
+/// Where a connection came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The address of the dialer or listener; `fd` for an adopted descriptor.
+    pub url: Arc<str>,
+    /// Whether we dialled.
+    pub dialed: bool,
+}

@@ -1,0 +1,345 @@
+//! The methods that all sockets have, and the macros that give them to each kind.
+
+use super::SharedLife;
+use super::close::Life;
+use super::core::{CloseReport, Core};
+use super::ops::{recv_error, send_error};
+use crate::rt::Home;
+use crate::{Message, Options, RecvError, SendError, SendManyError};
+use spanwire_core::framing::sp::Protocol;
+use spanwire_core::pattern::{CtxId, Pattern, Rules};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every socket is inside: its core, and the life that all clones share.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct Handle {
+    pub(crate) core: Arc<Core>,
+    life: SharedLife,
+}
+
+impl Handle {
+    pub(crate) fn new(protocol: Protocol, rule: Rules, options: Options, home: Home) -> Self {
+        let core = Core::new(protocol, rule, options, home);
+        Self { life: Arc::new(Life { core: core.clone() }), core }
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.life.core.options
+    }
+
+    pub(crate) async fn send(&self, ctx: CtxId, message: Message) -> Result<(), SendError> {
+        self.send_timeout(ctx, message, self.options().send_timeout).await
+    }
+
+    pub(crate) async fn send_timeout(
+        &self,
+        ctx: CtxId,
+        message: Message,
+        timeout: Option<Duration>,
+    ) -> Result<(), SendError> {
+        self.core.send_within(message, timeout, |core, message| core.send(ctx, message)).await
+    }
+
+    pub(crate) fn try_send(&self, ctx: CtxId, message: Message) -> Result<(), SendError> {
+        self.core.send(ctx, message).map_err(|(why, message)| send_error(why, message))
+    }
+
+    pub(crate) async fn send_many<M: Into<Message>>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<usize, SendManyError> {
+        let mut sent = 0;
+        for message in messages {
+            match self.send(CtxId::DEFAULT, message.into()).await {
+                Ok(()) => sent += 1,
+                Err(error) => return Err(SendManyError { sent, error }),
+            }
+        }
+        Ok(sent)
+    }
+
+    pub(crate) async fn recv(&self, ctx: CtxId, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        self.core
+            .recv_within(ctx, timeout, |core, wait| {
+                core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))
+            })
+            .await
+    }
+
+    pub(crate) fn try_recv(&self, ctx: CtxId) -> Result<Message, RecvError> {
+        self.core.take(ctx, None, |rule, now, fx| rule.take(now, ctx, fx)).map_err(recv_error)
+    }
+
+    pub(crate) async fn recv_many(&self, into: &mut Vec<Message>, max: usize) -> Result<usize, RecvError> {
+        if max == 0 {
+            return Ok(0);
+        }
+        let ctx = CtxId::DEFAULT;
+        into.push(self.recv(ctx, self.options().recv_timeout).await?);
+        let more = self.core.take_many(ctx, into, max - 1);
+        Ok(1 + more)
+    }
+
+    pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
+        self.core.close(deadline).await
+    }
+}
+
+impl Core {
+    /// Takes what is there, up to `max` messages, in one visit.
+    fn take_many(self: &Arc<Self>, ctx: CtxId, into: &mut Vec<Message>, max: usize) -> usize {
+        let before = into.len();
+        self.visit_open(|rule, now, fx| {
+            while into.len() - before < max {
+                match rule.take(now, ctx, fx) {
+                    Ok(message) => into.push(message),
+                    Err(_) => break,
+                }
+            }
+            into.len() - before
+        })
+    }
+}
+
+/// Methods of every socket.
+macro_rules! socket {
+    ($(#[$doc:meta])* $name:ident, $protocol:ident, $rule:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            pub(crate) handle: crate::socket::Handle,
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl $name {
+            /// A socket with default [`Options`](crate::Options), in the tokio runtime of the
+            /// caller; where there is none, on the library's one background thread.
+            pub fn new() -> Self {
+                Self::with(crate::Options::default())
+            }
+
+            /// A socket with these options.
+            pub fn with(options: crate::Options) -> Self {
+                Self::at(options, crate::rt::Home::current())
+            }
+
+            pub(crate) fn at(options: crate::Options, home: crate::rt::Home) -> Self {
+                let options = options.clamped();
+                let rule = ($rule)(&options);
+                let protocol = spanwire_core::framing::sp::Protocol::$protocol;
+                Self { handle: crate::socket::Handle::new(protocol, rule, options, home) }
+            }
+        }
+
+        common_methods!($name);
+    };
+}
+
+/// Methods that every socket has, whatever it does with messages.
+macro_rules! common_methods {
+    ($name:ident) => {
+        impl $name {
+            /// Listens at an address and accepts peers from then on.
+            ///
+            /// Port 0 lets the system choose; [`Listener::url`](crate::Listener::url) tells.
+            /// Cancel-safe: dropped before it is done, nothing listens.
+            ///
+            /// # Errors
+            /// The address makes no sense, is in use or not ours, or the socket is closed.
+            pub async fn listen(&self, url: &str) -> Result<crate::Listener, crate::ListenError> {
+                self.handle.core.listen(url, crate::ListenOptions::default()).await
+            }
+
+            /// [`listen`](Self::listen) with options.
+            ///
+            /// # Errors
+            /// As `listen`.
+            pub async fn listen_with(
+                &self,
+                url: &str,
+                options: crate::ListenOptions,
+            ) -> Result<crate::Listener, crate::ListenError> {
+                self.handle.core.listen(url, options).await
+            }
+
+            /// Dials a peer, waits for the connection, and keeps it up from then on: whenever it is
+            /// lost, it is made again after a growing, random wait.
+            ///
+            /// Cancel-safe: dropped before it is done, the dialer ends.
+            ///
+            /// # Errors
+            /// Why the first attempt failed; then there is no dialer.
+            pub async fn dial(&self, url: &str) -> Result<crate::Dialer, crate::DialError> {
+                self.handle.core.dial(url, crate::DialOptions::default()).await
+            }
+
+            /// [`dial`](Self::dial) with options; with [`Start::Background`](crate::Start) it
+            /// returns at once and keeps trying.
+            ///
+            /// # Errors
+            /// As `dial`; in the background, only that the address makes no sense.
+            pub async fn dial_with(
+                &self,
+                url: &str,
+                options: crate::DialOptions,
+            ) -> Result<crate::Dialer, crate::DialError> {
+                self.handle.core.dial(url, options).await
+            }
+
+            /// Waits until at least `count` peers are attached. Cancel-safe.
+            ///
+            /// # Errors
+            /// The socket is closed.
+            pub async fn wait_peers(&self, count: usize) -> Result<(), crate::RecvError> {
+                self.handle.core.wait_peers(count).await
+            }
+
+            /// The peers that are attached now.
+            pub fn peers(&self) -> Vec<crate::Peer> {
+                self.handle.core.peers()
+            }
+
+            /// Ends the connection to one peer at once; a dialer makes it again. `false` if there is
+            /// no such peer.
+            pub fn disconnect(&self, pipe: crate::PipeId) -> bool {
+                self.handle.core.disconnect(pipe, crate::DetachReason::ClosedHere)
+            }
+
+            /// What happens on the socket from now on.
+            pub fn events(&self) -> crate::Events {
+                self.handle.core.events()
+            }
+
+            /// What the socket has counted.
+            pub fn stats(&self) -> crate::Stats {
+                self.handle.core.stats()
+            }
+
+            /// Asks `filter` about every peer from now on, after the handshake and before the peer
+            /// is attached; `false` refuses it. The filter runs in the socket's runtime and must
+            /// not block.
+            pub fn set_filter(&self, filter: impl Fn(&crate::Peer) -> bool + Send + Sync + 'static) {
+                self.handle.core.set_filter(std::sync::Arc::new(filter));
+            }
+
+            /// Closes the socket for all its clones: stops accepting, sends what waits, and waits
+            /// for the peers to end, all of it no longer than `deadline`. Never hangs.
+            ///
+            /// Messages that were received and not taken are discarded and counted. Whoever waits
+            /// on the socket gets `Closed`. When this returns, no task and no descriptor of the
+            /// socket is left. Cancel-safe: closing goes on, within the socket's `close_deadline`.
+            pub async fn close(&self, deadline: std::time::Duration) -> crate::CloseReport {
+                self.handle.close(deadline).await
+            }
+        }
+    };
+}
+
+/// Methods of sockets that send without being asked.
+macro_rules! sending_methods {
+    ($name:ident) => {
+        impl $name {
+            /// Sends a message.
+            ///
+            /// Waits while no peer has room, for no longer than the option `send_timeout` (default:
+            /// for ever). Cancel-safe: dropped before it is done, nothing is sent.
+            ///
+            /// # Errors
+            /// Every error gives the message back.
+            pub async fn send(&self, message: impl Into<crate::Message>) -> Result<(), crate::SendError> {
+                self.handle.send(spanwire_core::pattern::CtxId::DEFAULT, message.into()).await
+            }
+
+            /// Sends a message if that needs no waiting.
+            ///
+            /// # Errors
+            /// `Full` or `NoPeer` where `send` would wait.
+            pub fn try_send(&self, message: impl Into<crate::Message>) -> Result<(), crate::SendError> {
+                self.handle.try_send(spanwire_core::pattern::CtxId::DEFAULT, message.into())
+            }
+
+            /// [`send`](Self::send), waiting no longer than `timeout`.
+            ///
+            /// # Errors
+            /// As `send`.
+            pub async fn send_timeout(
+                &self,
+                message: impl Into<crate::Message>,
+                timeout: std::time::Duration,
+            ) -> Result<(), crate::SendError> {
+                let ctx = spanwire_core::pattern::CtxId::DEFAULT;
+                self.handle.send_timeout(ctx, message.into(), Some(timeout)).await
+            }
+
+            /// Sends messages one after the other; returns how many. Dropped before it is done,
+            /// the rest is not sent.
+            ///
+            /// # Errors
+            /// The first failure, with its message and how many were sent before it.
+            pub async fn send_many<M: Into<crate::Message>>(
+                &self,
+                messages: impl IntoIterator<Item = M>,
+            ) -> Result<usize, crate::SendManyError> {
+                self.handle.send_many(messages).await
+            }
+        }
+    };
+}
+
+/// Methods of sockets that receive plain messages.
+macro_rules! receiving_methods {
+    ($name:ident) => {
+        impl $name {
+            /// Receives the next message.
+            ///
+            /// Waits for one, no longer than the option `recv_timeout` (default: for ever).
+            /// Cancel-safe: dropped before it is done, no message is taken.
+            ///
+            /// # Errors
+            /// The socket is closed, or the timeout passed.
+            pub async fn recv(&self) -> Result<crate::Message, crate::RecvError> {
+                let timeout = self.handle.options().recv_timeout;
+                self.handle.recv(spanwire_core::pattern::CtxId::DEFAULT, timeout).await
+            }
+
+            /// Receives a message if one is there.
+            ///
+            /// # Errors
+            /// `Empty` where `recv` would wait.
+            pub fn try_recv(&self) -> Result<crate::Message, crate::RecvError> {
+                self.handle.try_recv(spanwire_core::pattern::CtxId::DEFAULT)
+            }
+
+            /// [`recv`](Self::recv), waiting no longer than `timeout`.
+            ///
+            /// # Errors
+            /// As `recv`.
+            pub async fn recv_timeout(
+                &self,
+                timeout: std::time::Duration,
+            ) -> Result<crate::Message, crate::RecvError> {
+                self.handle.recv(spanwire_core::pattern::CtxId::DEFAULT, Some(timeout)).await
+            }
+
+            /// Waits for a message as `recv` does, and takes up to `max` of those that are there,
+            /// appending them to `into`. Returns how many. Cancel-safe.
+            ///
+            /// # Errors
+            /// As `recv`; then nothing was taken.
+            pub async fn recv_many(
+                &self,
+                into: &mut Vec<crate::Message>,
+                max: usize,
+            ) -> Result<usize, crate::RecvError> {
+                self.handle.recv_many(into, max).await
+            }
+        }
+    };
+}

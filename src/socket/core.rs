@@ -1,0 +1,671 @@
+//! [`Core`]: the rules of one socket under their lock, and everything that has to do with both.
+//!
+//! **Lock order**: a core's state, then the outbox of one of its pipes; never back, and never two
+//! cores. System calls, wakers, filters and delivery into other sockets happen with no lock held,
+//! from the [`Out`] list.
+
+use super::endpoints::Endpoint;
+use super::events::{Event, Events, Hub};
+use super::fx::Fx;
+use super::lane::Lane;
+use super::waits::{For, Ticket, Waits};
+use super::work::Out;
+use super::{Peer, PeerStats, Stats};
+use crate::rt::{self, Home};
+use crate::session::gate::Gate;
+use crate::session::pipe::{Closing, StreamPipe};
+use crate::session::{Delivery, Origin, Owner};
+use spanwire_core::framing::sp::{FrameError, Protocol};
+use spanwire_core::pattern::{CtxId, Effects, Nothing, Pattern, Refused, Rules};
+use spanwire_core::session::inbox::Inbox;
+use spanwire_core::session::outbox::Flushed;
+use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, Time};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+
+/// One socket.
+pub(crate) struct Core {
+    pub(crate) protocol: Protocol,
+    pub(crate) options: Options,
+    pub(crate) home: Home,
+    /// Everything that runs for this socket holds a pass of it.
+    pub(crate) gate: Arc<Gate>,
+    state: Mutex<State>,
+    /// Receivers that wait, kept beside the lock for the driver's sake.
+    receivers: AtomicUsize,
+    /// A sender wrote a whole batch by itself: the next one lets others run first.
+    pub(super) owes_turn: AtomicBool,
+    /// Whether the rules need to know the time of a send or a take.
+    timed: bool,
+    pub(super) endpoints: Mutex<Vec<Arc<Endpoint>>>,
+}
+
+/// Decides whether a peer may be attached.
+pub(crate) type Filter = Arc<dyn Fn(&Peer) -> bool + Send + Sync>;
+
+pub(crate) struct State {
+    pub(super) rule: Rules,
+    pub(super) pipes: Vec<Option<Entry>>,
+    pub(super) waits: Waits,
+    pub(super) ledger: Ledger,
+    pub(super) hub: Hub,
+    pub(super) phase: Phase,
+    filter: Option<Filter>,
+    attached: usize,
+    /// When the keeper will look at the rules' deadline by itself, and how to make it look sooner.
+    pub(super) armed: Time,
+    pub(super) keeper: Option<Waker>,
+    /// What has happened since the socket began to close.
+    pub(super) farewell: CloseReport,
+    /// Told when it becomes readable or writable, if somebody asked for a descriptor.
+    pub(super) watchers: Vec<Waker>,
+}
+
+/// A pipe of this socket.
+pub(super) struct Entry {
+    pub(super) id: PipeId,
+    /// `None` while filter and pattern are being asked.
+    pub(super) lane: Option<Lane>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) stats: PeerStats,
+}
+
+/// The life of a socket.
+///
+/// ```text
+///   Open ── close, drop ──▶ Closed       (pipes drain on, but nobody may use the socket)
+///     └─── runtime gone ──▶ Orphaned
+/// ```
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open,
+    Closed,
+    Orphaned,
+}
+
+/// What became of the messages that were still waiting to be sent when a socket was closed.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Handed to the kernel, or delivered in-process, after closing began.
+    pub flushed: u64,
+    /// Never sent: the deadline passed, or there was nobody to send them to.
+    pub abandoned: u64,
+    /// In the kernel's hands, in part or whole, when their connection was cut: nobody knows.
+    pub unknown: u64,
+}
+
+/// The number of the last pipe of this process.
+static LAST_PIPE: AtomicU32 = AtomicU32::new(0);
+
+impl Core {
+    pub(crate) fn new(protocol: Protocol, rule: Rules, options: Options, home: Home) -> Arc<Self> {
+        let timed = matches!(protocol, Protocol::Req | Protocol::Surveyor);
+        let core = Arc::new(Self {
+            protocol,
+            options,
+            home,
+            gate: Arc::new(Gate::default()),
+            state: Mutex::new(State {
+                rule,
+                pipes: Vec::new(),
+                waits: Waits::default(),
+                ledger: Ledger::default(),
+                hub: Hub::default(),
+                phase: Phase::Open,
+                filter: None,
+                attached: 0,
+                armed: Time::MAX,
+                keeper: None,
+                farewell: CloseReport::default(),
+                watchers: Vec::new(),
+            }),
+            receivers: AtomicUsize::new(0),
+            owes_turn: AtomicBool::new(false),
+            timed,
+            endpoints: Mutex::new(Vec::new()),
+        });
+        super::keeper::start(&core);
+        core
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // A rule that panics is a bug in it; the socket goes on as well as it can.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes several messages in one visit to the rules of an open socket; `take` says how many.
+    pub(super) fn visit_open(
+        self: &Arc<Self>,
+        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> usize,
+    ) -> usize {
+        let now = self.clock();
+        let mut out = Out::default();
+        let taken = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            if state.phase != Phase::Open {
+                return 0;
+            }
+            let taken = state.visit(self, &mut out, |rule, fx| take(rule, now, fx));
+            state.ledger.delivered_messages += taken as u64;
+            taken
+        };
+        out.run();
+        taken
+    }
+
+    fn clock(&self) -> Time {
+        if self.timed { rt::now() } else { Time::ZERO }
+    }
+
+    /// Sends, if the socket is open and the rules find room.
+    pub(super) fn send(self: &Arc<Self>, ctx: CtxId, message: Message) -> Result<(), (Why, Message)> {
+        self.send_by(message, |rule, now, message, fx| rule.send(now, ctx, message, fx))
+    }
+
+    /// The same with another way to put it to the rules.
+    pub(super) fn send_by(
+        self: &Arc<Self>,
+        message: Message,
+        send: impl FnOnce(&mut Rules, Time, Message, &mut Fx<'_>) -> Result<(), Refused>,
+    ) -> Result<(), (Why, Message)> {
+        let now = self.clock();
+        let mut out = Out::default();
+        let result = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            match state.phase {
+                Phase::Open => {
+                    let bytes = message.len() as u64;
+                    let result = state.visit(self, &mut out, |rule, fx| send(rule, now, message, fx));
+                    if result.is_ok() {
+                        state.ledger.sent_messages += 1;
+                        state.ledger.sent_bytes += bytes;
+                    }
+                    if self.timed {
+                        state.arm(&mut out);
+                    }
+                    result.map_err(|(why, message)| (Why::Refused(why), message))
+                }
+                Phase::Closed => Err((Why::Closed, message)),
+                Phase::Orphaned => Err((Why::Orphaned, message)),
+            }
+        };
+        out.run();
+        result
+    }
+
+    /// Takes the next message of a context; while there is none, `wait` may leave a waker.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        ctx: CtxId,
+        wait: Option<(&mut Option<Ticket>, &Waker)>,
+        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
+    ) -> Result<Message, NoMessage> {
+        let now = self.clock();
+        let mut out = Out::default();
+        let result = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let result = match state.phase {
+                Phase::Open => {
+                    state.visit(self, &mut out, |rule, fx| take(rule, now, fx)).map_err(NoMessage::Nothing)
+                }
+                Phase::Closed => Err(NoMessage::Closed),
+                Phase::Orphaned => Err(NoMessage::Orphaned),
+            };
+            match (&result, wait) {
+                (Ok(_), wait) => {
+                    state.ledger.delivered_messages += 1;
+                    // Whoever was woken for this message has it; a ticket left over is stale.
+                    if let Some((ticket, _)) = wait {
+                        self.forget(state, For::Message(ctx), ticket);
+                    }
+                }
+                (Err(NoMessage::Nothing(Nothing::Yet)), Some((ticket, waker))) => {
+                    if ticket.is_none() {
+                        self.receivers.fetch_add(1, Ordering::Relaxed);
+                    }
+                    state.waits.wait(For::Message(ctx), ticket, waker);
+                }
+                (Err(_), Some((ticket, _))) => self.forget(state, For::Message(ctx), ticket),
+                (Err(_), None) => {}
+            }
+            result
+        };
+        out.run();
+        result
+    }
+
+    /// Takes a ticket out of its queue after its future got what it wanted.
+    fn forget(&self, state: &mut State, what: For, ticket: &mut Option<Ticket>) {
+        if let Some(ticket) = ticket.take() {
+            state.waits.leave(what, ticket);
+            if matches!(what, For::Message(_)) {
+                self.receivers.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Waits for something other than a message.
+    pub(super) fn wait(
+        &self,
+        what: For,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        done: impl FnOnce(&State) -> bool,
+    ) -> bool {
+        let mut state = self.lock();
+        if done(&state) || state.phase != Phase::Open {
+            self.forget(&mut state, what, ticket);
+            return true;
+        }
+        state.waits.wait(what, ticket, waker);
+        false
+    }
+
+    /// A future is dropped before it had what it waited for. If it had been woken for it, the next
+    /// in line is woken instead.
+    pub(super) fn leave(&self, what: For, ticket: Ticket) {
+        let mut wake = None;
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            if matches!(what, For::Message(_)) {
+                self.receivers.fetch_sub(1, Ordering::Relaxed);
+            }
+            if state.waits.leave(what, ticket) {
+                let useful = match what {
+                    For::Message(ctx) => state.rule.readable(ctx),
+                    For::Room => true,
+                    For::Peers => false,
+                };
+                if useful {
+                    state.waits.wake(what, 1, |waker| wake = Some(waker));
+                }
+            }
+        }
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+    }
+
+    /// Writes what senders left to the drivers; for one that found no room. Whether any was owed.
+    pub(super) fn flush_owed(self: &Arc<Self>) -> bool {
+        let pipes: Vec<Arc<StreamPipe>> = {
+            let state = self.lock();
+            state.pipes.iter().flatten().filter_map(|entry| entry.lane.as_ref()?.stream().cloned()).collect()
+        };
+        let mut owed = false;
+        for pipe in pipes {
+            owed |= pipe.flush_owed(self);
+        }
+        owed
+    }
+
+    /// Takes the number and the place for a new pipe.
+    fn reserve(
+        &self,
+        peer: impl FnOnce(PipeId) -> Peer,
+    ) -> Result<(PipeId, Arc<Peer>, Option<Filter>), DetachReason> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(DetachReason::ClosedHere);
+        }
+        let slot = match state.pipes.iter().position(Option::is_none) {
+            Some(slot) => slot,
+            None => {
+                state.pipes.push(None);
+                state.pipes.len() - 1
+            }
+        };
+        let slot_number = u32::try_from(slot).expect("fewer connections than 2^32");
+        let id = loop {
+            let number = next_pipe_number();
+            if let Some(id) = PipeId::new(number, slot_number) {
+                break id;
+            }
+        };
+        let peer = Arc::new(peer(id));
+        state.pipes[slot] = Some(Entry { id, lane: None, peer: peer.clone(), stats: PeerStats::default() });
+        let filter = state.filter.clone();
+        let mut out = Out::default();
+        state.hub.tell(|| Event::Attaching(peer.clone()), |waker| out.wakers.push(waker));
+        drop(state);
+        out.run();
+        Ok((id, peer, filter))
+    }
+
+    /// Asks filter and pattern; on consent the pipe exists. `lane` is made before the lock is taken.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        peer: impl FnOnce(PipeId) -> Peer,
+        lane: impl FnOnce(PipeId) -> Lane,
+    ) -> Result<PipeId, DetachReason> {
+        let (id, peer, filter) = self.reserve(peer)?;
+        let pleasant = filter.is_none_or(|filter| filter(&peer));
+        let lane = lane(id);
+        let mut out = Out::default();
+        let result = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let result = match (pleasant, state.phase) {
+                (false, _) => Err(DetachReason::Filtered),
+                (true, Phase::Open) => {
+                    // In its place before the rules hear of it: they may send at once.
+                    if let Some(entry) = &mut state.pipes[id.slot()] {
+                        entry.lane = Some(lane);
+                    }
+                    let now = rt::now();
+                    let result = state.visit(self, &mut out, |rule, fx| rule.attach(now, id, fx));
+                    state.arm(&mut out);
+                    result
+                }
+                (true, _) => Err(DetachReason::ClosedHere),
+            };
+            let wake = |waker| out.wakers.push(waker);
+            match result {
+                Ok(()) => {
+                    state.attached += 1;
+                    state.ledger.attached_pipes += 1;
+                    state.hub.tell(|| Event::Attached(peer), wake);
+                    state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
+                }
+                Err(why) => {
+                    state.pipes[id.slot()] = None;
+                    state.ledger.refused_pipes += 1;
+                    state.hub.tell(|| Event::Refused(Some(peer), why), wake);
+                }
+            }
+            result
+        };
+        out.run();
+        result.map(|()| id)
+    }
+
+    /// A connection ended in its handshake.
+    pub(super) fn refused(&self, why: DetachReason) {
+        let mut out = Out::default();
+        {
+            let mut state = self.lock();
+            state.ledger.refused_pipes += 1;
+            state.hub.tell(|| Event::Refused(None, why), |waker| out.wakers.push(waker));
+        }
+        out.run();
+    }
+
+    /// Tells whoever listens to events.
+    pub(super) fn tell(&self, event: impl FnOnce() -> Event) {
+        let mut out = Out::default();
+        self.lock().hub.tell(event, |waker| out.wakers.push(waker));
+        out.run();
+    }
+
+    /// Takes messages that came in-process, as far as there is room. Returns how many, of how many
+    /// bytes.
+    #[cfg(feature = "inproc")]
+    pub(super) fn accept(self: &Arc<Self>, pipe: PipeId, messages: &mut VecDeque<Message>) -> Flushed {
+        let mut accepted = Flushed::default();
+        let mut out = Out::default();
+        let now = rt::now();
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let open = state.phase == Phase::Open;
+            state.visit(self, &mut out, |rule, fx| {
+                while !open || rule.room(pipe) {
+                    let Some(message) = messages.pop_front() else { return };
+                    accepted.messages += 1;
+                    accepted.bytes += message.len();
+                    match open {
+                        true => rule.recv(now, pipe, message.received(pipe, now), fx),
+                        false => fx.discard(Dropped::Closed, Some(pipe), message.len()),
+                    }
+                }
+            });
+            state.count_received(pipe, accepted.messages as u64, accepted.bytes as u64);
+            state.arm(&mut out);
+        }
+        out.run();
+        accepted
+    }
+
+    /// Discards one message, for a reason that is not the rules'.
+    pub(super) fn discard(&self, why: Dropped, pipe: Option<PipeId>, bytes: usize) {
+        let mut out = Out::default();
+        {
+            let mut state = self.lock();
+            state.ledger.count_dropped(why);
+            state.hub.tell(|| Event::Dropped { why, pipe, bytes }, |waker| out.wakers.push(waker));
+        }
+        out.run();
+    }
+
+    pub(super) fn require_open(&self) -> Result<(), RecvError> {
+        match self.lock().phase {
+            Phase::Open => Ok(()),
+            Phase::Closed => Err(RecvError::Closed),
+            Phase::Orphaned => Err(RecvError::RuntimeGone),
+        }
+    }
+
+    pub(super) fn set_filter(&self, filter: Filter) {
+        self.lock().filter = Some(filter);
+    }
+
+    pub(super) fn events(&self) -> Events {
+        self.lock().hub.subscribe()
+    }
+
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        let state = self.lock();
+        let attached = state.pipes.iter().flatten().filter(|entry| entry.lane.is_some());
+        attached.map(|entry| Peer { stats: entry.stats, ..(*entry.peer).clone() }).collect()
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let state = self.lock();
+        let lanes = state.pipes.iter().flatten().filter_map(|entry| entry.lane.as_ref());
+        let waiting = lanes.map(Lane::waiting).sum::<usize>() + state.rule.waiting();
+        Stats { ledger: state.ledger.clone(), peers: state.attached, waiting_messages: waiting }
+    }
+
+    /// Ends one pipe at once.
+    pub(super) fn disconnect(self: &Arc<Self>, pipe: PipeId, why: DetachReason) -> bool {
+        let closing = Closing { abort: Some(why), deadline: None };
+        let lane = self.lock().entry(pipe).and_then(|entry| entry.lane.clone());
+        lane.map(|lane| lane.close(closing)).is_some()
+    }
+
+    /// The pipes that came from one endpoint.
+    pub(super) fn lanes_of(&self, origin: &Origin) -> Vec<Lane> {
+        let state = self.lock();
+        let entries = state.pipes.iter().flatten();
+        let ours = entries.filter(|entry| Arc::ptr_eq(&entry.peer.origin.url, &origin.url));
+        ours.filter_map(|entry| entry.lane.clone()).collect()
+    }
+
+    pub(super) fn lanes(&self) -> Vec<Lane> {
+        self.lock().pipes.iter().flatten().filter_map(|entry| entry.lane.clone()).collect()
+    }
+}
+
+/// Sequential from a random start, as the spec suggests: two processes that were restarted should
+/// not give their pipes the same numbers. The address of a stack variable and the time are random
+/// enough for that.
+fn next_pipe_number() -> u32 {
+    static START: OnceLock<()> = OnceLock::new();
+    START.get_or_init(|| LAST_PIPE.store(super::random_seed(), Ordering::Relaxed));
+    LAST_PIPE.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Why a message was not taken by a socket.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Refused(spanwire_core::pattern::Refusal),
+    Closed,
+    Orphaned,
+}
+
+/// Why a socket had no message.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum NoMessage {
+    Nothing(Nothing),
+    Closed,
+    Orphaned,
+}
+
+impl State {
+    /// Lets the rules at everything else of the state, as their effects.
+    pub(super) fn visit<T>(
+        &mut self,
+        core: &Arc<Core>,
+        out: &mut Out,
+        visit: impl FnOnce(&mut Rules, &mut Fx<'_>) -> T,
+    ) -> T {
+        let mut fx = Fx {
+            core,
+            pipes: &mut self.pipes,
+            waits: &mut self.waits,
+            ledger: &mut self.ledger,
+            hub: &mut self.hub,
+            watchers: &mut self.watchers,
+            out,
+        };
+        visit(&mut self.rule, &mut fx)
+    }
+
+    pub(super) fn entry(&mut self, pipe: PipeId) -> Option<&mut Entry> {
+        self.pipes.get_mut(pipe.slot())?.as_mut().filter(|entry| entry.id == pipe)
+    }
+
+    pub(super) fn attached(&self) -> usize {
+        self.attached
+    }
+
+    /// Makes the keeper look sooner, if the rules want that.
+    pub(super) fn arm(&mut self, out: &mut Out) {
+        if self.rule.deadline().is_some_and(|deadline| deadline < self.armed) {
+            self.armed = Time::ZERO;
+            self.keeper.take().map(|waker| out.wakers.push(waker));
+        }
+    }
+
+    fn count_received(&mut self, pipe: PipeId, messages: u64, bytes: u64) {
+        self.ledger.received_messages += messages;
+        self.ledger.received_bytes += bytes;
+        if let Some(entry) = self.entry(pipe) {
+            entry.stats.received_messages += messages;
+            entry.stats.received_bytes += bytes;
+        }
+    }
+}
+
+/// The connections belong to a core through a wrapper, since their driver holds a plain reference.
+impl Owner for Arc<Core> {
+    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason> {
+        let peer = |id| Peer::new(id, pipe.ends.clone(), &pipe.origin);
+        self.admit(peer, |id| {
+            pipe.set_id(id);
+            Lane::Stream(pipe.clone())
+        })
+    }
+
+    fn deliver(&self, pipe: PipeId, inbox: &mut Inbox, now: Time) -> Delivery {
+        let mut out = Out::default();
+        let delivery = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let (mut messages, mut bytes) = (0, 0);
+            let open = state.phase == Phase::Open;
+            let delivery = state.visit(self, &mut out, |rule, fx| {
+                loop {
+                    if open && !rule.room(pipe) {
+                        return Delivery::Stalled;
+                    }
+                    let body = match inbox.next() {
+                        Ok(Some(body)) => body,
+                        Ok(None) => return Delivery::Hungry,
+                        Err(error) => {
+                            if let FrameError::TooLarge { claimed } = error {
+                                let bytes = usize::try_from(claimed).unwrap_or(usize::MAX);
+                                fx.discard(Dropped::TooLarge, Some(pipe), bytes);
+                            }
+                            return Delivery::Broken(error);
+                        }
+                    };
+                    messages += 1;
+                    bytes += body.len() as u64;
+                    match open {
+                        true => rule.recv(now, pipe, Message::new(body).received(pipe, now), fx),
+                        // Read on all the same: that is how the peer's end is seen.
+                        false => fx.discard(Dropped::Closed, Some(pipe), body.len()),
+                    }
+                }
+            });
+            state.count_received(pipe, messages, bytes);
+            state.arm(&mut out);
+            delivery
+        };
+        out.run();
+        delivery
+    }
+
+    fn drained(&self, pipe: PipeId, flushed: Flushed) {
+        let mut out = Out::default();
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            if let Some(entry) = state.entry(pipe) {
+                entry.stats.sent_messages += flushed.messages as u64;
+                entry.stats.sent_bytes += flushed.bytes as u64;
+            }
+            if state.phase != Phase::Open {
+                state.farewell.flushed += flushed.messages as u64;
+            }
+            let now = self.clock();
+            state.visit(self, &mut out, |rule, fx| {
+                rule.drained(now, pipe, flushed.messages, flushed.bytes, fx);
+            });
+        }
+        out.run();
+    }
+
+    fn detach(&self, pipe: PipeId, why: DetachReason, unsent: Vec<Message>, unknown: usize) {
+        let mut out = Out::default();
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let Some(entry) =
+                state.pipes.get_mut(pipe.slot()).and_then(|entry| entry.take_if(|e| e.id == pipe))
+            else {
+                return;
+            };
+            state.attached -= 1;
+            state.ledger.unknown_messages += unknown as u64;
+            if state.phase != Phase::Open {
+                state.farewell.abandoned += unsent.len() as u64;
+                state.farewell.unknown += unknown as u64;
+            }
+            let now = rt::now();
+            state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
+            state.arm(&mut out);
+            state.hub.tell(|| Event::Detached(entry.peer, why), |waker| out.wakers.push(waker));
+            state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
+        }
+        out.run();
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.receivers.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}

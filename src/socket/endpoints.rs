@@ -1,0 +1,545 @@
+//! [`Listener`]s and [`Dialer`]s: the supervised endpoints of a socket.
+
+use super::core::{Core, Phase};
+use super::events::Event;
+#[cfg(feature = "inproc")]
+use super::inproc;
+use crate::endpoint::{self, Acceptor, Connector};
+use crate::error::{DialError, ListenError};
+use crate::options::{DialOptions, ListenOptions, Start};
+use crate::rt;
+use crate::session::pipe::Closing;
+use crate::session::{Ended, Origin, SessionOptions, driver};
+use crate::transport::Stream;
+use spanwire_core::DetachReason;
+use spanwire_core::addr::Addr;
+use spanwire_core::session::backoff::Backoff;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+/// What a dialer or listener is doing.
+///
+/// ```text
+///   Listening ─────────────────────────────── close ──▶ Closed
+///
+///   Connecting ── attached ──▶ Connected ──── close ──▶ Closed
+///     ▲  │ failed                 │ connection lost
+///     │  ▼                        ▼
+///     └ Waiting (backoff) ◀───────┘
+/// ```
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointState {
+    /// A listener takes connections.
+    Listening,
+    /// A dialer is connecting or shaking hands.
+    Connecting,
+    /// A dialer has its connection.
+    Connected,
+    /// A dialer waits before it tries again.
+    Waiting,
+    /// Over.
+    Closed,
+}
+
+/// What a dialer or listener counts.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointStats {
+    /// Connections made or accepted, whatever became of them.
+    pub connections: u64,
+    /// Those that became pipes.
+    pub attached: u64,
+    /// Those that did not.
+    pub refused: u64,
+    /// Half-open connections that were dropped because there were too many.
+    pub evicted: u64,
+    /// Failed attempts to connect or accept.
+    pub failures: u64,
+}
+
+/// What handle, task and socket share of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    url: Arc<str>,
+    local: Option<SocketAddr>,
+    dialed: bool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: EndpointState,
+    stats: EndpointStats,
+    last_error: Option<Arc<str>>,
+    task: Option<AbortHandle>,
+    half_open: VecDeque<(u64, Option<AbortHandle>)>,
+    next_half_open: u64,
+    #[cfg(feature = "inproc")]
+    inproc: Option<inproc::Registration>,
+}
+
+impl Endpoint {
+    fn new(url: Arc<str>, local: Option<SocketAddr>, state: EndpointState) -> Arc<Self> {
+        Arc::new(Self {
+            url,
+            local,
+            dialed: state == EndpointState::Connecting,
+            inner: Mutex::new(Inner {
+                state,
+                stats: EndpointStats::default(),
+                last_error: None,
+                task: None,
+                half_open: VecDeque::new(),
+                next_half_open: 0,
+                #[cfg(feature = "inproc")]
+                inproc: None,
+            }),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin { url: self.url.clone(), dialed: self.dialed }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock().state == EndpointState::Closed
+    }
+
+    fn set_state(&self, state: EndpointState) {
+        let mut inner = self.lock();
+        if inner.state != EndpointState::Closed {
+            inner.state = state;
+        }
+    }
+
+    fn failed(&self, error: &str) {
+        let mut inner = self.lock();
+        inner.stats.failures += 1;
+        inner.last_error = Some(error.into());
+    }
+
+    pub(super) fn ended(&self, ended: &Ended) {
+        let mut inner = self.lock();
+        match ended.attached {
+            true => inner.stats.attached += 1,
+            false => inner.stats.refused += 1,
+        }
+        if ended.why != DetachReason::ClosedHere {
+            inner.last_error = Some(ended.why.as_str().into());
+        }
+    }
+
+    /// Stops the task and everything that is still in its handshake.
+    pub(super) fn stop(&self) {
+        let (task, half_open) = {
+            let mut inner = self.lock();
+            inner.state = EndpointState::Closed;
+            #[cfg(feature = "inproc")]
+            drop(inner.inproc.take());
+            (inner.task.take(), std::mem::take(&mut inner.half_open))
+        };
+        for task in task.into_iter().chain(half_open.into_iter().filter_map(|(_, task)| task)) {
+            task.abort();
+        }
+    }
+
+    /// Counts a connection into its handshake; the oldest goes when there are too many.
+    fn enter_handshake(self: &Arc<Self>, limit: usize) -> (HalfOpen, Option<Option<AbortHandle>>) {
+        let mut inner = self.lock();
+        inner.stats.connections += 1;
+        inner.next_half_open += 1;
+        let number = inner.next_half_open;
+        inner.half_open.push_back((number, None));
+        let evicted = (inner.half_open.len() > limit.max(1)).then(|| {
+            inner.stats.evicted += 1;
+            inner.half_open.pop_front().and_then(|(_, task)| task)
+        });
+        (HalfOpen { endpoint: self.clone(), number }, evicted)
+    }
+
+    fn note_task(&self, number: u64, task: AbortHandle) {
+        let mut inner = self.lock();
+        if inner.state == EndpointState::Closed {
+            return task.abort();
+        }
+        if let Some((_, place)) = inner.half_open.iter_mut().find(|(other, _)| *other == number) {
+            *place = Some(task);
+        }
+    }
+}
+
+/// A connection in its handshake; dropped when that is settled.
+struct HalfOpen {
+    endpoint: Arc<Endpoint>,
+    number: u64,
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        let mut inner = self.endpoint.lock();
+        // The oldest is at the front, and most handshakes are settled in the order they began.
+        if let Some(at) = inner.half_open.iter().position(|(number, _)| *number == self.number) {
+            inner.half_open.remove(at);
+        }
+    }
+}
+
+/// Public methods that dialers and listeners have in common.
+macro_rules! handle {
+    ($name:ident) => {
+        impl $name {
+            /// Its address: for a listener as it is bound, with its real port.
+            pub fn url(&self) -> &str {
+                &self.endpoint.url
+            }
+
+            /// What it is doing.
+            pub fn state(&self) -> EndpointState {
+                self.endpoint.lock().state
+            }
+
+            /// What it has counted.
+            pub fn stats(&self) -> EndpointStats {
+                self.endpoint.lock().stats
+            }
+
+            /// The last thing that went wrong, if anything did.
+            pub fn last_error(&self) -> Option<Arc<str>> {
+                self.endpoint.lock().last_error.clone()
+            }
+
+            /// Ends it, and gracefully its connections: what waits in them is still sent, for as
+            /// long as the socket's `close_deadline` allows. Dropping the handle ends nothing.
+            pub fn close(&self) {
+                self.core.close_endpoint(&self.endpoint);
+            }
+        }
+    };
+}
+
+/// A handle on a listener of a socket. Dropping it changes nothing; the socket keeps the listener.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    core: Arc<Core>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Listener {
+    /// The IP address it is bound to, with its real port; `None` on transports that have none.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.endpoint.local
+    }
+}
+
+handle!(Listener);
+
+/// A handle on a dialer of a socket. Dropping it changes nothing; the socket keeps the dialer.
+#[derive(Clone, Debug)]
+pub struct Dialer {
+    core: Arc<Core>,
+    endpoint: Arc<Endpoint>,
+}
+
+handle!(Dialer);
+
+/// A failed accept is retried after this, doubling up to [`ACCEPT_MAX`]: when descriptors are
+/// exhausted, trying again at once would only burn the processor.
+const ACCEPT_MIN: Duration = Duration::from_millis(5);
+const ACCEPT_MAX: Duration = Duration::from_secs(1);
+
+impl Core {
+    pub(super) async fn listen(
+        self: &Arc<Self>,
+        url: &str,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenError> {
+        let address = |error| ListenError::Address { url: url.into(), error };
+        let addr = endpoint::listen_addr(url).map_err(address)?;
+        let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
+        #[cfg(feature = "inproc")]
+        if let Addr::Inproc(name) = &addr {
+            let endpoint = Endpoint::new(addr.to_string().into(), None, EndpointState::Listening);
+            let registration = inproc::register(name, self, endpoint.origin()).map_err(bind)?;
+            endpoint.lock().inproc = Some(registration);
+            self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
+            return Ok(Listener { core: self.clone(), endpoint });
+        }
+        let (acceptor, addr) = self.home.run(Acceptor::bind(&addr, &options)).await.map_err(bind)?;
+        let local = acceptor.local_addr();
+        let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
+        let pass = self.gate.enter().ok_or(ListenError::Closed)?;
+        self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
+        let (core, shared) = (self.clone(), endpoint.clone());
+        let task = self.home.spawn(async move {
+            let _pass = pass;
+            core.accept_connections(shared, acceptor, options.half_open).await;
+        });
+        endpoint.keep_task(task);
+        Ok(Listener { core: self.clone(), endpoint })
+    }
+
+    async fn accept_connections(self: Arc<Self>, endpoint: Arc<Endpoint>, acceptor: Acceptor, limit: usize) {
+        let mut wait = ACCEPT_MIN;
+        loop {
+            match acceptor.accept().await {
+                Ok(stream) => {
+                    wait = ACCEPT_MIN;
+                    self.serve(&endpoint, stream, limit, None);
+                }
+                // The peer gave up while it waited for us: nobody's fault, and no reason to wait.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    let text: Arc<str> = error.to_string().into();
+                    endpoint.failed(&text);
+                    self.tell(|| Event::AcceptFailed { url: endpoint.url.clone(), error: text });
+                    self.home.sleep(wait).await;
+                    wait = (wait * 2).min(ACCEPT_MAX);
+                }
+            }
+        }
+    }
+
+    /// Starts the driver of a connection. A dialer hears whether it became a pipe, and of its end.
+    fn serve(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        stream: Stream,
+        limit: usize,
+        dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
+    ) {
+        let Some(pass) = self.gate.enter() else { return };
+        let (half_open, evicted) = endpoint.enter_handshake(limit);
+        if let Some(task) = evicted {
+            if let Some(task) = task {
+                task.abort();
+            }
+            self.refused(DetachReason::HalfOpenLimit);
+        }
+        let number = half_open.number;
+        let (tell_settled, tell_end) = dialer.unzip();
+        let settled = move |attached| {
+            drop(half_open);
+            // A dialer that was closed does not listen any more, here and below.
+            tell_settled.map(|tell| tell.send(attached));
+        };
+        let session = driver::serve(
+            stream,
+            endpoint.origin(),
+            Arc::new(self.clone()),
+            self.home.clone(),
+            self.session_options(),
+            settled,
+        );
+        let (core, shared) = (self.clone(), endpoint.clone());
+        let task = self.home.spawn(async move {
+            let _pass = pass;
+            let result = session.await;
+            core.note_end(&shared, &result);
+            tell_end.map(|tell| tell.send(result));
+        });
+        endpoint.note_task(number, task);
+    }
+
+    fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
+        endpoint.ended(ended);
+        // Filter and pattern have counted their refusals themselves.
+        let counted = matches!(ended.why, DetachReason::Filtered | DetachReason::Busy);
+        if !ended.attached && !counted {
+            self.refused(ended.why);
+        }
+    }
+
+    fn session_options(&self) -> SessionOptions {
+        SessionOptions {
+            protocol: self.protocol,
+            handshake_timeout: self.options.handshake_timeout,
+            max_message_bytes: self.options.max_message_bytes,
+        }
+    }
+
+    pub(super) async fn dial(self: &Arc<Self>, url: &str, options: DialOptions) -> Result<Dialer, DialError> {
+        let (dialer, first) = self.start_dialer(url, options)?;
+        let Some(first) = first else { return Ok(dialer) };
+        // If the caller gives up on this call, the dialer goes with it.
+        let guard = StopUnlessKept(Some(dialer));
+        match first.await {
+            Ok(Ok(())) => Ok(guard.keep()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(DialError::Closed),
+        }
+    }
+
+    #[allow(clippy::type_complexity)] // a pair of what the one caller needs
+    fn start_dialer(
+        self: &Arc<Self>,
+        url: &str,
+        options: DialOptions,
+    ) -> Result<(Dialer, Option<oneshot::Receiver<Result<(), DialError>>>), DialError> {
+        let address = |error| DialError::Address { url: url.into(), error };
+        let start = options.start;
+        let connector = Connector::new(url, options).map_err(address)?;
+        let endpoint = Endpoint::new(connector.addr.to_string().into(), None, EndpointState::Connecting);
+        let pass = self.gate.enter().ok_or(DialError::Closed)?;
+        self.keep(&endpoint).map_err(|Gone| DialError::Closed)?;
+        let (tell, first) = oneshot::channel();
+        let (tell, first) = match start {
+            Start::Wait => (Some(tell), Some(first)),
+            Start::Background => (None, None),
+        };
+        let (core, shared) = (self.clone(), endpoint.clone());
+        let task = self.home.spawn(async move {
+            let _pass = pass;
+            core.dial_for_ever(shared, connector, tell).await;
+        });
+        endpoint.keep_task(task);
+        Ok((Dialer { core: self.clone(), endpoint }, first))
+    }
+
+    /// The life of a dialer. Ends only if the first attempt fails and somebody waits for it.
+    async fn dial_for_ever(
+        self: Arc<Self>,
+        endpoint: Arc<Endpoint>,
+        connector: Connector,
+        mut first: Option<oneshot::Sender<Result<(), DialError>>>,
+    ) {
+        let options = &connector.options;
+        let mut backoff =
+            Backoff::new(options.reconnect_min, options.reconnect_max, super::random_seed().into());
+        loop {
+            endpoint.set_state(EndpointState::Connecting);
+            match self.attempt(&endpoint, &connector, &mut first).await {
+                Ok(()) => backoff.reset(),
+                Err(error) => {
+                    let text: Arc<str> = error.to_string().into();
+                    endpoint.failed(&text);
+                    if let Some(first) = first.take() {
+                        let _ = first.send(Err(error));
+                        return self.close_endpoint(&endpoint);
+                    }
+                    self.tell(|| Event::DialFailed { url: endpoint.url.clone(), error: text });
+                }
+            }
+            endpoint.set_state(EndpointState::Waiting);
+            self.home.sleep(backoff.next_wait()).await;
+        }
+    }
+
+    /// One connection, from connecting to its end.
+    async fn attempt(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        connector: &Connector,
+        first: &mut Option<oneshot::Sender<Result<(), DialError>>>,
+    ) -> Result<(), DialError> {
+        let url = || endpoint.url.clone();
+        let (tell_end, end) = oneshot::channel();
+        let attached = match &connector.addr {
+            #[cfg(feature = "inproc")]
+            Addr::Inproc(name) => {
+                use inproc::NotConnected;
+                endpoint.lock().stats.connections += 1;
+                inproc::connect(name, self, endpoint, tell_end).map_err(|why| match why {
+                    NotConnected::NoListener => DialError::Connect {
+                        url: url(),
+                        error: Arc::new(io::ErrorKind::ConnectionRefused.into()),
+                    },
+                    NotConnected::Refused(why) => DialError::Refused { url: url(), why },
+                })?;
+                true
+            }
+            _ => {
+                let connect = connector.connect(&self.home);
+                let stream = match self.home.within(connector.options.connect_timeout, connect).await {
+                    None => return Err(DialError::TimedOut { url: url() }),
+                    Some(Err(error)) => {
+                        return Err(DialError::Connect { url: url(), error: Arc::new(error) });
+                    }
+                    Some(Ok(stream)) => stream,
+                };
+                let (tell_settled, settled) = oneshot::channel();
+                self.serve(endpoint, stream, usize::MAX, Some((tell_settled, tell_end)));
+                settled.await.unwrap_or(false)
+            }
+        };
+        if attached {
+            endpoint.set_state(EndpointState::Connected);
+            if let Some(first) = first.take() {
+                let _ = first.send(Ok(()));
+            }
+        }
+        match end.await {
+            Ok(ended) if ended.attached => Ok(()),
+            Ok(ended) => Err(DialError::Refused { url: url(), why: ended.why }),
+            Err(_) => Err(DialError::Closed),
+        }
+    }
+
+    /// Remembers an endpoint, unless the socket has closed meanwhile.
+    fn keep(&self, endpoint: &Arc<Endpoint>) -> Result<(), Gone> {
+        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoints.retain(|endpoint| !endpoint.is_closed());
+        endpoints.push(endpoint.clone());
+        drop(endpoints);
+        if self.lock().phase != Phase::Open {
+            endpoint.stop();
+            return Err(Gone);
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop_endpoints(&self) {
+        let endpoints = std::mem::take(&mut *self.endpoints.lock().unwrap_or_else(PoisonError::into_inner));
+        for endpoint in endpoints {
+            endpoint.stop();
+        }
+    }
+
+    fn close_endpoint(self: &Arc<Self>, endpoint: &Arc<Endpoint>) {
+        endpoint.stop();
+        let until = rt::now() + self.options.close_deadline;
+        for lane in self.lanes_of(&endpoint.origin()) {
+            lane.close(Closing { abort: None, deadline: Some(until) });
+        }
+    }
+}
+
+/// The socket closed in the meantime.
+struct Gone;
+
+impl Endpoint {
+    /// Notes the endpoint's own task; stops it if the endpoint was stopped already.
+    fn keep_task(&self, task: AbortHandle) {
+        let mut inner = self.lock();
+        match inner.state {
+            EndpointState::Closed => task.abort(),
+            _ => inner.task = Some(task),
+        }
+    }
+}
+
+/// Ends a dialer whose `dial` call was dropped before it was done.
+struct StopUnlessKept(Option<Dialer>);
+
+impl StopUnlessKept {
+    fn keep(mut self) -> Dialer {
+        self.0.take().expect("it is kept once")
+    }
+}
+
+impl Drop for StopUnlessKept {
+    fn drop(&mut self) {
+        if let Some(dialer) = self.0.take() {
+            dialer.close();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! [`Fx`]: the effects of the rules, carried out as far as the lock allows and noted down for later
+//! as far as it does not.
+
+use super::core::{Core, Entry};
+use super::events::{Event, Hub};
+use super::lane::Lane;
+use super::waits::{For, Waits};
+use super::work::{Out, Work};
+use crate::session::handoff::Kick;
+use crate::session::pipe::Closing;
+use spanwire_core::pattern::{CtxId, Effects};
+use spanwire_core::{DetachReason, Dropped, Ledger, Message, PipeId};
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Everything of a socket's state but its rules.
+pub(super) struct Fx<'a> {
+    pub(super) core: &'a Arc<Core>,
+    pub(super) pipes: &'a mut Vec<Option<Entry>>,
+    pub(super) waits: &'a mut Waits,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) hub: &'a mut Hub,
+    pub(super) watchers: &'a mut Vec<Waker>,
+    pub(super) out: &'a mut Out,
+}
+
+impl Fx<'_> {
+    fn lane(&self, pipe: PipeId) -> Option<&Lane> {
+        let entry = self.pipes.get(pipe.slot())?.as_ref()?;
+        entry.lane.as_ref().filter(|_| entry.id == pipe)
+    }
+
+    fn later(&mut self, call: impl FnOnce() + Send + 'static) {
+        self.out.work.push(Work::Call(Box::new(call)));
+    }
+
+    fn wake_watchers(&mut self) {
+        for waker in self.watchers.iter() {
+            self.out.wakers.push(waker.clone());
+        }
+    }
+}
+
+impl Effects for Fx<'_> {
+    fn transmit(&mut self, pipe: PipeId, message: Message) {
+        let work = match self.lane(pipe) {
+            Some(Lane::Stream(stream)) => match stream.push(message) {
+                Kick::Nothing => return,
+                Kick::Wake(waker) => return self.out.wakers.push(waker),
+                Kick::Write => Work::Write { core: self.core.clone(), pipe: stream.clone() },
+            },
+            #[cfg(feature = "inproc")]
+            Some(Lane::Inproc(inproc)) => match inproc.push(message) {
+                true => Work::Pump(inproc.clone()),
+                false => return,
+            },
+            // Rules send to attached pipes only.
+            None => return self.discard(Dropped::PipeLost, Some(pipe), message.len()),
+        };
+        self.out.work.push(work);
+    }
+
+    fn drop_oldest(&mut self, pipe: PipeId) -> Option<usize> {
+        self.lane(pipe)?.drop_oldest()
+    }
+
+    fn readable(&mut self, ctx: CtxId, count: usize) {
+        let wakers = &mut self.out.wakers;
+        self.waits.wake(For::Message(ctx), count, |waker| wakers.push(waker));
+        self.wake_watchers();
+    }
+
+    fn writable(&mut self, count: usize) {
+        let wakers = &mut self.out.wakers;
+        self.waits.wake(For::Room, count, |waker| wakers.push(waker));
+        self.wake_watchers();
+    }
+
+    fn discard(&mut self, why: Dropped, pipe: Option<PipeId>, bytes: usize) {
+        self.ledger.count_dropped(why);
+        let wakers = &mut self.out.wakers;
+        self.hub.tell(|| Event::Dropped { why, pipe, bytes }, |waker| wakers.push(waker));
+    }
+
+    fn resent(&mut self) {
+        self.ledger.resent_messages += 1;
+    }
+
+    fn close(&mut self, pipe: PipeId, why: DetachReason) {
+        if let Some(lane) = self.lane(pipe).cloned() {
+            self.later(move || lane.close(Closing { abort: Some(why), deadline: None }));
+        }
+    }
+
+    fn resume(&mut self, pipe: PipeId) {
+        match self.lane(pipe).cloned() {
+            Some(Lane::Stream(stream)) => self.later(move || stream.resume()),
+            #[cfg(feature = "inproc")]
+            Some(Lane::Inproc(inproc)) => {
+                if let Some(sender) = inproc.sender() {
+                    self.out.work.push(Work::Pump(sender));
+                }
+            }
+            None => {}
+        }
+    }
+}

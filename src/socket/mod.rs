@@ -1,0 +1,107 @@
+//! Layer 4: the sockets. One file per kind of socket that a user says, over one core.
+//!
+//! ```text
+//!   PushSocket, ReqSocket … ── ops ──▶ core ── lock ──▶ rules (spanwire-core)
+//!                                        │                 │ effects
+//!        wakers, writes, deliveries ◀── out ◀───────────── fx
+//! ```
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `core` | the rules under their lock; pipes come and go |
+//! | `fx` `work` | effects, and what of them is done after the lock |
+//! | `ops` `waits` | the futures behind send and receive |
+//! | `lane` `inproc` | the way to a peer: a stream, or straight into another socket |
+//! | `endpoints` | dialers and listeners |
+//! | `keeper` `close` | timers, and the end |
+//! | `events` | who came and went, what was dropped |
+//! | `common` | the methods that all sockets have |
+
+#[macro_use]
+mod common;
+mod close;
+mod core;
+mod endpoints;
+mod events;
+mod fx;
+#[cfg(feature = "inproc")]
+mod inproc;
+mod keeper;
+mod lane;
+mod ops;
+mod waits;
+mod work;
+
+mod pair0;
+mod pull;
+mod push;
+
+pub use self::core::CloseReport;
+pub use common::Handle;
+pub use endpoints::{Dialer, EndpointState, EndpointStats, Listener};
+pub use events::{Event, Events};
+pub use pair0::Pair0Socket;
+pub use pull::PullSocket;
+pub use push::PushSocket;
+
+use crate::session::Origin;
+use crate::transport::Ends;
+use spanwire_core::{Ledger, PipeId};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+/// A peer of a socket: one attached connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its identity on this socket.
+    pub pipe: PipeId,
+    /// The two ends of the connection: addresses, and on unix sockets the peer's user and process.
+    pub ends: Ends,
+    /// The dialer or listener it came from.
+    pub origin: Origin,
+    /// What has been exchanged with it so far.
+    pub stats: PeerStats,
+}
+
+impl Peer {
+    fn new(pipe: PipeId, ends: Ends, origin: &Origin) -> Self {
+        Self { pipe, ends, origin: origin.clone(), stats: PeerStats::default() }
+    }
+}
+
+/// What has been exchanged with one peer.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerStats {
+    /// Messages handed to the kernel, or delivered in-process.
+    pub sent_messages: u64,
+    /// Their bytes, header included.
+    pub sent_bytes: u64,
+    /// Messages that came from the peer.
+    pub received_messages: u64,
+    /// Their bytes, header included.
+    pub received_bytes: u64,
+}
+
+/// A snapshot of what a socket counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Totals since the socket was made, drops by reason among them.
+    pub ledger: Ledger,
+    /// Peers attached now.
+    pub peers: usize,
+    /// Messages accepted and not yet handed to the kernel, now.
+    pub waiting_messages: usize,
+}
+
+/// Randomness for backoffs and first ids: the standard library's hasher keys, which the system's
+/// source of randomness has seeded. Nothing here needs to be secret.
+fn random_seed() -> u32 {
+    RandomState::new().build_hasher().finish() as u32
+}
+
+/// So that clones of a socket share one life.
+type SharedLife = Arc<close::Life>;

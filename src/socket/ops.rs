@@ -1,0 +1,212 @@
+//! The futures behind every `send` and `recv`.
+//!
+//! **Cancel-safety.** Dropping a send that is not done sends nothing; dropping a receive that is not
+//! done takes nothing. Whoever was woken and is dropped passes the wake-up on.
+
+use super::core::{Core, NoMessage, Why};
+use super::waits::{For, Ticket};
+use spanwire_core::pattern::{CtxId, Nothing, Refusal};
+use spanwire_core::{Message, RecvError, SendError};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A way to put a message to the rules of a socket.
+pub(super) trait Put: Fn(&Arc<Core>, Message) -> Result<(), (Why, Message)> + Unpin {}
+impl<T: Fn(&Arc<Core>, Message) -> Result<(), (Why, Message)> + Unpin> Put for T {}
+
+/// A way to get a message from them.
+pub(super) trait Get:
+    Fn(&Arc<Core>, Option<(&mut Option<Ticket>, &std::task::Waker)>) -> Result<Message, NoMessage> + Unpin
+{
+}
+impl<T> Get for T where
+    T: Fn(&Arc<Core>, Option<(&mut Option<Ticket>, &std::task::Waker)>) -> Result<Message, NoMessage> + Unpin
+{
+}
+
+/// Waits until the rules take a message.
+#[must_use]
+pub(super) struct SendOp<'a, P: Put> {
+    core: &'a Arc<Core>,
+    put: P,
+    message: Option<Message>,
+    ticket: Option<Ticket>,
+}
+
+impl<'a, P: Put> SendOp<'a, P> {
+    pub(super) fn new(core: &'a Arc<Core>, message: Message, put: P) -> Self {
+        Self { core, put, message: Some(message), ticket: None }
+    }
+
+    /// The message, if it was not sent: for whoever stopped waiting.
+    fn give_up(&mut self) -> Option<Message> {
+        self.message.take()
+    }
+}
+
+impl<P: Put> Future for SendOp<'_, P> {
+    type Output = Result<(), SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.core.owes_turn.load(Ordering::Relaxed) && this.core.owes_turn.swap(false, Ordering::Relaxed) {
+            // A batch was written in this thread; before the next, the others may run. This comes
+            // before the message is touched, so that dropping us here sends nothing.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut message = this.message.take().expect("a send is not polled after it was done");
+        let mut waiting = false;
+        let result = loop {
+            match (this.put)(this.core, message) {
+                Ok(()) => break Ok(()),
+                Err((Why::Refused(Refusal::Full | Refusal::NoPeer), back)) if waiting => {
+                    this.message = Some(back);
+                    return Poll::Pending;
+                }
+                Err((Why::Refused(Refusal::Full | Refusal::NoPeer), back)) => {
+                    message = back;
+                    // What is owed to the kernel is written before anybody waits for room; and room
+                    // may come between the refusal and the ticket, so it is asked once more.
+                    if !this.core.flush_owed() {
+                        this.core.wait(For::Room, &mut this.ticket, cx.waker(), |_| false);
+                        waiting = this.ticket.is_some();
+                    }
+                }
+                Err((why, back)) => break Err(send_error(why, back)),
+            }
+        };
+        this.leave();
+        Poll::Ready(result)
+    }
+}
+
+impl<P: Put> SendOp<'_, P> {
+    fn leave(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.core.leave(For::Room, ticket);
+        }
+    }
+}
+
+impl<P: Put> Drop for SendOp<'_, P> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// What a refused send becomes for the caller.
+pub(super) fn send_error(why: Why, message: Message) -> SendError {
+    match why {
+        Why::Closed => SendError::Closed(message),
+        Why::Orphaned => SendError::RuntimeGone(message),
+        Why::Refused(Refusal::Full) => SendError::Full(message),
+        Why::Refused(Refusal::NoPeer) => SendError::NoPeer(message),
+        Why::Refused(Refusal::NoSuchPeer) => SendError::NoSuchPeer(message),
+        Why::Refused(Refusal::State) => SendError::State(message),
+        Why::Refused(Refusal::BadHeader) => SendError::BadHeader(message),
+    }
+}
+
+/// Waits until there is a message.
+#[must_use]
+pub(super) struct RecvOp<'a, G: Get> {
+    core: &'a Arc<Core>,
+    ctx: CtxId,
+    get: G,
+    ticket: Option<Ticket>,
+}
+
+impl<'a, G: Get> RecvOp<'a, G> {
+    pub(super) fn new(core: &'a Arc<Core>, ctx: CtxId, get: G) -> Self {
+        Self { core, ctx, get, ticket: None }
+    }
+}
+
+impl<G: Get> Future for RecvOp<'_, G> {
+    type Output = Result<Message, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        match (this.get)(this.core, Some((&mut this.ticket, cx.waker()))) {
+            Ok(message) => Poll::Ready(Ok(message)),
+            Err(NoMessage::Nothing(Nothing::Yet)) => Poll::Pending,
+            Err(why) => Poll::Ready(Err(recv_error(why))),
+        }
+    }
+}
+
+impl<G: Get> Drop for RecvOp<'_, G> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.core.leave(For::Message(self.ctx), ticket);
+        }
+    }
+}
+
+/// What a fruitless receive becomes for the caller.
+pub(super) fn recv_error(why: NoMessage) -> RecvError {
+    match why {
+        NoMessage::Closed => RecvError::Closed,
+        NoMessage::Orphaned => RecvError::RuntimeGone,
+        NoMessage::Nothing(Nothing::Yet) => RecvError::Empty,
+        NoMessage::Nothing(Nothing::Asked) => RecvError::State,
+        NoMessage::Nothing(Nothing::TimedOut) => RecvError::TimedOut,
+        NoMessage::Nothing(Nothing::Cancelled) => RecvError::Cancelled,
+        NoMessage::Nothing(Nothing::ConnectionLost) => RecvError::ConnectionLost,
+        NoMessage::Nothing(Nothing::Rejected) => RecvError::Rejected,
+    }
+}
+
+impl Core {
+    /// Sends, waiting for room no longer than `timeout`.
+    pub(super) async fn send_within<P: Put>(
+        self: &Arc<Self>,
+        message: Message,
+        timeout: Option<Duration>,
+        put: P,
+    ) -> Result<(), SendError> {
+        let mut op = SendOp::new(self, message, put);
+        match self.home.within(timeout, &mut op).await {
+            Some(result) => result,
+            None => Err(SendError::TimedOut(op.give_up().unwrap_or_default())),
+        }
+    }
+
+    /// Receives, waiting no longer than `timeout`.
+    pub(super) async fn recv_within<G: Get>(
+        self: &Arc<Self>,
+        ctx: CtxId,
+        timeout: Option<Duration>,
+        get: G,
+    ) -> Result<Message, RecvError> {
+        let op = RecvOp::new(self, ctx, get);
+        self.home.within(timeout, op).await.unwrap_or(Err(RecvError::TimedOut))
+    }
+
+    /// Waits until at least `count` peers are attached.
+    pub(super) async fn wait_peers(self: &Arc<Self>, count: usize) -> Result<(), RecvError> {
+        struct Wait<'a>(&'a Core, Option<Ticket>);
+        impl Drop for Wait<'_> {
+            fn drop(&mut self) {
+                if let Some(ticket) = self.1.take() {
+                    self.0.leave(For::Peers, ticket);
+                }
+            }
+        }
+        let mut wait = Wait(self, None);
+        std::future::poll_fn(|cx| {
+            let core = wait.0;
+            match core.wait(For::Peers, &mut wait.1, cx.waker(), |state| state.attached() >= count) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+        self.require_open()
+    }
+}

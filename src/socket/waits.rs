@@ -1,0 +1,138 @@
+//! [`Waits`]: the futures that wait for something of one socket.
+
+use spanwire_core::pattern::CtxId;
+use std::collections::VecDeque;
+use std::task::Waker;
+
+/// What a future waits for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// A message, or news, in a context.
+    Message(CtxId),
+    /// Room for a message to send.
+    Room,
+    /// More or fewer peers.
+    Peers,
+}
+
+/// Names a waiting future, so that it can be taken out when it is dropped.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// Queues of wakers, first come first served.
+///
+/// A future that was woken has left its queue. If it is dropped before it took what it was woken
+/// for, its owner wakes the next in line: nothing is lost by cancelling.
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    next: u64,
+    room: Line,
+    peers: Line,
+    messages: Vec<Line>,
+}
+
+type Line = VecDeque<(Ticket, Waker)>;
+
+impl Waits {
+    fn line(&mut self, what: For) -> &mut Line {
+        match what {
+            For::Room => &mut self.room,
+            For::Peers => &mut self.peers,
+            For::Message(ctx) => {
+                if self.messages.len() <= ctx.index() {
+                    self.messages.resize_with(ctx.index() + 1, Line::new);
+                }
+                &mut self.messages[ctx.index()]
+            }
+        }
+    }
+
+    /// Waits, or goes on waiting with a new waker. A future that was woken in vain goes first again.
+    pub(crate) fn wait(&mut self, what: For, ticket: &mut Option<Ticket>, waker: &Waker) {
+        let was_woken = ticket.is_some();
+        let next = &mut self.next;
+        *next += 1;
+        let fresh = Ticket(*next);
+        let line = self.line(what);
+        if let Some(old) = *ticket {
+            if let Some((_, place)) = line.iter_mut().find(|(ticket, _)| *ticket == old) {
+                place.clone_from(waker);
+                return;
+            }
+        }
+        *ticket = Some(fresh);
+        match was_woken {
+            true => line.push_front((fresh, waker.clone())),
+            false => line.push_back((fresh, waker.clone())),
+        }
+    }
+
+    /// A future is dropped. `true` if it had been woken, so that another one should be.
+    pub(crate) fn leave(&mut self, what: For, ticket: Ticket) -> bool {
+        let line = self.line(what);
+        match line.iter().position(|(other, _)| *other == ticket) {
+            Some(at) => {
+                line.remove(at);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Takes up to `count` wakers from the front.
+    pub(crate) fn wake(&mut self, what: For, count: usize, mut wake: impl FnMut(Waker)) {
+        let line = self.line(what);
+        for _ in 0..count {
+            let Some((_, waker)) = line.pop_front() else { return };
+            wake(waker);
+        }
+    }
+
+    /// Takes them all.
+    pub(crate) fn wake_all(&mut self, mut wake: impl FnMut(Waker)) {
+        let lines = self.messages.iter_mut().chain([&mut self.room, &mut self.peers]);
+        for (_, waker) in lines.flat_map(std::mem::take) {
+            wake(waker);
+        }
+    }
+
+    /// Whether anybody waits for a message.
+    pub(crate) fn has_receivers(&self, ctx: CtxId) -> bool {
+        self.messages.get(ctx.index()).is_some_and(|line| !line.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn first_come_first_served_and_cancelling_passes_it_on() {
+        let mut waits = Waits::default();
+        let waker = Waker::noop();
+        let what = For::Message(CtxId(3));
+        let (mut a, mut b) = (None, None);
+        waits.wait(what, &mut a, waker);
+        waits.wait(what, &mut b, waker);
+        assert!(waits.has_receivers(CtxId(3)));
+        waits.wake(what, 1, |_| ());
+        assert!(waits.leave(what, a.unwrap()), "the first was woken: the second has to be");
+        assert!(!waits.leave(what, b.unwrap()), "the second still waited");
+        assert!(!waits.has_receivers(CtxId(3)));
+    }
+
+    #[test]
+    fn one_who_was_woken_in_vain_goes_first_again() {
+        let mut waits = Waits::default();
+        let waker = Waker::noop();
+        let (mut a, mut b) = (None, None);
+        waits.wait(For::Room, &mut a, waker);
+        waits.wait(For::Room, &mut b, waker);
+        waits.wake(For::Room, 1, |_| ());
+        waits.wait(For::Room, &mut a, waker);
+        waits.wake(For::Room, 1, |_| ());
+        assert!(waits.leave(For::Room, a.unwrap()), "the first again");
+        assert!(!waits.leave(For::Room, b.unwrap()));
+    }
+}

@@ -1,0 +1,122 @@
+//! What is left to do once every lock is released.
+//!
+//! Rules run under the lock of their socket. What they cause outside of it (waking, writing,
+//! delivering into another socket of this process) is collected in an [`Out`] and carried out
+//! afterwards, from one list per thread and never by recursion: a message that goes round a ring
+//! of in-process sockets and devices needs no more stack than one that stays.
+
+use super::core::Core;
+#[cfg(feature = "inproc")]
+use super::inproc::InprocPipe;
+use crate::session::handoff::Kick;
+use crate::session::pipe::StreamPipe;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Mostly none or one of something: no allocation for that.
+#[derive(Debug)]
+pub(crate) struct Few<T> {
+    first: Option<T>,
+    rest: Vec<T>,
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self { first: None, rest: Vec::new() }
+    }
+}
+
+impl<T> Few<T> {
+    pub(crate) fn push(&mut self, item: T) {
+        match self.first {
+            None => self.first = Some(item),
+            Some(_) => self.rest.push(item),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+}
+
+impl<T> IntoIterator for Few<T> {
+    type Item = T;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
+/// What one visit to a socket's rules has caused.
+#[derive(Debug, Default)]
+pub(crate) struct Out {
+    pub(super) wakers: Few<Waker>,
+    pub(super) work: Few<Work>,
+}
+
+/// Something that takes other locks, or system calls.
+pub(crate) enum Work {
+    /// Write what a connection owes.
+    Write { core: Arc<Core>, pipe: Arc<StreamPipe> },
+    /// Deliver what waits between two sockets of this process.
+    #[cfg(feature = "inproc")]
+    Pump(Arc<InprocPipe>),
+    /// Anything that is rare.
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Write { .. } => "Write",
+            #[cfg(feature = "inproc")]
+            Self::Pump(_) => "Pump",
+            Self::Call(_) => "Call",
+        })
+    }
+}
+
+thread_local! {
+    static LIST: RefCell<VecDeque<Work>> = const { RefCell::new(VecDeque::new()) };
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Out {
+    /// Carries everything out. No lock may be held.
+    pub(crate) fn run(self) {
+        self.wakers.into_iter().for_each(Waker::wake);
+        if self.work.is_empty() {
+            return;
+        }
+        LIST.with_borrow_mut(|list| list.extend(self.work));
+        if RUNNING.replace(true) {
+            return;
+        }
+        let _running = Running;
+        while let Some(work) = LIST.with_borrow_mut(VecDeque::pop_front) {
+            work.run();
+        }
+    }
+}
+
+/// Clears the flag even if a waker or a filter of the application panics.
+struct Running;
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(false);
+    }
+}
+
+impl Work {
+    fn run(self) {
+        match self {
+            Self::Write { core, pipe } => pipe.carry_out(Kick::Write, &core),
+            #[cfg(feature = "inproc")]
+            Self::Pump(pipe) => pipe.pump(),
+            Self::Call(call) => call(),
+        }
+    }
+}

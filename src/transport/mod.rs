@@ -1,0 +1,130 @@
+//! Layer 1: bytes to and from one peer. Traits, and one file a scheme.
+//!
+//! ```text
+//!  address ── connect / bind + accept ──▶ Stream { reader, writer, who is there }
+//! ```
+//!
+//! | file | schemes |
+//! | --- | --- |
+//! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
+//! | `ipc` | `ipc://` `unix://` `abstract://` |
+//! | `fd` | descriptors that the application has opened |
+//!
+//! What an address means, `inproc` included, is decided above, in `endpoint`: in-process delivery
+//! needs sockets, and nothing here may know of them.
+
+#[cfg(all(unix, feature = "ipc"))]
+pub(crate) mod fd;
+#[cfg(all(unix, feature = "ipc"))]
+pub(crate) mod ipc;
+#[cfg(feature = "tcp")]
+pub(crate) mod tcp;
+
+use bytes::BytesMut;
+use spanwire_core::framing::sp::Framing;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The reading half of a connection. One driver owns it.
+pub trait ReadHalf: Send + 'static {
+    /// Reads at most `limit` bytes behind what `buffer` holds. 0 means that the peer has ended.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        limit: usize,
+    ) -> Poll<io::Result<usize>>;
+}
+
+/// The writing half of a connection. Any thread may write, one at a time.
+pub trait WriteHalf: Send + Sync + 'static {
+    /// Writes what the connection takes now; `WouldBlock` when that is nothing.
+    fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ready when `try_write` is worth another try. Only the driver calls it.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Tells the peer that nothing more will come.
+    fn shut_down(&self) -> io::Result<()>;
+}
+
+/// A connection to a peer, whatever it runs over.
+pub struct Stream {
+    /// Reads.
+    pub reader: Box<dyn ReadHalf>,
+    /// Writes.
+    pub writer: Arc<dyn WriteHalf>,
+    /// How SP frames are marked on it.
+    pub framing: Framing,
+    /// Who is there.
+    pub ends: Ends,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("framing", &self.framing).field("ends", &self.ends).finish()
+    }
+}
+
+/// The two ends of a connection, as the transport knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Ours.
+    pub local: Place,
+    /// The peer's.
+    pub remote: Place,
+    /// On unix sockets: who the peer is, as the kernel says.
+    pub credentials: Option<Credentials>,
+}
+
+/// An address at which a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// An IP address and a port.
+    Ip(SocketAddr),
+    /// A socket file.
+    Path(PathBuf),
+    /// A name in Linux's abstract namespace.
+    Abstract(Vec<u8>),
+    /// A name in this process.
+    Inproc(String),
+    /// A unix socket that was never given a name, or an adopted descriptor.
+    Unnamed,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+            Self::Inproc(name) => f.write_str(name),
+            Self::Unnamed => f.write_str("(unnamed)"),
+        }
+    }
+}
+
+/// Who is at the other end of a unix socket: what the kernel knew when it was connected.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Process id, where the system tells it.
+    pub pid: Option<i32>,
+}
+
+/// Options of a stream socket that both sides set.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct StreamOptions {
+    /// Send small segments at once (`TCP_NODELAY`).
+    pub(crate) no_delay: bool,
+    /// Let the kernel probe an idle peer after this time.
+    pub(crate) keep_alive: Option<std::time::Duration>,
+}
