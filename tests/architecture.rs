@@ -29,16 +29,17 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "ground",
         rules: &["message", "time", "error", "options", "event"],
-        hands: &["rt", "error", "options", "event", "stats"],
+        hands: &["rt", "options"],
     },
-    Layer { name: "transport", rules: &["addr", "framing"], hands: &["transport"] },
+    // The errors of dialing and listening say what is wrong with an address, so they stand beside it.
+    Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "transport"] },
     Layer { name: "session", rules: &["session"], hands: &["session"] },
     Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
     Layer {
         name: "pattern",
         rules: &["pattern"],
         // The table of endpoints stands up here: it has inproc in it, and later mux.
-        hands: &["socket", "endpoint", "inproc", "device", "blocking"],
+        hands: &["socket", "endpoint", "device", "blocking"],
     },
     Layer { name: "systems", rules: &["broker", "node"], hands: &["broker", "node"] },
 ];
