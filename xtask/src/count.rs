@@ -77,31 +77,8 @@ impl AddAssign for Tally {
 /// Counts what a test runner printed. Tests that were marked as ignored count as expected and not
 /// run: a test that never runs proves nothing.
 pub(crate) fn tests(lines: &[String]) -> Tally {
-    let mut tally = Tally::default();
-    for line in lines {
-        let count = |part: &str, word: &str| number_before(part, word).unwrap_or(0);
-        if let Some(rest) = line.strip_prefix("running ") {
-            tally.expected += count(rest, "test") + count(rest, "tests");
-        } else if let Some((_, result)) = line.split_once("test result: ") {
-            let passed = count(result, "passed;");
-            tally.passed += passed;
-            tally.failed += count(result, "failed;");
-        } else if let Some((_, rest)) = line.split_once(" Starting ") {
-            tally.expected += count(rest, "test") + count(rest, "tests");
-            if rest.contains("skipped)") {
-                let (_, skipped) = rest.split_once('(').unwrap_or_default();
-                tally.expected += count(skipped, "test") + count(skipped, "tests");
-            }
-        } else if let Some((_, rest)) = line.split_once(" Summary [") {
-            let (_, rest) = rest.split_once(" run: ").unwrap_or_default();
-            tally.passed += count(rest, "passed");
-            tally.failed += count(rest, "failed") + count(rest, "timed");
-        } else if let Some(name) = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED")) {
-            tally.problems.push(format!("{name} failed"));
-        } else if let Some(name) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ignored")) {
-            tally.problems.push(format!("{} is marked as ignored", name.0));
-        }
-    }
+    let by_nextest = lines.iter().any(|line| nextest_start(line).is_some());
+    let mut tally = if by_nextest { nextest(lines) } else { libtest(lines) };
     for row in lines.iter().filter_map(|line| MatrixLine::parse(line)) {
         match row {
             Err(why) => tally.problems.push(why),
@@ -113,6 +90,54 @@ pub(crate) fn tests(lines: &[String]) -> Tally {
         }
     }
     tally
+}
+
+fn libtest(lines: &[String]) -> Tally {
+    let mut tally = Tally::default();
+    for line in lines {
+        if let Some(rest) = line.strip_prefix("running ") {
+            tally.expected += number_before(rest, &["test", "tests"]);
+        } else if let Some((_, result)) = line.split_once("test result: ") {
+            tally.passed += number_before(result, &["passed;"]);
+            tally.failed += number_before(result, &["failed;"]);
+        } else if let Some(name) = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED")) {
+            tally.problems.push(format!("{name} failed"));
+        } else if let Some((name, _)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ignored"))
+        {
+            tally.problems.push(format!("{name} is marked as ignored"));
+        }
+    }
+    tally
+}
+
+/// It repeats what a failed test printed, the lines of libtest among that, indented.
+fn nextest(lines: &[String]) -> Tally {
+    let mut tally = Tally::default();
+    for line in lines {
+        if let Some(rest) = nextest_start(line) {
+            let (run, skipped) = rest.split_once('(').unwrap_or((rest, ""));
+            tally.expected += number_before(run, &["test", "tests"]);
+            tally.expected += number_before(skipped, &["test", "tests"]);
+        } else if let Some((_, rest)) =
+            line.trim_start().strip_prefix("Summary [").and_then(|l| l.split_once(" run: "))
+        {
+            tally.passed += number_before(rest, &["passed"]);
+            tally.failed += number_before(rest, &["failed"]) + number_before(rest, &["timed"]);
+        } else if let Some((_, name)) =
+            line.trim_start().strip_prefix("FAIL [").and_then(|l| l.split_once(") "))
+        {
+            tally.problems.push(format!("{name} failed"));
+        }
+    }
+    // Named when they fail, and again at the end.
+    tally.problems.sort();
+    tally.problems.dedup();
+    tally
+}
+
+/// What stands behind `Starting` in the line with which nextest begins.
+fn nextest_start(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("Starting ").filter(|rest| rest.contains(" across "))
 }
 
 /// Counts the cells of matrices instead of the tests that drive them.
@@ -173,16 +198,16 @@ impl MatrixLine {
     }
 }
 
-/// The number in `… 12 word …`.
-fn number_before(text: &str, word: &str) -> Option<u64> {
+/// The number in `… 12 word …`, 0 without one.
+fn number_before(text: &str, words: &[&str]) -> u64 {
     let mut last = None;
-    for part in text.split([' ', ',']).filter(|part| !part.is_empty()) {
-        if part == word || part.trim_end_matches(')') == word {
-            return last;
+    for part in text.split([' ', ',', '(', ')']).filter(|part| !part.is_empty()) {
+        if words.contains(&part) {
+            return last.unwrap_or(0);
         }
-        last = part.trim_start_matches('(').parse().ok();
+        last = part.parse().ok();
     }
-    None
+    0
 }
 
 #[cfg(test)]
@@ -190,7 +215,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<String> {
-        text.lines().map(|line| line.trim_start_matches('|').to_owned()).collect()
+        text.lines().map(|line| line.split_once('|').map_or(line, |(_, line)| line).to_owned()).collect()
     }
 
     #[test]
@@ -201,9 +226,7 @@ mod tests {
              |test b ... FAILED
              |test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
              |running 1 test
-             |test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s"
-                .replace("             |", "|")
-                .as_str(),
+             |test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
         ));
         assert_eq!((tally.passed, tally.failed, tally.expected), (2, 1, 3));
         assert_eq!(tally.problems, ["b failed"]);
@@ -229,11 +252,20 @@ mod tests {
     #[test]
     fn nextest_is_counted() {
         let tally = tests(&lines(
-            "    Starting 20 tests across 3 binaries (2 tests skipped)\n     Summary [   0.051s] 20 tests run: 18 passed (1 slow), 1 failed, 1 timed out, 2 skipped",
+            "|    Starting 20 tests across 3 binaries (2 tests skipped)
+             |        PASS [   0.006s] (19/20) spanwire tests::a
+             |        FAIL [   0.735s] (20/20) spanwire::first b
+             |  stdout ───
+             |    running 1 test
+             |    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 19 filtered out
+             |     Summary [   0.051s] 20 tests run: 18 passed (1 slow), 1 failed, 1 timed out, 2 skipped
+             |        FAIL [   0.735s] (20/20) spanwire::first b",
         ));
         assert_eq!((tally.passed, tally.failed, tally.expected), (18, 2, 22));
+        assert_eq!(tally.problems, ["spanwire::first b failed"]);
         let tally = tests(&lines(
-            "    Starting 1 test across 1 binary\n     Summary [   0.01s] 1 test run: 1 passed, 0 skipped",
+            "|    Starting 1 test across 1 binary
+             |     Summary [   0.01s] 1 test run: 1 passed, 0 skipped",
         ));
         assert!(tally.ok(true));
         assert_eq!(tally.ran(), 1);

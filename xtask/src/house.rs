@@ -106,13 +106,6 @@ impl House {
         self.targets(Target::Test).iter().any(|(_, test)| test == name)
     }
 
-    /// Whether a member names this dependency in its manifest.
-    pub(crate) fn depends_on(&self, member: &str, dependency: &str) -> bool {
-        let found = self.members().find(|package| package["name"] == member);
-        let named = found.and_then(|package| package["dependencies"].as_array()).into_iter().flatten();
-        named.into_iter().any(|dep| dep["name"] == dependency)
-    }
-
     /// Whether `cargo NAME` is there: a program beside cargo or on the path.
     pub(crate) fn has_cargo_command(&self, name: &str) -> bool {
         self.answers(&mut self.cargo(&[name, "--version"]))
