@@ -1,6 +1,6 @@
 //! Messages over each transport.
 
-use spanwire::{Options, PullSocket, PushSocket, Pair0Socket};
+use spanwire::{Options, Pair0Socket, PullSocket, PushSocket};
 use std::time::Duration;
 
 #[tokio::test]

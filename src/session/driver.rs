@@ -183,7 +183,19 @@ impl Driver {
     /// One turn of an attached connection: ready when it is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let pipe = self.pipe.clone();
-        let mut drive = pipe.handoff.drive(cx.waker(), || pipe.writer().poll_writable(cx).is_ready());
+        let mut drive =
+            pipe.handoff.drive(cx.waker(), rt::now, || pipe.writer().poll_writable(cx).is_ready());
+        if let Drive::Patience(count) = drive {
+            for _ in 0..count {
+                std::thread::yield_now();
+            }
+            drive = match pipe.handoff.claim() {
+                true => Drive::Write,
+                // The sender has written by itself meanwhile.
+                false if pipe.handoff.is_quiet() => Drive::Quiet,
+                false => Drive::Busy,
+            };
+        }
         if drive == Drive::Write {
             pipe.write_as_driver(&*self.owner);
         }

@@ -5,10 +5,12 @@
 
 #[cfg(spanwire_loom)]
 use loom::sync::{Mutex, MutexGuard};
+use spanwire_core::Time;
 use std::sync::PoisonError;
 #[cfg(not(spanwire_loom))]
 use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
+use std::thread::{self, ThreadId};
 
 /// What waits to be written. Two methods, so that loom can put something small in its place.
 pub trait Queue {
@@ -58,6 +60,13 @@ struct Inner<Q> {
     driver: Option<Waker>,
     /// The driver was woken and has not run since.
     woken: bool,
+    /// Who asked for it, and when it was asked for last.
+    owed_by: Option<ThreadId>,
+    owed_at: Time,
+    /// Direct writes since then.
+    direct: u32,
+    /// How often the driver lets other threads run before it writes.
+    patience: u32,
     /// The driver wants to end all writing, and waits for a writer to come back.
     shutting: bool,
 }
@@ -90,6 +99,9 @@ pub enum Kick {
 pub enum Drive {
     /// It is the writer now.
     Write,
+    /// There is something to write, but more will come at once: let other threads run so often,
+    /// then `claim`.
+    Patience(u32),
     /// Nothing waits and nobody writes.
     Quiet,
     /// A sender is writing, or the kernel takes no more.
@@ -131,6 +143,11 @@ pub(crate) const INLINE_BYTES: usize = 64 * 1024;
 const FEW: usize = 2;
 /// The driver found so many at least: a burst.
 const MANY: usize = 8;
+/// Messages closer together than this come from somebody in a hurry: a direct write takes about
+/// half of it.
+const TIGHT_NANOS: u32 = 8_000;
+/// A driver that yields the processor so often has given a sender about 15 us.
+const MAX_PATIENCE: u32 = 31;
 
 impl<Q: Queue> HandOff<Q> {
     /// Nobody writes, nobody waits.
@@ -143,6 +160,10 @@ impl<Q: Queue> HandOff<Q> {
                 grant: FIRST_GRANT,
                 driver: None,
                 woken: false,
+                owed_by: None,
+                owed_at: Time::ZERO,
+                direct: 0,
+                patience: 0,
                 shutting: false,
             }),
         }
@@ -160,11 +181,13 @@ impl<Q: Queue> HandOff<Q> {
         match inner.phase {
             Phase::Quiet if inner.allowance > 0 => {
                 inner.allowance -= 1;
+                inner.direct += 1;
                 inner.phase = Phase::Writing;
                 Kick::Write
             }
             Phase::Quiet => {
                 inner.phase = Phase::Owed;
+                inner.owed_by = Some(thread::current().id());
                 inner.wake().map_or(Kick::Nothing, Kick::Wake)
             }
             Phase::Owed if inner.queue.waiting_bytes() >= INLINE_BYTES => {
@@ -187,8 +210,9 @@ impl<Q: Queue> HandOff<Q> {
     }
 
     /// The driver runs: its waker is noted, and it learns what there is to do. `writable` tells
-    /// whether a connection that was full takes more; it is asked only then.
-    pub fn drive(&self, waker: &Waker, writable: impl FnOnce() -> bool) -> Drive {
+    /// whether a connection that was full takes more; it is asked only then. `now` is asked for
+    /// only when senders have left something to write.
+    pub fn drive(&self, waker: &Waker, now: impl FnOnce() -> Time, writable: impl FnOnce() -> bool) -> Drive {
         let mut inner = self.lock();
         inner.woken = false;
         if !inner.driver.as_ref().is_some_and(|old| old.will_wake(waker)) {
@@ -196,13 +220,9 @@ impl<Q: Queue> HandOff<Q> {
         }
         let write = match inner.phase {
             Phase::Owed => {
-                match inner.queue.items() {
-                    ..=FEW => {
-                        inner.allowance = inner.grant;
-                        inner.grant = (inner.grant * 2).min(MAX_GRANT);
-                    }
-                    MANY.. => (inner.allowance, inner.grant) = (0, FIRST_GRANT),
-                    _ => {}
+                inner.judge(now());
+                if inner.patience > 0 {
+                    return Drive::Patience(inner.patience);
                 }
                 true
             }
@@ -304,6 +324,28 @@ impl<Q: Queue> HandOff<Q> {
     }
 }
 
+impl<Q: Queue> Inner<Q> {
+    /// What is owed tells who sends: somebody now and then, or somebody in a hurry.
+    fn judge(&mut self, now: Time) {
+        let items = self.queue.items();
+        let since = u32::try_from((now - self.owed_at).as_nanos()).unwrap_or(u32::MAX);
+        let sent = self.direct.saturating_add(items as u32).max(1);
+        let elsewhere = self.owed_by.is_some_and(|thread| thread != thread::current().id());
+        (self.owed_at, self.direct) = (now, 0);
+        if items >= MANY {
+            (self.allowance, self.grant) = (0, FIRST_GRANT);
+            self.patience /= 2;
+        } else if elsewhere && since / sent < TIGHT_NANOS {
+            (self.allowance, self.grant) = (0, FIRST_GRANT);
+            self.patience = (self.patience * 2 + 1).min(MAX_PATIENCE);
+        } else if items <= FEW {
+            self.allowance = self.grant;
+            self.grant = (self.grant * 2).min(MAX_GRANT);
+            self.patience = 0;
+        }
+    }
+}
+
 impl<Q> Inner<Q> {
     fn wake(&mut self) -> Option<Waker> {
         // A driver that has not run yet has no waker, and will look at everything when it does.
@@ -370,11 +412,17 @@ mod tests {
         }
     }
 
+    /// So long after the last time that nobody can be in a hurry.
+    fn late() -> Time {
+        static NOW: AtomicUsize = AtomicUsize::new(0);
+        Time::from_nanos(NOW.fetch_add(1_000_000_000, Ordering::Relaxed) as u64)
+    }
+
     fn with_driver() -> (HandOff<Pile>, Arc<Count>, Waker) {
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
         let handoff = HandOff::new(Pile::default());
-        assert_eq!(handoff.drive(&waker, || unreachable!()), Drive::Quiet);
+        assert_eq!(handoff.drive(&waker, late, || unreachable!()), Drive::Quiet);
         (handoff, count, waker)
     }
 
@@ -384,16 +432,35 @@ mod tests {
         let direct = (0..100).filter(|_| send(&handoff)).count();
         assert_eq!(direct, FIRST_GRANT as usize);
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert_eq!(handoff.drive(&waker, || unreachable!()), Drive::Write);
+        assert_eq!(handoff.drive(&waker, late, || unreachable!()), Drive::Write);
         write_all(&handoff);
         assert!(!send(&handoff), "a burst stays with the driver");
+    }
+
+    #[test]
+    fn a_driver_that_is_too_fast_for_a_pile_is_patient() {
+        let (handoff, _, waker) = with_driver();
+        let mut patience = 0;
+        for n in 1..100 {
+            let hurried = || (0..=FIRST_GRANT).for_each(|_| drop(send(&handoff)));
+            std::thread::scope(|other| other.spawn(hurried).join().unwrap());
+            match handoff.drive(&waker, || Time::from_nanos(n), || unreachable!()) {
+                Drive::Patience(count) => patience = count,
+                Drive::Write => write_all(&handoff),
+                _ => {}
+            }
+            if handoff.claim() {
+                write_all(&handoff);
+            }
+        }
+        assert_eq!(patience, MAX_PATIENCE);
     }
 
     #[test]
     fn an_idle_sender_soon_hardly_ever_needs_the_driver() {
         let (handoff, wakes, waker) = with_driver();
         for _ in 0..10_000 {
-            if !send(&handoff) && handoff.drive(&waker, || unreachable!()) == Drive::Write {
+            if !send(&handoff) && handoff.drive(&waker, late, || unreachable!()) == Drive::Write {
                 write_all(&handoff);
             }
         }
@@ -415,9 +482,9 @@ mod tests {
         let Next::Wake(wake) = next else { panic!("the driver has to watch") };
         wake.wake();
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert_eq!(handoff.drive(&waker, || false), Drive::Busy);
+        assert_eq!(handoff.drive(&waker, late, || false), Drive::Busy);
         assert!(!send(&handoff));
-        assert_eq!(handoff.drive(&waker, || true), Drive::Write);
+        assert_eq!(handoff.drive(&waker, late, || true), Drive::Write);
         write_all(&handoff);
         assert!(handoff.is_quiet());
     }

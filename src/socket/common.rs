@@ -30,7 +30,10 @@ impl Handle {
     }
 
     pub(crate) async fn send(&self, ctx: CtxId, message: Message) -> Result<(), SendError> {
-        self.send_timeout(ctx, message, self.options().send_timeout).await
+        match self.core.send_now(ctx, message) {
+            Ok(()) => Ok(()),
+            Err(message) => self.send_timeout(ctx, message, self.options().send_timeout).await,
+        }
     }
 
     pub(crate) async fn send_timeout(
@@ -61,6 +64,11 @@ impl Handle {
     }
 
     pub(crate) async fn recv(&self, ctx: CtxId, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        // Most often one is there; everything below is for waiting.
+        match self.try_recv(ctx) {
+            Err(RecvError::Empty) => {}
+            done => return done,
+        }
         self.core
             .recv_within(ctx, timeout, |core, wait| {
                 core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))

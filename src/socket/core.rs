@@ -166,6 +166,14 @@ impl Core {
         self.send_by(message, |rule, now, message, fx| rule.send(now, ctx, message, fx))
     }
 
+    /// Sends if that needs no waiting and no explaining; else the message comes back.
+    pub(super) fn send_now(self: &Arc<Self>, ctx: CtxId, message: Message) -> Result<(), Message> {
+        if self.owes_turn.load(Ordering::Relaxed) {
+            return Err(message);
+        }
+        self.send(ctx, message).map_err(|(_, message)| message)
+    }
+
     /// The same with another way to put it to the rules.
     pub(super) fn send_by(
         self: &Arc<Self>,

@@ -85,7 +85,14 @@ thread_local! {
 
 impl Out {
     /// Carries everything out. No lock may be held.
+    #[inline]
     pub(crate) fn run(self) {
+        if !self.wakers.is_empty() || !self.work.is_empty() {
+            self.carry_out();
+        }
+    }
+
+    fn carry_out(self) {
         self.wakers.into_iter().for_each(Waker::wake);
         if self.work.is_empty() {
             return;

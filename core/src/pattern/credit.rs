@@ -62,9 +62,9 @@ impl Credit {
         }
     }
 
-    /// Messages in the outbox.
-    pub(crate) fn used_messages(&self) -> usize {
-        self.messages
+    /// Whether anything waits in the outbox.
+    pub(crate) fn is_used(&self) -> bool {
+        self.messages > 0
     }
 
     /// Panics when more was used than allowed.

@@ -14,24 +14,56 @@
 //! | --- | --- |
 //! | `pair0` `pair1` `push` `pull` `publisher` `subscriber` `req` `rep` `surveyor` `respondent` `bus` | one side of one protocol |
 //! | `raw` | the sides whose raw form differs from the cooked one |
-//! | `backtrace` | request ids, hop tags, hop limit |
+//! | `backtrace` `contexts` `due` | request ids, hop tags, hop limit; conversations; their deadlines |
+//! | `peers` `credit` `pipes` | who is there, whose turn it is, and the room that each has |
+//! | `fanout` `duplex` | one message to many pipes (PUB, BUS); both directions of a PAIR |
+//! | `topics` `conflate` | subscribed prefixes; the newest message per topic |
+//! | `queue` | what waits for the application, fair between pipes |
 //! | `rules` | any one of them, behind one type |
-//! | `credit` `pipes` `queue` | the parts they share: room per pipe, the pipe table, fair queues |
+//! | `script` `sequences` | for tests: effects written down, and random lives |
 
+mod backtrace;
+mod bus;
+mod conflate;
+mod contexts;
 mod credit;
+mod due;
+mod duplex;
+mod fanout;
 mod pair0;
+mod pair1;
+mod peers;
 mod pipes;
+mod publisher;
 mod pull;
 mod push;
 mod queue;
+mod raw;
+mod rep;
+mod req;
+mod respondent;
 mod rules;
 #[cfg(any(test, feature = "script"))]
 pub mod script;
+#[cfg(test)]
+mod sequences;
+mod subscriber;
+mod surveyor;
+mod topics;
 
+pub use bus::Bus;
 pub use pair0::Pair0;
+pub use pair1::Pair1;
+pub use publisher::Pub;
 pub use pull::Pull;
 pub use push::Push;
+pub use raw::{RawRep, RawReq, RawRespondent, RawSurveyor};
+pub use rep::Rep;
+pub use req::Req;
+pub use respondent::Respondent;
 pub use rules::Rules;
+pub use subscriber::Sub;
+pub use surveyor::Surveyor;
 
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
@@ -171,7 +203,7 @@ pub trait Pattern {
     /// The application takes the next message.
     fn take(&mut self, now: Time, ctx: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing>;
 
-    /// Whether `take` would return something other than [`Nothing::Yet`].
+    /// Whether `take` has something to tell: a message, or how that which was asked came to an end.
     fn readable(&self, ctx: CtxId) -> bool;
 
     /// Whether `send` would find room.

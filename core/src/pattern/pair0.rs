@@ -1,8 +1,7 @@
 //! PAIR v0 (0010): one peer, both ways, no header. Spec 5.3.
 
-use super::credit::Credit;
-use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, discard_unsent};
+use super::duplex::{Duplex, Peers};
+use super::{CtxId, Effects, Nothing, Pattern, Refused};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -12,33 +11,19 @@ use alloc::vec::Vec;
 /// One end of a pair. A second peer is refused while the first is attached.
 #[derive(Debug)]
 pub struct Pair0 {
-    peer: Option<(PipeId, Credit)>,
-    queue: FairQueue,
-    max_messages: usize,
-    max_bytes: usize,
+    duplex: Duplex,
 }
 
 impl Pair0 {
     /// A PAIR without a peer.
     pub fn new(options: &Options) -> Self {
-        Self {
-            peer: None,
-            queue: FairQueue::new(options.recv_messages, options.recv_bytes, usize::MAX),
-            max_messages: options.outbox_messages,
-            max_bytes: options.outbox_bytes,
-        }
+        Self { duplex: Duplex::new(options, Peers::One) }
     }
 }
 
 impl Pattern for Pair0 {
     fn attach(&mut self, _: Time, pipe: PipeId, fx: &mut impl Effects) -> Result<(), DetachReason> {
-        if self.peer.is_some() {
-            return Err(DetachReason::Busy);
-        }
-        self.peer = Some((pipe, Credit::new(self.max_messages, self.max_bytes)));
-        self.queue.attach(pipe);
-        fx.writable(self.max_messages);
-        Ok(())
+        self.duplex.attach(pipe, fx)
     }
 
     fn detach(
@@ -49,67 +34,60 @@ impl Pattern for Pair0 {
         unsent: Vec<Message>,
         fx: &mut impl Effects,
     ) {
-        self.peer.take_if(|(peer, _)| *peer == pipe);
-        self.queue.detach(pipe);
-        discard_unsent(pipe, unsent, fx);
+        self.duplex.detach(pipe, unsent, fx);
     }
 
     fn drained(&mut self, _: Time, pipe: PipeId, messages: usize, bytes: usize, fx: &mut impl Effects) {
-        if let Some((peer, credit)) = &mut self.peer {
-            if *peer == pipe {
-                credit.give_back(messages, bytes, self.max_messages);
-                fx.writable(messages);
-            }
-        }
+        self.duplex.drained(pipe, messages, bytes, fx);
     }
 
     fn room(&mut self, pipe: PipeId) -> bool {
-        self.queue.room(pipe)
+        self.duplex.room(pipe)
     }
 
     fn recv(&mut self, _: Time, pipe: PipeId, mut message: Message, fx: &mut impl Effects) {
         message.join();
-        self.queue.push(pipe, message);
-        fx.readable(CtxId::DEFAULT, 1);
+        self.duplex.deliver(pipe, message, fx);
     }
 
     fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
-        let Some((pipe, credit)) = &mut self.peer else { return Err((Refusal::NoPeer, message)) };
-        if !credit.take(message.len()) {
-            return Err((Refusal::Full, message));
+        match self.duplex.pick(None, message.len()) {
+            Ok(pipe) => {
+                fx.transmit(pipe, message);
+                Ok(())
+            }
+            Err(why) => Err((why, message)),
         }
-        fx.transmit(*pipe, message);
-        Ok(())
     }
 
     fn take(&mut self, _: Time, _: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing> {
-        self.queue.pop(fx).ok_or(Nothing::Yet)
+        self.duplex.take(fx)
     }
 
     fn readable(&self, _: CtxId) -> bool {
-        !self.queue.is_empty()
+        self.duplex.readable()
     }
 
     fn writable(&self, _: CtxId) -> bool {
-        self.peer.as_ref().is_some_and(|(_, credit)| credit.is_open())
+        self.duplex.writable()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {
-        self.queue.clear(fx);
+        self.duplex.clear(fx);
     }
 
     fn check_invariants(&self) {
-        self.queue.check_invariants();
-        if let Some((_, credit)) = &self.peer {
-            credit.check_invariants();
-        }
+        self.duplex.check_invariants();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Refusal;
     use super::super::script::{Script, pipe};
+    use super::super::sequences::telling::{self as sequences, Subject};
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_first_peer_stays_and_the_second_is_refused() {
@@ -135,5 +113,15 @@ mod tests {
         pair.drained(Time::ZERO, pipe(1), 1, 1, &mut fx);
         assert_eq!(send(&mut pair, &mut fx), Ok(()));
         assert_eq!(fx.writable, [1, 1]);
+    }
+
+    impl Subject for Pair0 {}
+
+    proptest! {
+        #[test]
+        fn no_copy_is_lost_uncounted(ops in sequences::ops()) {
+            let options = sequences::tight();
+            sequences::run(Pair0::new(&options), &options, ops);
+        }
     }
 }

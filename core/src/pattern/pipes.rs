@@ -56,12 +56,6 @@ impl<T> PipeTable<T> {
         }
     }
 
-    /// The pipe with this number in a backtrace. Looks at every slot: only raw sockets, which find
-    /// their peers by tags, need it, and they may keep an index of their own.
-    pub(crate) fn find(&self, id: u32) -> Option<PipeId> {
-        self.iter().map(|(pipe, _)| pipe).find(|pipe| pipe.get() == id)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PipeId, &T)> + Clone {
         self.slots.iter().flatten().map(|(pipe, value)| (*pipe, value))
     }
@@ -85,6 +79,6 @@ mod tests {
         table.insert(new, 'b');
         assert_eq!((table.get(old), table.get(new)), (None, Some(&'b')));
         assert_eq!(table.remove(old), None);
-        assert_eq!((table.len(), table.find(8)), (1, Some(new)));
+        assert_eq!(table.len(), 1);
     }
 }

@@ -1,8 +1,7 @@
 //! PUSH (0050): gives each job to exactly one peer that has room. Spec 5.6.
 
-use super::credit::Credit;
-use super::pipes::PipeTable;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused};
+use super::peers::Peers;
+use super::{CtxId, Effects, Nothing, Pattern, Refused};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -16,57 +15,22 @@ use alloc::vec::Vec;
 /// a frame that did not leave whole cannot have been delivered, so nothing is done twice for it.
 #[derive(Debug)]
 pub struct Push {
-    peers: PipeTable<Peer>,
-    /// Peers with room, in the order of their turns.
-    ready: VecDeque<PipeId>,
+    peers: Peers,
     /// Unsent jobs of peers that are gone; they go out before anything new.
     orphans: VecDeque<Message>,
-    window: usize,
-    max_messages: usize,
-    max_bytes: usize,
-}
-
-#[derive(Debug)]
-struct Peer {
-    credit: Credit,
-    ready: bool,
 }
 
 impl Push {
     /// A PUSH without peers.
     pub fn new(options: &Options) -> Self {
-        Self {
-            peers: PipeTable::new(),
-            ready: VecDeque::new(),
-            orphans: VecDeque::new(),
-            window: options.push_window_messages,
-            max_messages: options.outbox_messages,
-            max_bytes: options.outbox_bytes,
-        }
-    }
-
-    /// The next peer in turn that has room for `bytes`; its credit is used.
-    fn pick(&mut self, bytes: usize) -> Option<PipeId> {
-        // Every ready peer is asked at most once: a large message may fit none of them.
-        for _ in 0..self.ready.len() {
-            let pipe = self.ready.pop_front()?;
-            let peer = self.peers.get_mut(pipe).expect("ready peers are attached");
-            let took = peer.credit.take(bytes);
-            peer.ready = peer.credit.is_open();
-            if peer.ready {
-                self.ready.push_back(pipe);
-            }
-            if took {
-                return Some(pipe);
-            }
-        }
-        None
+        let peers = Peers::growing(options.push_window_messages, options);
+        Self { peers, orphans: VecDeque::new() }
     }
 
     /// Gives orphans to whoever has room; returns whether none is left.
     fn place_orphans(&mut self, fx: &mut impl Effects) -> bool {
         while let Some(bytes) = self.orphans.front().map(Message::len) {
-            let Some(pipe) = self.pick(bytes) else { return false };
+            let Some(pipe) = self.peers.pick(bytes) else { return false };
             let job = self.orphans.pop_front().expect("looked at above");
             fx.resent();
             fx.transmit(pipe, job);
@@ -77,11 +41,9 @@ impl Push {
 
 impl Pattern for Push {
     fn attach(&mut self, _: Time, pipe: PipeId, fx: &mut impl Effects) -> Result<(), DetachReason> {
-        let credit = Credit::growing(self.window, self.max_messages, self.max_bytes);
-        self.peers.insert(pipe, Peer { credit, ready: true });
-        self.ready.push_back(pipe);
+        self.peers.attach(pipe);
         if self.place_orphans(fx) {
-            fx.writable(self.window);
+            fx.writable(self.peers.window());
         }
         Ok(())
     }
@@ -94,22 +56,16 @@ impl Pattern for Push {
         unsent: Vec<Message>,
         fx: &mut impl Effects,
     ) {
-        if self.peers.remove(pipe).is_none() {
+        if self.peers.detach(pipe).is_none() {
             return;
         }
-        self.ready.retain(|ready| *ready != pipe);
         self.orphans.extend(unsent);
         self.place_orphans(fx);
     }
 
     fn drained(&mut self, _: Time, pipe: PipeId, messages: usize, bytes: usize, fx: &mut impl Effects) {
-        let Some(peer) = self.peers.get_mut(pipe) else { return };
-        peer.credit.give_back(messages, bytes, self.window);
-        if !peer.ready && peer.credit.is_open() {
-            peer.ready = true;
-            self.ready.push_back(pipe);
-        }
-        if self.place_orphans(fx) && !self.ready.is_empty() {
+        self.peers.drained(pipe, messages, bytes);
+        if self.place_orphans(fx) && self.peers.has_room() {
             fx.writable(messages);
         }
     }
@@ -121,16 +77,14 @@ impl Pattern for Push {
 
     fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
         if !self.orphans.is_empty() {
-            let why = if self.peers.is_empty() { Refusal::NoPeer } else { Refusal::Full };
-            return Err((why, message));
+            return Err((self.peers.refusal(), message));
         }
-        match self.pick(message.len()) {
+        match self.peers.pick(message.len()) {
             Some(pipe) => {
                 fx.transmit(pipe, message);
                 Ok(())
             }
-            None if self.peers.is_empty() => Err((Refusal::NoPeer, message)),
-            None => Err((Refusal::Full, message)),
+            None => Err((self.peers.refusal(), message)),
         }
     }
 
@@ -143,7 +97,7 @@ impl Pattern for Push {
     }
 
     fn writable(&self, _: CtxId) -> bool {
-        self.orphans.is_empty() && !self.ready.is_empty()
+        self.orphans.is_empty() && self.peers.has_room()
     }
 
     fn waiting(&self) -> usize {
@@ -157,17 +111,13 @@ impl Pattern for Push {
     }
 
     fn check_invariants(&self) {
-        for (pipe, peer) in self.peers.iter() {
-            peer.credit.check_invariants();
-            assert_eq!(peer.ready, self.ready.contains(&pipe), "ready list");
-            assert!(peer.ready || !peer.credit.is_open(), "room that nobody knows of");
-        }
-        assert!(self.ready.len() <= self.peers.len(), "ready peers are attached");
+        self.peers.check_invariants();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Refusal;
     use super::super::script::{Script, pipe};
     use super::*;
 

@@ -122,6 +122,61 @@ impl FairQueue {
         lane.messages.push_back(message);
     }
 
+    /// Adds a message where nobody can be told to wait: when it does not fit, something is lost.
+    ///
+    /// That is this message, if its pipe holds its share already. Else the newest message of the
+    /// pipe furthest over its share makes room: one that pours may fill an idle queue, and still
+    /// not keep the others out. The only message of a pipe is never taken away, so that a large
+    /// one is not at the mercy of a small one. Returns whether there is more to take than before.
+    pub(crate) fn offer(&mut self, pipe: PipeId, message: Message, fx: &mut impl Effects) -> bool {
+        let Some(lane) = self.lanes.get(pipe) else { return false };
+        let with_it = (lane.messages.len() + 1, lane.bytes + message.len());
+        let sharers = self.turns.len() + usize::from(lane.messages.is_empty());
+        let share = ((self.max_messages / sharers).max(1), (self.max_bytes / sharers).max(1));
+        let before = self.messages;
+        while !self.fits(message.len()) {
+            let modest = with_it.0 <= share.0 && with_it.1 <= share.1;
+            let victim = if modest { self.furthest_over(share) } else { None };
+            let Some(victim) = victim else {
+                fx.discard(Dropped::QueueFull, Some(pipe), message.len());
+                return false;
+            };
+            self.displace_newest(victim, fx);
+        }
+        self.push(pipe, message);
+        self.messages > before
+    }
+
+    /// Whether `bytes` bytes more are within the bounds.
+    fn fits(&self, bytes: usize) -> bool {
+        self.messages == 0
+            || (self.messages < self.max_messages && self.bytes.saturating_add(bytes) <= self.max_bytes)
+    }
+
+    /// The pipe that holds most of what there is too much of, if it holds more than `share` and
+    /// more than one message.
+    fn furthest_over(&self, share: (usize, usize)) -> Option<PipeId> {
+        let lanes = self.lanes.iter().filter(|(_, lane)| lane.messages.len() > 1);
+        let most = if self.messages >= self.max_messages {
+            lanes
+                .filter(|(_, lane)| lane.messages.len() > share.0)
+                .max_by_key(|(_, lane)| lane.messages.len())
+        } else {
+            lanes.filter(|(_, lane)| lane.bytes > share.1).max_by_key(|(_, lane)| lane.bytes)
+        };
+        most.map(|(pipe, _)| pipe)
+    }
+
+    /// Discards the newest message of `pipe`, which holds others.
+    fn displace_newest(&mut self, pipe: PipeId, fx: &mut impl Effects) {
+        let lane = self.lanes.get_mut(pipe).expect("who holds messages has a lane");
+        let message = lane.messages.pop_back().expect("who holds most holds some");
+        lane.bytes -= message.len();
+        self.messages -= 1;
+        self.bytes -= message.len();
+        fx.discard(Dropped::QueueFull, Some(pipe), message.len());
+    }
+
     /// Takes the next message: of the pipe whose turn it is.
     pub(crate) fn pop(&mut self, fx: &mut impl Effects) -> Option<Message> {
         let message = match self.orphans.pop_front() {
@@ -274,6 +329,40 @@ mod tests {
         queue.detach_discarding(pipe(2), &mut fx);
         assert_eq!(fx.dropped, [(Dropped::PipeLost, Some(pipe(2)), 1)]);
         assert!(queue.pop(&mut fx).is_some() && queue.pop(&mut fx).is_none());
+        queue.check_invariants();
+    }
+
+    #[test]
+    fn a_full_queue_takes_from_whoever_has_more_than_his_share() {
+        let mut fx = Script::default();
+        let mut queue = FairQueue::new(6, 1_000, usize::MAX);
+        (1..=3).for_each(|n| queue.attach(pipe(n)));
+        for from in [1, 1, 1, 1, 2, 2] {
+            assert!(queue.offer(pipe(from), "x".into(), &mut fx));
+        }
+        assert!(!queue.offer(pipe(3), "x".into(), &mut fx), "one more and one less");
+        assert!(!queue.offer(pipe(2), "x".into(), &mut fx), "has its share");
+        assert!(!queue.offer(pipe(3), "x".into(), &mut fx), "now all have the same");
+        assert!(!queue.offer(pipe(3), "x".into(), &mut fx));
+        let lost: Vec<u32> = fx.dropped.iter().map(|(_, from, _)| from.unwrap().get()).collect();
+        assert_eq!(lost, [1, 2, 1, 3]);
+        queue.check_invariants();
+    }
+
+    #[test]
+    fn an_offer_counts_bytes_and_spares_the_only_message_of_a_pipe() {
+        let mut fx = Script::default();
+        let mut queue = FairQueue::new(100, 10, usize::MAX);
+        (1..=2).for_each(|n| queue.attach(pipe(n)));
+        assert!(queue.offer(pipe(1), Message::from(vec![0; 50]), &mut fx), "large, but alone");
+        assert!(!queue.offer(pipe(2), "x".into(), &mut fx));
+        assert_eq!(fx.dropped, [(Dropped::QueueFull, Some(pipe(2)), 1)]);
+        queue.pop(&mut fx);
+        for _ in 0..3 {
+            assert!(queue.offer(pipe(1), "xxx".into(), &mut fx));
+        }
+        assert!(!queue.offer(pipe(2), "yyyyy".into(), &mut fx), "two go for one");
+        assert_eq!(fx.dropped[1..], [(Dropped::QueueFull, Some(pipe(1)), 3); 2]);
         queue.check_invariants();
     }
 }

@@ -1,6 +1,9 @@
 //! [`Rules`]: any one of the patterns, so that one socket core serves them all.
 
-use super::{CtxId, Effects, Nothing, Pair0, Pattern, Pull, Push, Refused};
+use super::{
+    Bus, CtxId, Effects, Nothing, Pair0, Pair1, Pattern, Pub, Pull, Push, RawRep, RawReq, RawSurveyor,
+    Refused, Rep, Req, Sub, Surveyor,
+};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::time::Time;
@@ -35,6 +38,26 @@ rules! {
     Push,
     /// PULL.
     Pull,
+    /// REQ.
+    Req,
+    /// REP and RESPONDENT.
+    Rep,
+    /// SURVEYOR.
+    Surveyor,
+    /// PUB.
+    Pub,
+    /// SUB, cooked and raw.
+    Sub,
+    /// BUS, cooked and raw.
+    Bus,
+    /// PAIR v1: one peer, many, or raw.
+    Pair1,
+    /// Raw REQ.
+    RawReq,
+    /// Raw REP and RESPONDENT.
+    RawRep,
+    /// Raw SURVEYOR.
+    RawSurveyor,
 }
 
 impl Pattern for Rules {
