@@ -1,0 +1,55 @@
+//! What we promise to survive, and the test in `tests/faults.rs` that shows it.
+//!
+//! None of these may panic, hang, leak a task, thread, descriptor or memory, or disturb another peer
+//! of the same socket.
+
+/// Whether a project without `tests/faults.rs` is wrong. Once the file is there, the whole list counts
+/// in any case. FLIP to true when the file is written.
+pub(crate) const REQUIRED: bool = false;
+
+/// The fault, and the name of its test.
+pub(crate) const FAULTS: &[(&str, &str)] = &[
+    // Handshakes.
+    ("garbage instead of a handshake", "garbage_instead_of_a_handshake_closes_only_that_connection"),
+    ("a handshake for an incompatible protocol", "incompatible_protocol_is_refused_and_told"),
+    ("one byte a second", "slow_handshake_ends_at_its_deadline"),
+    ("silent connections, tcp", "silent_strangers_do_not_delay_an_honest_peer_over_tcp"),
+    ("silent connections, ipc", "silent_strangers_do_not_delay_an_honest_peer_over_ipc"),
+    // Frames.
+    ("a frame length of 2^63", "frame_length_of_two_to_the_63_is_refused_without_allocating"),
+    ("a frame length of the limit + 1", "frame_one_byte_over_the_limit_is_refused_and_counted"),
+    ("an all-ones length", "all_ones_frame_length_is_refused_without_allocating"),
+    ("a cut in every byte position of a frame", "cut_at_every_byte_of_a_frame_delivers_nothing_broken"),
+    ("a wrong ipc type byte", "wrong_ipc_type_byte_closes_the_connection"),
+    // Peers that misbehave or die.
+    ("a subscriber that sends", "subscriber_that_sends_disturbs_nobody"),
+    ("a peer that never reads", "peer_that_never_reads_costs_bounded_memory"),
+    ("a REP peer that dies", "request_goes_elsewhere_when_its_rep_dies_before_replying"),
+    ("a reply lost in the kernel", "reply_lost_in_the_kernel_is_asked_for_again"),
+    ("an oversize request", "oversize_request_fails_instead_of_being_resent_for_ever"),
+    ("a listener restarted", "listener_restarted_on_the_same_port_under_load_is_found_again"),
+    // The machine.
+    ("descriptors exhausted", "accept_without_descriptors_backs_off_and_recovers"),
+    ("a stale ipc path", "stale_ipc_path_is_taken_over"),
+    ("a foreign ipc path", "foreign_ipc_path_is_left_alone"),
+    ("an unwritable ipc path", "unwritable_ipc_path_is_an_error_that_names_it"),
+    ("a name that does not resolve", "name_that_does_not_resolve_is_tried_again_and_told"),
+    ("a name whose addresses change", "name_whose_addresses_change_is_resolved_again"),
+    // Headers.
+    ("malformed backtraces", "malformed_backtrace_is_dropped_and_counted"),
+    ("a hop limit at the bound", "message_at_the_hop_limit_is_delivered"),
+    ("a hop limit over the bound", "message_over_the_hop_limit_is_dropped_and_counted"),
+    ("a reply with an unknown id", "reply_with_an_unknown_id_is_dropped_and_counted"),
+    ("a reply twice", "second_reply_to_a_request_is_dropped_and_counted"),
+    // Misuse.
+    ("an unsubscribe of nothing", "unsubscribe_of_what_was_never_subscribed_is_an_error"),
+    ("a ring of inproc sockets and devices", "ring_of_inproc_sockets_and_devices_ends_by_the_hop_limit"),
+    ("use after close", "use_after_close_says_closed"),
+    ("close from every state", "close_returns_from_every_state"),
+    ("close from several threads", "close_from_several_threads_returns_while_a_peer_never_reads"),
+    // Futures and runtimes.
+    ("futures dropped after k polls", "every_public_future_may_be_dropped_after_any_number_of_polls"),
+    ("the runtime dropped", "runtime_dropped_under_live_sockets_ends_their_operations"),
+    ("blocking calls inside a runtime", "blocking_calls_inside_a_current_thread_runtime_return"),
+    ("fork", "fork_of_a_process_that_holds_sockets_is_documented"),
+];

@@ -1,0 +1,139 @@
+//! The foreign peers: NNG and nanomsg with their command line programs, and pynng.
+//!
+//! On Debian and its kin the first come from apt, when we are root or sudo asks for no password;
+//! pynng goes into a virtual environment under the target directory. Elsewhere we only look.
+
+use crate::count::Tally;
+use crate::house::House;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Looks for every peer, installs what is missing when that is allowed, and counts what is there.
+pub(crate) fn install(house: &House) -> Tally {
+    let missing: Vec<_> = PEERS.iter().filter(|peer| !peer.is_there(house)).collect();
+    let mut packages: Vec<_> = missing.iter().map(|peer| peer.package).collect();
+    let no_python = python(house).is_none();
+    if no_python && !house.answers(&mut house.program("python3", &["-c", "import ensurepip"])) {
+        packages.extend(["python3", "python3-venv"]);
+    }
+    if house.may_install {
+        if !packages.is_empty() {
+            apt(house, &packages);
+        }
+        if no_python {
+            virtual_environment(house);
+        }
+    }
+
+    let mut tally = Tally { expected: PEERS.len() as u64 + 1, ..Tally::default() };
+    let mut found = |there: bool, name: &str, how: &str| {
+        println!("{name:<15} {}", if there { "is there" } else { "IS MISSING" });
+        if there {
+            tally.passed += 1;
+        } else {
+            tally.without_peer += 1;
+            tally.skipped.push(format!("{name} is missing; {how}"));
+        }
+    };
+    for peer in PEERS {
+        found(peer.is_there(house), peer.package, &format!("apt-get install {}", peer.package));
+    }
+    found(python(house).is_some(), PYNNG, "python3 -m venv target/peers-venv, then pip install it there");
+    tally
+}
+
+/// A Python that can import pynng: that of our virtual environment, or the system's.
+pub(crate) fn python(house: &House) -> Option<PathBuf> {
+    let candidates = [environment(house).join("bin/python"), PathBuf::from("python3")];
+    candidates.into_iter().find(|python| house.answers(&mut house.program(python, &["-c", "import pynng"])))
+}
+
+/// A peer that the system's package manager brings.
+struct Peer {
+    /// Its package on Debian. The development packages bring the libraries along, whose own names
+    /// differ between releases.
+    package: &'static str,
+    /// What shows that it is there, however it was installed.
+    sign: Sign,
+}
+
+enum Sign {
+    Program(&'static str),
+    Header(&'static str),
+}
+
+impl Peer {
+    fn is_there(&self, house: &House) -> bool {
+        match self.sign {
+            Sign::Program(name) => on_path(name),
+            Sign::Header(name) => {
+                let mut compile = house.program("cc", &["-E", "-x", "c", "-include", name, "/dev/null"]);
+                house.answers(&mut compile)
+            }
+        }
+    }
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn apt(house: &House, packages: &[&str]) {
+    if !on_path("apt-get") {
+        return println!("there is no apt-get here; missing: {}", packages.join(" "));
+    }
+    let as_root: &[&str] = if is_root(house) {
+        &[]
+    } else if house.answers(&mut house.program("sudo", &["-n", "true"])) {
+        &["sudo", "-n"]
+    } else {
+        return println!("not root, and sudo asks for a password; missing: {}", packages.join(" "));
+    };
+    let get = |args: &[&str]| {
+        let mut words = as_root.to_vec();
+        words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        words.extend(args);
+        say_and_run(&mut house.program(words[0], &words[1..]))
+    };
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(packages);
+    // The lists of a fresh machine are empty, those of an old one name files that are gone.
+    if !get(&install) && get(&["update"]) {
+        get(&install);
+    }
+}
+
+fn is_root(house: &House) -> bool {
+    let id = house.program("id", &["-u"]).output();
+    id.is_ok_and(|out| out.stdout.trim_ascii() == b"0")
+}
+
+fn virtual_environment(house: &House) {
+    let folder = environment(house);
+    let Some(folder) = folder.to_str() else { return println!("pip cannot live in {}", folder.display()) };
+    if say_and_run(&mut house.program("python3", &["-m", "venv", folder])) {
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYNNG];
+        say_and_run(&mut house.program(environment(house).join("bin/python"), &pip));
+    }
+}
+
+fn environment(house: &House) -> PathBuf {
+    house.target.join("peers-venv")
+}
+
+/// True when it ended well. The person sees what it prints.
+fn say_and_run(command: &mut Command) -> bool {
+    println!("$ {}", crate::run::words(command));
+    command.status().is_ok_and(|status| status.success())
+}
+
+const PEERS: &[Peer] = &[
+    Peer { package: "nng-utils", sign: Sign::Program("nngcat") },
+    Peer { package: "nanomsg-utils", sign: Sign::Program("nanocat") },
+    Peer { package: "libnng-dev", sign: Sign::Header("nng/nng.h") },
+    Peer { package: "libnanomsg-dev", sign: Sign::Header("nanomsg/nn.h") },
+];
+
+/// The series that carries NNG 1.11.
+const PYNNG: &str = "pynng~=0.9.0";
