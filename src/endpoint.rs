@@ -44,6 +44,7 @@ impl Connector {
 
 /// Whether this build has the transport; `inproc` is dealt with by the sockets.
 fn built_in(addr: &Addr) -> Result<(), AddrError> {
+    #[allow(clippy::match_like_matches_macro)] // a table of schemes reads better as one
     let built_in = match addr {
         Addr::Tcp(_) => cfg!(feature = "tcp"),
         Addr::Ipc(_) => cfg!(all(unix, feature = "ipc")),
@@ -51,10 +52,7 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Inproc(_) => cfg!(feature = "inproc"),
         _ => false,
     };
-    match built_in {
-        true => Ok(()),
-        false => Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }),
-    }
+    if built_in { Ok(()) } else { Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }) }
 }
 
 fn allowed(family: Family, ip: &IpAddr) -> bool {

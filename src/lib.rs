@@ -17,7 +17,12 @@ mod endpoint;
 mod error;
 mod options;
 mod rt;
+#[cfg(not(spanwire_loom))]
 mod session;
+/// Opened for loom, which runs the shipped hand-off and gate.
+#[cfg(spanwire_loom)]
+#[doc(hidden)]
+pub mod session;
 mod socket;
 mod transport;
 

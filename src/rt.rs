@@ -19,15 +19,15 @@ use tokio::task::AbortHandle;
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
     handle: Handle,
-    /// Keeps the library's thread alive while one of its sockets is.
-    thread: Option<Arc<Background>>,
+    /// Kept for its `Drop`: the library's thread lives as long as one of its sockets.
+    _thread: Option<Arc<Background>>,
 }
 
 impl Home {
     /// The runtime of the caller, else the library's thread.
     pub(crate) fn current() -> Self {
         match Handle::try_current() {
-            Ok(handle) => Self { handle, thread: None },
+            Ok(handle) => Self { handle, _thread: None },
             Err(_) => Self::background(),
         }
     }
@@ -35,12 +35,7 @@ impl Home {
     /// The library's thread, started if it does not run.
     pub(crate) fn background() -> Self {
         let thread = Background::get();
-        Self { handle: thread.handle.clone(), thread: Some(thread) }
-    }
-
-    /// Whether this is the library's own thread.
-    pub(crate) fn is_background(&self) -> bool {
-        self.thread.is_some()
+        Self { handle: thread.handle.clone(), _thread: Some(thread) }
     }
 
     /// Starts a task.

@@ -1,10 +1,13 @@
 //! [`Gate`]: who is still inside a socket that wants to close. Run by loom, like the hand-off.
 
+// Public for loom alone.
+#![cfg_attr(not(spanwire_loom), allow(unreachable_pub))]
+
 #[cfg(spanwire_loom)]
-use loom::sync::{Arc, Mutex, MutexGuard};
-use std::sync::PoisonError;
+use loom::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, PoisonError};
 #[cfg(not(spanwire_loom))]
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 /// Counts the tasks of a socket. Closing lets nobody in any more and tells when all are out.
@@ -55,11 +58,6 @@ impl Gate {
     /// Whether it is shut.
     pub fn is_shut(&self) -> bool {
         self.lock().shut
-    }
-
-    /// How many are inside.
-    pub fn inside(&self) -> usize {
-        self.lock().inside
     }
 
     /// Ready when it is shut and everybody is out.

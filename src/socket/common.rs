@@ -13,8 +13,7 @@ use std::time::Duration;
 
 /// What every socket is inside: its core, and the life that all clones share.
 #[derive(Clone, Debug)]
-#[doc(hidden)]
-pub struct Handle {
+pub(crate) struct Handle {
     pub(crate) core: Arc<Core>,
     life: SharedLife,
 }
@@ -199,6 +198,23 @@ macro_rules! common_methods {
                 options: crate::DialOptions,
             ) -> Result<crate::Dialer, crate::DialError> {
                 self.handle.core.dial(url, options).await
+            }
+
+            /// Makes a peer of the other end of a connected stream socket: a TCP or unix connection,
+            /// or one end of a socketpair. Waits for the handshake. Frames are those of tcp on unix
+            /// sockets too, as with NNG's `socket://`.
+            ///
+            /// The descriptor belongs to the socket from here on. Cancel-safe: the connection goes
+            /// on even if this is dropped.
+            ///
+            /// # Errors
+            /// It is no connected stream socket, or its peer was refused.
+            #[cfg(all(unix, feature = "ipc"))]
+            pub async fn adopt(
+                &self,
+                descriptor: std::os::fd::OwnedFd,
+            ) -> Result<crate::PipeId, crate::AdoptError> {
+                self.handle.core.adopt(descriptor).await
             }
 
             /// Waits until at least `count` peers are attached. Cancel-safe.

@@ -526,6 +526,15 @@ impl Core {
         ours.filter_map(|entry| entry.lane.clone()).collect()
     }
 
+    /// The pipe of an endpoint that has just one.
+    #[cfg(all(unix, feature = "ipc"))]
+    pub(super) fn pipe_of(&self, origin: &Origin) -> Option<PipeId> {
+        let state = self.lock();
+        let mut entries = state.pipes.iter().flatten();
+        let ours = entries.find(|entry| Arc::ptr_eq(&entry.peer.origin.url, &origin.url));
+        ours.map(|entry| entry.id)
+    }
+
     pub(super) fn lanes(&self) -> Vec<Lane> {
         self.lock().pipes.iter().flatten().filter_map(|entry| entry.lane.clone()).collect()
     }
@@ -593,7 +602,7 @@ impl State {
     pub(super) fn arm(&mut self, out: &mut Out) {
         if self.rule.deadline().is_some_and(|deadline| deadline < self.armed) {
             self.armed = Time::ZERO;
-            self.keeper.take().map(|waker| out.wakers.push(waker));
+            self.keeper.take().into_iter().for_each(|waker| out.wakers.push(waker));
         }
     }
 

@@ -5,18 +5,26 @@ use super::events::Event;
 #[cfg(feature = "inproc")]
 use super::inproc;
 use crate::endpoint::{self, Acceptor, Connector};
+#[cfg(all(unix, feature = "ipc"))]
+use crate::error::AdoptError;
 use crate::error::{DialError, ListenError};
 use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
 use crate::session::pipe::Closing;
 use crate::session::{Ended, Origin, SessionOptions, driver};
 use crate::transport::Stream;
+#[cfg(all(unix, feature = "ipc"))]
+use crate::transport::{self, StreamOptions};
 use spanwire_core::DetachReason;
+#[cfg(all(unix, feature = "ipc"))]
+use spanwire_core::PipeId;
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(all(unix, feature = "ipc"))]
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -481,6 +489,27 @@ impl Core {
             Ok(ended) if ended.attached => Ok(()),
             Ok(ended) => Err(DialError::Refused { url: url(), why: ended.why }),
             Err(_) => Err(DialError::Closed),
+        }
+    }
+
+    /// Makes a pipe of a connected stream socket that the application has opened.
+    #[cfg(all(unix, feature = "ipc"))]
+    pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
+        let options = StreamOptions { no_delay: true, keep_alive: None };
+        let stream = self.home.run(async { transport::fd::adopt(descriptor, options) }).await?;
+        let endpoint = Endpoint::new("fd".into(), None, EndpointState::Connected);
+        self.keep(&endpoint).map_err(|Gone| AdoptError::Closed)?;
+        let (tell_settled, settled) = oneshot::channel();
+        let (tell_end, end) = oneshot::channel();
+        self.serve(&endpoint, stream, usize::MAX, Some((tell_settled, tell_end)));
+        if settled.await.unwrap_or(false) {
+            if let Some(id) = self.pipe_of(&endpoint.origin()) {
+                return Ok(id);
+            }
+        }
+        match end.await {
+            Ok(ended) => Err(AdoptError::Refused(ended.why)),
+            Err(_) => Err(AdoptError::Closed),
         }
     }
 

@@ -262,7 +262,7 @@ impl InprocPipe {
             self.core.detach(*id, why, unsent.into(), 0);
         }
         if let Some((endpoint, tell_end)) = dialer {
-            let ended = Ended { why, attached: true, peer_protocol: Some(self.core.protocol.peer().id()) };
+            let ended = Ended { why, attached: true };
             endpoint.ended(&ended);
             let _ = tell_end.send(ended);
         }

@@ -46,7 +46,7 @@ mod survey;
 
 pub use self::core::CloseReport;
 pub use bus::BusSocket;
-pub use common::Handle;
+pub(crate) use common::Handle;
 pub use endpoints::{Dialer, EndpointState, EndpointStats, Listener};
 pub use events::{Event, Events};
 pub use pair0::Pair0Socket;

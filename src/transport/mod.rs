@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// The reading half of a connection. One driver owns it.
-pub trait ReadHalf: Send + 'static {
+pub(crate) trait ReadHalf: Send + 'static {
     /// Reads at most `limit` bytes behind what `buffer` holds. 0 means that the peer has ended.
     fn poll_read(
         &mut self,
@@ -41,7 +41,7 @@ pub trait ReadHalf: Send + 'static {
 }
 
 /// The writing half of a connection. Any thread may write, one at a time.
-pub trait WriteHalf: Send + Sync + 'static {
+pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// Writes what the connection takes now; `WouldBlock` when that is nothing.
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
@@ -53,15 +53,15 @@ pub trait WriteHalf: Send + Sync + 'static {
 }
 
 /// A connection to a peer, whatever it runs over.
-pub struct Stream {
+pub(crate) struct Stream {
     /// Reads.
-    pub reader: Box<dyn ReadHalf>,
+    pub(crate) reader: Box<dyn ReadHalf>,
     /// Writes.
-    pub writer: Arc<dyn WriteHalf>,
+    pub(crate) writer: Arc<dyn WriteHalf>,
     /// How SP frames are marked on it.
-    pub framing: Framing,
+    pub(crate) framing: Framing,
     /// Who is there.
-    pub ends: Ends,
+    pub(crate) ends: Ends,
 }
 
 impl fmt::Debug for Stream {
