@@ -58,7 +58,7 @@ pub(crate) async fn serve(
         poll_fn(|cx| driver.poll(cx)).await;
         poll_fn(|cx| driver.poll_detach(cx)).await;
     }
-    Ended { why: driver.why(), attached: driver.attached, peer_protocol: driver.session.peer_protocol_id() }
+    Ended { why: driver.why(), attached: driver.attached }
 }
 
 struct Driver {
