@@ -22,13 +22,15 @@ use std::task::{Context, Poll, ready};
 
 /// Serves a connection until it ends. Dropping the future (a runtime that shuts down) ends it too.
 ///
-/// `settled` is told, as soon as the handshake is over, whether the connection became a pipe.
+/// `greeted` is called once the peer's header is complete and good, or never will be; `settled` is
+/// told after that whether the connection became a pipe.
 pub(crate) async fn serve(
     stream: Stream,
     origin: Origin,
     owner: Arc<dyn Owner>,
     home: Home,
     options: SessionOptions,
+    greeted: impl FnOnce() + Send,
     settled: impl FnOnce(bool) + Send,
 ) -> Ended {
     let deadline = rt::now() + options.handshake_timeout;
@@ -50,6 +52,7 @@ pub(crate) async fn serve(
     let greeting = driver.session.greeting();
     let mut sent = 0;
     poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+    greeted();
     if driver.session.state() == State::Attaching {
         driver.attach();
     }

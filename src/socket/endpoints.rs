@@ -302,7 +302,11 @@ impl Core {
             match acceptor.accept().await {
                 Ok(stream) => {
                     wait = ACCEPT_MIN;
-                    self.serve(&endpoint, stream, limit, None);
+                    if self.serve(&endpoint, stream, limit, None) == Crowd::Full {
+                        // In a flood each newcomer pushes another one out: those who came before
+                        // the next one get the chance to say what they have to say.
+                        rt::yield_now().await;
+                    }
                 }
                 // The peer gave up while it waited for us: nobody's fault, and no reason to wait.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -324,9 +328,10 @@ impl Core {
         stream: Stream,
         limit: usize,
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
-    ) {
-        let Some(pass) = self.gate.enter() else { return };
+    ) -> Crowd {
+        let Some(pass) = self.gate.enter() else { return Crowd::Fits };
         let (half_open, evicted) = endpoint.enter_handshake(limit);
+        let crowd = if evicted.is_some() { Crowd::Full } else { Crowd::Fits };
         if let Some(task) = evicted {
             if let Some(task) = task {
                 task.abort();
@@ -335,8 +340,14 @@ impl Core {
         }
         let number = half_open.number;
         let (tell_settled, tell_end) = dialer.unzip();
+        // From here on it cannot be evicted; so a peer is never taken away in the act of attaching.
+        let greeted = move || drop(half_open);
+        let (core, shared) = (self.clone(), endpoint.clone());
         let settled = move |attached| {
-            drop(half_open);
+            if attached && shared.is_closed() {
+                // It slipped in while the endpoint was closed, which did not see it.
+                core.close_endpoint(&shared);
+            }
             // A dialer that was closed does not listen any more, here and below.
             tell_settled.map(|tell| tell.send(attached));
         };
@@ -346,6 +357,7 @@ impl Core {
             Arc::new(self.clone()),
             self.home.clone(),
             self.session_options(),
+            greeted,
             settled,
         );
         let (core, shared) = (self.clone(), endpoint.clone());
@@ -356,6 +368,7 @@ impl Core {
             tell_end.map(|tell| tell.send(result));
         });
         endpoint.note_task(number, task);
+        crowd
     }
 
     fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
@@ -544,6 +557,13 @@ impl Core {
 
 /// The socket closed in the meantime.
 struct Gone;
+
+/// Whether a connection that came in pushed another one out.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Crowd {
+    Fits,
+    Full,
+}
 
 impl Endpoint {
     /// Notes the endpoint's own task; stops it if the endpoint was stopped already.
