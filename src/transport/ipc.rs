@@ -192,6 +192,10 @@ impl WriteHalf for OwnedWriteHalf {
         self.as_ref().poll_write_ready(cx)
     }
 
+    fn kernel_bytes(&self) -> usize {
+        super::kernel_bytes(self.as_ref())
+    }
+
     fn shut_down(&self) -> io::Result<()> {
         SockRef::from(self.as_ref()).shutdown(Shutdown::Write)
     }

@@ -48,6 +48,9 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// Ready when `try_write` is worth another try. Only the driver calls it.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// How many bytes that were written may still be on their way, here and at the peer.
+    fn kernel_bytes(&self) -> usize;
+
     /// Tells the peer that nothing more will come.
     fn shut_down(&self) -> io::Result<()>;
 }
@@ -118,6 +121,13 @@ pub struct Credentials {
     pub gid: u32,
     /// Process id, where the system tells it.
     pub pid: Option<i32>,
+}
+
+/// What two kernels can hold of one direction of a stream: our send buffer, and about as much in
+/// the peer's receive buffer.
+#[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
+fn kernel_bytes<'s>(socket: impl Into<socket2::SockRef<'s>>) -> usize {
+    socket.into().send_buffer_size().map_or(usize::MAX, |bytes| bytes.saturating_mul(2))
 }
 
 /// Options of a stream socket that both sides set.
