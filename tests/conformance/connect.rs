@@ -1,6 +1,6 @@
 //! Listening, dialing, and both again.
 
-use crate::transport::{Kind, Transport, event};
+use crate::transport::{Kind, Transport, event, until};
 use spanwire::{
     DetachReason, DialError, DialOptions, EndpointState, Event, ListenError, Pair0Socket, PullSocket,
     PushSocket, Start,
@@ -73,7 +73,8 @@ pub(crate) async fn nobody_there_is_an_error_of_connecting(t: &Transport) {
     match socket.dial(&url).await {
         Err(error @ DialError::Connect { .. }) => {
             assert!(error.is_transient());
-            assert!(error.to_string().contains(&url), "{error}");
+            let place = url.split_once("://").unwrap().1;
+            assert!(error.to_string().contains(place), "{error}");
         }
         other => panic!("{other:?}"),
     }
@@ -98,7 +99,8 @@ pub(crate) async fn a_dialer_waits_for_its_listener(t: &Transport) {
     late.listen(&url).await.unwrap();
     early.send("at last").await.unwrap();
     assert_eq!(&late.recv().await.unwrap()[..], b"at last");
-    assert_eq!(dialer.state(), EndpointState::Connected);
+    // The connection is there just before the handle says so.
+    until(|| dialer.state() == EndpointState::Connected).await;
     early.close(SECOND).await;
     late.close(SECOND).await;
 }
