@@ -306,10 +306,9 @@ impl Core {
         let pass = self.gate.enter().ok_or(ListenError::Closed)?;
         self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
         let (core, shared) = (self.clone(), endpoint.clone());
-        let task = self.home.spawn(async move {
-            let _pass = pass;
+        let task = self.home.spawn(pass.hold(async move {
             core.accept_connections(shared, acceptor, options.half_open).await;
-        });
+        }));
         endpoint.keep_task(task);
         Ok(Listener { core: self.clone(), endpoint })
     }
@@ -373,12 +372,11 @@ impl Core {
             settled,
         );
         let (core, shared) = (self.clone(), endpoint.clone());
-        let task = self.home.spawn(async move {
-            let _pass = pass;
+        let task = self.home.spawn(pass.hold(async move {
             let result = session.await;
             core.note_end(&shared, &result);
             tell_end.map(|tell| tell.send(result));
-        });
+        }));
         endpoint.note_task(number, task);
     }
 
@@ -429,10 +427,9 @@ impl Core {
             Start::Background => (None, None),
         };
         let (core, shared) = (self.clone(), endpoint.clone());
-        let task = self.home.spawn(async move {
-            let _pass = pass;
+        let task = self.home.spawn(pass.hold(async move {
             core.dial_for_ever(shared, connector, tell).await;
-        });
+        }));
         endpoint.keep_task(task);
         Ok((Dialer { core: self.clone(), endpoint }, first))
     }
