@@ -4,7 +4,7 @@ use super::core::{Core, Phase};
 use super::events::Event;
 #[cfg(feature = "inproc")]
 use super::inproc;
-use crate::endpoint::{self, Acceptor, Connector};
+use crate::endpoint::{self, Connector};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::error::AdoptError;
 use crate::error::{DialError, ListenError};
@@ -12,15 +12,17 @@ use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
 use crate::session::pipe::Closing;
 use crate::session::{Ended, Origin, SessionOptions, driver};
-use crate::transport::Stream;
 #[cfg(all(unix, feature = "ipc"))]
-use crate::transport::{self, StreamOptions};
+use crate::transport;
+use crate::transport::{Accept, Stream};
 use spanwire_core::DetachReason;
 #[cfg(all(unix, feature = "ipc"))]
 use spanwire_core::PipeId;
+#[cfg(feature = "inproc")]
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 #[cfg(all(unix, feature = "ipc"))]
@@ -282,7 +284,7 @@ impl Core {
             self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
             return Ok(Listener { core: self.clone(), endpoint });
         }
-        let (acceptor, addr) = self.home.run(Acceptor::bind(&addr, &options)).await.map_err(bind)?;
+        let (acceptor, addr) = self.home.run(endpoint::bind(&addr, &options)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
         let pass = self.gate.enter().ok_or(ListenError::Closed)?;
@@ -296,10 +298,15 @@ impl Core {
         Ok(Listener { core: self.clone(), endpoint })
     }
 
-    async fn accept_connections(self: Arc<Self>, endpoint: Arc<Endpoint>, acceptor: Acceptor, limit: usize) {
+    async fn accept_connections(
+        self: Arc<Self>,
+        endpoint: Arc<Endpoint>,
+        acceptor: Box<dyn Accept>,
+        limit: usize,
+    ) {
         let mut wait = ACCEPT_MIN;
         loop {
-            match acceptor.accept().await {
+            match poll_fn(|cx| acceptor.poll_accept(cx)).await {
                 Ok(stream) => {
                     wait = ACCEPT_MIN;
                     self.serve(&endpoint, stream, limit, None);
@@ -495,8 +502,7 @@ impl Core {
     /// Makes a pipe of a connected stream socket that the application has opened.
     #[cfg(all(unix, feature = "ipc"))]
     pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
-        let options = StreamOptions { no_delay: true, keep_alive: None };
-        let stream = self.home.run(async { transport::fd::adopt(descriptor, options) }).await?;
+        let stream = self.home.run(async { transport::fd::adopt(descriptor) }).await?;
         let endpoint = Endpoint::new("fd".into(), None, EndpointState::Connected);
         self.keep(&endpoint).map_err(|Gone| AdoptError::Closed)?;
         let (tell_settled, settled) = oneshot::channel();
