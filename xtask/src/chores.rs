@@ -65,8 +65,8 @@ pub(crate) fn mutants(house: &House, args: &[String]) -> Result<bool, String> {
     for folder in ["pattern", "session", "framing"] {
         command.args(["--file", &format!("core/src/{folder}/**")]);
     }
-    // The scripted effects are a tool of the tests, and no rule.
-    command.args(["--exclude", "core/src/pattern/script.rs"]);
+    // The scripted effects and the lives are tools of the tests, and no rules.
+    command.args(["--exclude", "core/src/pattern/script.rs", "--exclude", "core/src/pattern/sequences/**"]);
     Ok(shown(command.args(args)))
 }
 
