@@ -256,10 +256,8 @@ impl Pattern for Sub {
 #[cfg(test)]
 mod tests {
     use super::super::script::{Script, pipe};
-    use super::super::sequences::telling::{self as sequences, Attached, Subject};
     use super::*;
     use crate::message::Header;
-    use proptest::prelude::*;
 
     const CTX: CtxId = CtxId::DEFAULT;
 
@@ -421,32 +419,5 @@ mod tests {
     fn a_sub_cannot_send() {
         let (mut sub, mut fx) = sub(Prefer::Newest, &[]);
         assert_eq!(sub.send(Time::ZERO, CTX, "x".into(), &mut fx), Err((Refusal::State, "x".into())));
-    }
-
-    impl Subject for Sub {
-        fn copies_of_received(&self, message: &Message) -> usize {
-            let mut message = message.clone();
-            message.join();
-            let wants = |c: &&Context| c.topics.iter().any(|topic| message.starts_with(topic));
-            self.contexts.iter().flatten().filter(wants).count().max(1)
-        }
-
-        fn special(&mut self, kind: u8, ctx: CtxId, topic: &[u8], _: &Attached, fx: &mut Script) -> usize {
-            let topic = &topic[..topic.len().min(2)];
-            match kind % 3 {
-                0 => drop(self.unsubscribe(ctx, topic, fx)),
-                _ => self.subscribe(ctx, topic),
-            }
-            0
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_copy_is_lost_uncounted(ops in sequences::ops(), newest: bool) {
-            let prefer = if newest { Prefer::Newest } else { Prefer::Oldest };
-            let options = Options { prefer, ..sequences::tight() };
-            sequences::run(Sub::new(&options), &options, ops);
-        }
     }
 }
