@@ -42,3 +42,13 @@ pub use spanwire_core::{
     RecvError, RequestError, SendError, Time, Topic,
 };
 pub use transport::{Credentials, Ends, Place};
+
+/// The time on the clock that [`Message::arrived`] is read from.
+///
+/// ```
+/// let before = spanwire::now();
+/// assert!(spanwire::now() >= before);
+/// ```
+pub fn now() -> Time {
+    rt::now()
+}

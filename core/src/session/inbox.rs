@@ -148,6 +148,16 @@ impl Inbox {
     pub fn held_bytes(&self) -> usize {
         self.chunk.len() + self.body.as_ref().map_or(0, |(body, _)| body.capacity())
     }
+
+    /// Panics when the account does not add up.
+    pub fn check_invariants(&self) {
+        assert!(self.prefix_len < self.framing.prefix_bytes(), "a whole prefix is not kept");
+        assert!(self.prefix_len == 0 || self.body.is_none(), "half a prefix inside a payload");
+        if let Some((body, length)) = &self.body {
+            assert!(body.len() <= *length, "more than the payload");
+            assert!(self.max_bytes == 0 || *length <= self.max_bytes, "a payload over the limit");
+        }
+    }
 }
 
 #[cfg(test)]
