@@ -326,7 +326,11 @@ impl Core {
             match poll_fn(|cx| acceptor.poll_accept(cx)).await {
                 Ok(stream) => {
                     wait = ACCEPT_MIN;
-                    self.serve(&endpoint, stream, limit, None);
+                    if self.serve(&endpoint, stream, limit, None) == Crowd::Full {
+                        // In a flood each newcomer pushes another one out: those who came before
+                        // the next one get the chance to say what they have to say.
+                        rt::yield_now().await;
+                    }
                 }
                 // The peer gave up while it waited for us: nobody's fault, and no reason to wait.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -348,9 +352,10 @@ impl Core {
         stream: Stream,
         limit: usize,
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
-    ) {
-        let Some(pass) = self.gate.enter() else { return };
+    ) -> Crowd {
+        let Some(pass) = self.gate.enter() else { return Crowd::Fits };
         let (half_open, evicted) = endpoint.enter_handshake(limit);
+        let crowd = if evicted.is_some() { Crowd::Full } else { Crowd::Fits };
         if let Some(task) = evicted {
             if let Some(task) = task {
                 task.abort();
@@ -385,6 +390,7 @@ impl Core {
             tell_end.map(|tell| tell.send(result));
         }));
         endpoint.note_task(number, task);
+        crowd
     }
 
     fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
@@ -573,6 +579,13 @@ impl Core {
 
 /// The socket closed in the meantime.
 struct Gone;
+
+/// Whether a connection that came in pushed another one out.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Crowd {
+    Fits,
+    Full,
+}
 
 impl Endpoint {
     /// Notes the endpoint's own task; stops it if the endpoint was stopped already.
