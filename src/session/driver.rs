@@ -221,10 +221,9 @@ impl Driver {
             self.read(cx);
         }
         if self.session.state() == State::Draining {
-            if drive == Drive::Write {
-                drive = if pipe.handoff.is_quiet() { Drive::Quiet } else { Drive::Busy };
-            }
-            if drive == Drive::Quiet && self.input(Input::Flushed) == Step::ShutDownWrite {
+            // Asked anew: whoever was writing may be done by now, and would not wake us.
+            let quiet = pipe.handoff.await_quiet();
+            if quiet && self.input(Input::Flushed) == Step::ShutDownWrite {
                 // A failure here means that the connection is gone, which reading tells too.
                 let _ = pipe.writer().shut_down();
             }

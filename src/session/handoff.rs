@@ -72,6 +72,8 @@ struct Inner<Q> {
     patience: u32,
     /// The driver wants to end all writing, and waits for a writer to come back.
     shutting: bool,
+    /// The driver wants to hear when all is written.
+    awaited: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -168,6 +170,7 @@ impl<Q: Queue> HandOff<Q> {
                 direct: 0,
                 patience: 0,
                 shutting: false,
+                awaited: false,
             }),
         }
     }
@@ -279,7 +282,10 @@ impl<Q: Queue> HandOff<Q> {
             }
             Wrote::All if !more => {
                 inner.phase = Phase::Quiet;
-                Next::Done
+                match std::mem::take(&mut inner.awaited) {
+                    true => wake(&mut inner),
+                    false => Next::Done,
+                }
             }
             Wrote::All if !last => Next::Again,
             Wrote::All => {
@@ -319,6 +325,15 @@ impl<Q: Queue> HandOff<Q> {
     pub fn is_quiet(&self) -> bool {
         let inner = self.lock();
         inner.phase == Phase::Quiet && inner.queue.items() == 0
+    }
+
+    /// Whether nothing waits and nobody writes; if not, the driver is woken when that is so. A
+    /// sender that finishes its own write tells nobody otherwise.
+    pub fn await_quiet(&self) -> bool {
+        let mut inner = self.lock();
+        let quiet = inner.phase == Phase::Quiet && inner.queue.items() == 0;
+        inner.awaited = !quiet;
+        quiet
     }
 
     /// The driver's waker, unless it is on its way already: for other news than writing.
@@ -494,6 +509,21 @@ mod tests {
         assert_eq!(handoff.drive(&waker, late, || true), Drive::Write);
         write_all(&handoff);
         assert!(handoff.is_quiet());
+    }
+
+    #[test]
+    fn a_driver_that_awaits_quiet_hears_of_it_from_a_sender() {
+        let (handoff, wakes, waker) = with_driver();
+        assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
+        assert_eq!(handoff.drive(&waker, late, || unreachable!()), Drive::Busy);
+        assert!(!handoff.await_quiet());
+        let (_, next) = handoff.settle(Wrote::All, false, |pile| pile.0 -= 1);
+        let Next::Wake(waker) = next else { panic!("the driver waits for it") };
+        waker.wake();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(handoff.await_quiet());
+        assert!(send(&handoff), "quiet as before");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "and only when it was asked for");
     }
 
     #[test]
