@@ -401,8 +401,13 @@ async fn close_returns_from_every_state() {
                 let polled = futures_util::future::poll_immediate(close).await;
                 assert!(polled.is_none(), "there is much to be sent first");
             }
+            let mut ended = push.events();
             drop(push);
-            until("they part", || pull.peers().is_empty()).await;
+            let started = Instant::now();
+            soon("the pusher is gone", async { while ended.next().await.is_some() {} }).await;
+            assert!(started.elapsed() < DEADLINE + PROMPT);
+            // Whoever does not take its messages sees the end only behind them.
+            until("they part", || pull.try_recv().is_err() && pull.peers().is_empty()).await;
             close_all!(pull);
         }
     }
