@@ -172,6 +172,10 @@ impl Endpoint {
         if ended.why != DetachReason::ClosedHere {
             inner.last_error = Some(ended.why.as_str().into());
         }
+        if &*self.url == ADOPTED {
+            // It had no more than this one connection; the socket may forget it.
+            inner.state = EndpointState::Closed;
+        }
     }
 
     /// Stops the task and everything that is still in its handshake.
@@ -544,7 +548,7 @@ impl Core {
     #[cfg(all(unix, feature = "ipc"))]
     pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
         let stream = self.home.run(async { transport::fd::adopt(descriptor) }).await?;
-        let endpoint = Endpoint::new("fd".into(), None, EndpointState::Connected);
+        let endpoint = Endpoint::new(ADOPTED.into(), None, EndpointState::Connected);
         self.keep(&endpoint).map_err(|Gone| AdoptError::Closed)?;
         let (tell_settled, settled) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();
@@ -591,6 +595,9 @@ impl Core {
         Closing { abort: None, deadline: Some(rt::now() + self.options.close_deadline) }
     }
 }
+
+/// The address of whatever holds an adopted descriptor. Nothing else has one without a scheme.
+const ADOPTED: &str = "fd";
 
 /// The socket closed in the meantime.
 struct Gone;
