@@ -4,8 +4,8 @@
 //! of the same socket.
 
 /// Whether a project without `tests/faults.rs` is wrong. Once the file is there, the whole list counts
-/// in any case. FLIP to true when the file is written.
-pub(crate) const REQUIRED: bool = false;
+/// in any case.
+pub(crate) const REQUIRED: bool = true;
 
 /// The fault, and the name of its test.
 pub(crate) const FAULTS: &[(&str, &str)] = &[
