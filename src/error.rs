@@ -1,7 +1,7 @@
 //! Errors of operations that touch the world; those of messages are in the core.
 
+use spanwire_core::DetachReason;
 use spanwire_core::addr::AddrError;
-use spanwire_core::{DetachReason, RecvError};
 use std::io;
 use std::sync::Arc;
 
@@ -120,9 +120,6 @@ pub struct SendManyError {
     #[source]
     pub error: spanwire_core::SendError,
 }
-
-/// Why waiting for peers ended without them.
-pub type WaitError = RecvError;
 
 /// Errors after which trying again soon makes sense.
 fn is_transient(error: &io::Error) -> bool {

@@ -94,5 +94,7 @@ async fn every_pattern_talks() {
         _ = dev.run() => unreachable!(),
         got = async { futures_util::future::join(req2.request("over"), async { rep2.recv().await.unwrap().reply("there").await.unwrap() }).await.0 } => assert_eq!(&got.unwrap()[..], b"there"),
     }
-    for r in [req.close(second).await, rep.close(second).await] { assert_eq!(r.abandoned, 0); }
+    for r in [req.close(second).await, rep.close(second).await] {
+        assert_eq!(r.abandoned, 0);
+    }
 }

@@ -1,10 +1,15 @@
 //! [`Gate`]: who is still inside a socket that wants to close. Run by loom, like the hand-off.
 
+// Public for loom alone.
+#![cfg_attr(not(spanwire_loom), allow(unreachable_pub))]
+
 #[cfg(spanwire_loom)]
-use loom::sync::{Arc, Mutex, MutexGuard};
-use std::sync::PoisonError;
+use loom::sync::{Mutex, MutexGuard};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
 #[cfg(not(spanwire_loom))]
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 /// Counts the tasks of a socket. Closing lets nobody in any more and tells when all are out.
@@ -31,6 +36,29 @@ pub struct Pass {
     gate: Arc<Gate>,
 }
 
+impl Pass {
+    /// `work`, which gives the pass back when everything that it holds is gone: also when it is
+    /// dropped before it ever ran, where an `async` block would drop what it holds in any order.
+    pub fn hold<F: Future>(self, work: F) -> Inside<F> {
+        Inside { work: Box::pin(work), _pass: self }
+    }
+}
+
+/// A future that is inside a [`Gate`].
+#[derive(Debug)]
+pub struct Inside<F> {
+    // The fields are dropped in this order.
+    work: Pin<Box<F>>,
+    _pass: Pass,
+}
+
+impl<F: Future> Future for Inside<F> {
+    type Output = F::Output;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.work.as_mut().poll(cx)
+    }
+}
+
 impl Gate {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,11 +83,6 @@ impl Gate {
     /// Whether it is shut.
     pub fn is_shut(&self) -> bool {
         self.lock().shut
-    }
-
-    /// How many are inside.
-    pub fn inside(&self) -> usize {
-        self.lock().inside
     }
 
     /// Ready when it is shut and everybody is out.

@@ -3,6 +3,9 @@
 //! One file holds the lock, the writing flag and the wake-up of the driver, because that is the part
 //! most easily got wrong; loom runs this very type (`--cfg spanwire_loom`).
 
+// Public for loom alone.
+#![cfg_attr(not(spanwire_loom), allow(unreachable_pub))]
+
 #[cfg(spanwire_loom)]
 use loom::sync::{Mutex, MutexGuard};
 use spanwire_core::Time;
@@ -442,7 +445,11 @@ mod tests {
         let (handoff, _, waker) = with_driver();
         let mut patience = 0;
         for n in 1..100 {
-            let hurried = || (0..=FIRST_GRANT).for_each(|_| drop(send(&handoff)));
+            let hurried = || {
+                for _ in 0..=FIRST_GRANT {
+                    send(&handoff);
+                }
+            };
             std::thread::scope(|other| other.spawn(hurried).join().unwrap());
             match handoff.drive(&waker, || Time::from_nanos(n), || unreachable!()) {
                 Drive::Patience(count) => patience = count,

@@ -72,8 +72,6 @@ pub(crate) struct Ended {
     pub(crate) why: DetachReason,
     /// Whether it ever was a pipe.
     pub(crate) attached: bool,
-    /// The number of the peer's protocol, if it sent a whole handshake.
-    pub(crate) peer_protocol: Option<u16>,
 }
 
 /// Where a connection came from.

@@ -31,7 +31,7 @@ impl Core {
                 for waker in state.watchers.drain(..) {
                     out.wakers.push(waker);
                 }
-                state.keeper.take().map(|waker| out.wakers.push(waker));
+                state.keeper.take().into_iter().for_each(|waker| out.wakers.push(waker));
             }
         }
         out.run();

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 /// What every socket is inside: its core, and the life that all clones share.
 #[derive(Clone, Debug)]
-#[doc(hidden)]
-pub struct Handle {
+pub(crate) struct Handle {
     pub(crate) core: Arc<Core>,
     life: SharedLife,
 }
@@ -90,6 +89,11 @@ impl Handle {
         Ok(1 + more)
     }
 
+    pub(crate) async fn wait_peers(&self, count: usize, timeout: Option<Duration>) -> Result<(), RecvError> {
+        let wait = self.core.wait_peers(count);
+        self.core.home.within(timeout, wait).await.unwrap_or(Err(RecvError::TimedOut))
+    }
+
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
         self.core.close(deadline).await
     }
@@ -97,7 +101,7 @@ impl Handle {
 
 impl Core {
     /// Takes what is there, up to `max` messages, in one visit.
-    fn take_many(self: &Arc<Self>, ctx: CtxId, into: &mut Vec<Message>, max: usize) -> usize {
+    pub(super) fn take_many(self: &Arc<Self>, ctx: CtxId, into: &mut Vec<Message>, max: usize) -> usize {
         let before = into.len();
         self.visit_open(|rule, now, fx| {
             while into.len() - before < max {
@@ -201,12 +205,41 @@ macro_rules! common_methods {
                 self.handle.core.dial(url, options).await
             }
 
+            /// Makes a peer of the other end of a connected stream socket: a TCP or unix connection,
+            /// or one end of a socketpair. Waits for the handshake. Frames are those of tcp on unix
+            /// sockets too, as with NNG's `socket://`.
+            ///
+            /// The descriptor belongs to the socket from here on. Cancel-safe: the connection goes
+            /// on even if this is dropped.
+            ///
+            /// # Errors
+            /// It is no connected stream socket, or its peer was refused.
+            #[cfg(all(unix, feature = "ipc"))]
+            pub async fn adopt(
+                &self,
+                descriptor: std::os::fd::OwnedFd,
+            ) -> Result<crate::PipeId, crate::AdoptError> {
+                self.handle.core.adopt(descriptor).await
+            }
+
             /// Waits until at least `count` peers are attached. Cancel-safe.
             ///
             /// # Errors
             /// The socket is closed.
             pub async fn wait_peers(&self, count: usize) -> Result<(), crate::RecvError> {
-                self.handle.core.wait_peers(count).await
+                self.handle.wait_peers(count, None).await
+            }
+
+            /// [`wait_peers`](Self::wait_peers), waiting no longer than `timeout`.
+            ///
+            /// # Errors
+            /// The socket is closed, or the timeout passed.
+            pub async fn wait_peers_timeout(
+                &self,
+                count: usize,
+                timeout: std::time::Duration,
+            ) -> Result<(), crate::RecvError> {
+                self.handle.wait_peers(count, Some(timeout)).await
             }
 
             /// The peers that are attached now.

@@ -95,11 +95,6 @@ impl Waits {
             wake(waker);
         }
     }
-
-    /// Whether anybody waits for a message.
-    pub(crate) fn has_receivers(&self, ctx: CtxId) -> bool {
-        self.messages.get(ctx.index()).is_some_and(|line| !line.is_empty())
-    }
 }
 
 #[cfg(test)]
@@ -115,11 +110,9 @@ mod tests {
         let (mut a, mut b) = (None, None);
         waits.wait(what, &mut a, waker);
         waits.wait(what, &mut b, waker);
-        assert!(waits.has_receivers(CtxId(3)));
         waits.wake(what, 1, |_| ());
         assert!(waits.leave(what, a.unwrap()), "the first was woken: the second has to be");
         assert!(!waits.leave(what, b.unwrap()), "the second still waited");
-        assert!(!waits.has_receivers(CtxId(3)));
     }
 
     #[test]

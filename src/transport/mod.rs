@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// The reading half of a connection. One driver owns it.
-pub trait ReadHalf: Send + 'static {
+pub(crate) trait ReadHalf: Send + 'static {
     /// Reads at most `limit` bytes behind what `buffer` holds. 0 means that the peer has ended.
     fn poll_read(
         &mut self,
@@ -41,32 +41,46 @@ pub trait ReadHalf: Send + 'static {
 }
 
 /// The writing half of a connection. Any thread may write, one at a time.
-pub trait WriteHalf: Send + Sync + 'static {
+pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// Writes what the connection takes now; `WouldBlock` when that is nothing.
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Ready when `try_write` is worth another try. Only the driver calls it.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// How many bytes that were written may still be on their way, here and at the peer.
+    fn kernel_bytes(&self) -> usize;
+
     /// Tells the peer that nothing more will come.
     fn shut_down(&self) -> io::Result<()>;
 }
 
 /// A connection to a peer, whatever it runs over.
-pub struct Stream {
+pub(crate) struct Stream {
     /// Reads.
-    pub reader: Box<dyn ReadHalf>,
+    pub(crate) reader: Box<dyn ReadHalf>,
     /// Writes.
-    pub writer: Arc<dyn WriteHalf>,
+    pub(crate) writer: Arc<dyn WriteHalf>,
     /// How SP frames are marked on it.
-    pub framing: Framing,
+    pub(crate) framing: Framing,
     /// Who is there.
-    pub ends: Ends,
+    pub(crate) ends: Ends,
 }
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").field("framing", &self.framing).field("ends", &self.ends).finish()
+    }
+}
+
+/// A place where connections arrive.
+pub(crate) trait Accept: Send + Sync + std::fmt::Debug + 'static {
+    /// The next connection. Only one task asks.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>>;
+
+    /// The IP address it is bound to, if that is what it is bound to.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
     }
 }
 
@@ -120,11 +134,9 @@ pub struct Credentials {
     pub pid: Option<i32>,
 }
 
-/// Options of a stream socket that both sides set.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct StreamOptions {
-    /// Send small segments at once (`TCP_NODELAY`).
-    pub(crate) no_delay: bool,
-    /// Let the kernel probe an idle peer after this time.
-    pub(crate) keep_alive: Option<std::time::Duration>,
+/// What two kernels can hold of one direction of a stream: our send buffer, and about as much in
+/// the peer's receive buffer.
+#[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
+fn kernel_bytes<'s>(socket: impl Into<socket2::SockRef<'s>>) -> usize {
+    socket.into().send_buffer_size().map_or(usize::MAX, |bytes| bytes.saturating_mul(2))
 }
