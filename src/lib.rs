@@ -31,6 +31,8 @@ mod transport;
 pub use error::{AdoptError, DialError, ListenError, SendManyError};
 pub use options::{DialOptions, ListenOptions, Start};
 pub use session::Origin;
+#[cfg(unix)]
+pub use socket::PollFd;
 pub use socket::{
     BusSocket, CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, Pair0Socket,
     Pair1Socket, Peer, PeerStats, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket, RepContext,

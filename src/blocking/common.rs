@@ -204,6 +204,16 @@ macro_rules! sending_twin {
             ) -> Result<usize, crate::SendManyError> {
                 self.inner.handle.send_many_blocking(messages)
             }
+
+            /// A descriptor that is readable while `send` would not wait, for foreign event loops. A
+            /// large message may have to wait where a small one has not.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.inner.writable_fd()
+            }
         }
     };
 }
@@ -255,6 +265,15 @@ macro_rules! receiving_twin {
                 max: usize,
             ) -> Result<usize, crate::RecvError> {
                 self.inner.handle.recv_many_blocking(into, max)
+            }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.inner.readable_fd()
             }
         }
     };

@@ -58,6 +58,15 @@ impl PubSocket {
         }
         Ok(sent)
     }
+
+    /// A descriptor that is readable while `send` would not wait, for foreign event loops.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.inner.writable_fd()
+    }
 }
 
 twin! {
@@ -133,5 +142,15 @@ impl SubContext {
     /// As `recv`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.inner.handle.recv_blocking(self.inner.ctx, Some(timeout))
+    }
+
+    /// A descriptor that is readable while `recv` of this context would not wait, for foreign event loops.
+    /// Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.inner.readable_fd()
     }
 }

@@ -51,6 +51,15 @@ macro_rules! replying_twin {
             pub fn context(&self) -> RepContext {
                 RepContext { inner: self.inner.context() }
             }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.inner.readable_fd()
+            }
         }
     };
 }

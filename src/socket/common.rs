@@ -330,6 +330,16 @@ macro_rules! sending_methods {
             ) -> Result<usize, crate::SendManyError> {
                 self.handle.send_many(messages).await
             }
+
+            /// A descriptor that is readable while `send` would not wait, for foreign event loops. A
+            /// large message may have to wait where a small one has not.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(crate::socket::Ready::ToSend(spanwire_core::pattern::CtxId::DEFAULT))
+            }
         }
     };
 }
@@ -380,6 +390,15 @@ macro_rules! receiving_methods {
                 max: usize,
             ) -> Result<usize, crate::RecvError> {
                 self.handle.recv_many(into, max).await
+            }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(crate::socket::Ready::ToRecv(spanwire_core::pattern::CtxId::DEFAULT))
             }
         }
     };

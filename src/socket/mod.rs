@@ -11,7 +11,7 @@
 //! | `core` | the rules under their lock; pipes come and go |
 //! | `fx` `work` | effects, and what of them is done after the lock |
 //! | `ops` `waits` | the futures behind send and receive |
-//! | `block` | the same for threads |
+//! | `block` `poll_fd` | the same for threads; descriptors for foreign event loops |
 //! | `lane` `inproc` | the way to a peer: a stream, or straight into another socket |
 //! | `endpoints` | dialers and listeners |
 //! | `keeper` `close` | timers, and the end |
@@ -31,6 +31,8 @@ mod inproc;
 mod keeper;
 mod lane;
 mod ops;
+#[cfg(unix)]
+mod poll_fd;
 mod waits;
 mod work;
 
@@ -53,6 +55,10 @@ pub use endpoints::{Dialer, EndpointState, EndpointStats, Listener};
 pub use events::{Event, Events};
 pub use pair0::Pair0Socket;
 pub use pair1::{Pair1Socket, PolySocket};
+#[cfg(unix)]
+pub use poll_fd::PollFd;
+#[cfg(unix)]
+pub(crate) use poll_fd::Ready;
 pub use publish::PubSocket;
 pub use pull::PullSocket;
 pub use push::PushSocket;

@@ -65,6 +65,15 @@ impl PubSocket {
         Ok(sent)
     }
 
+    /// A descriptor that is readable while `send` would not wait, for foreign event loops.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToSend(CtxId::DEFAULT))
+    }
+
     async fn publish(&self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
         let core = &self.handle.core;
         let message = match core.send_now(CtxId::DEFAULT, message) {

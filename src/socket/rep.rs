@@ -57,6 +57,15 @@ macro_rules! replying_methods {
                 let ctx = self.handle.core.ask(|rule: &mut Rep, _, _| rule.open());
                 RepContext { handle: self.handle.clone(), ctx }
             }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(super::Ready::ToRecv(CtxId::DEFAULT))
+            }
         }
     };
 }

@@ -91,10 +91,22 @@ impl SubContext {
     pub async fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.handle.recv(self.ctx, Some(timeout)).await
     }
+
+    /// A descriptor that is readable while `recv` of this context would not wait, for foreign event loops.
+    /// Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToRecv(self.ctx))
+    }
 }
 
 impl Drop for SubContext {
     fn drop(&mut self) {
+        #[cfg(unix)]
+        self.handle.core.unwatch_context(self.ctx);
         self.handle.core.ask(|rule: &mut Sub, now, fx| rule.close(now, self.ctx, fx));
     }
 }
