@@ -267,6 +267,12 @@ macro_rules! receiving_twin {
                 self.inner.handle.recv_many_blocking(into, max)
             }
 
+            /// The messages as an iterator that waits for each, for as long as it takes, and ends when
+            /// the socket is closed. It is a clone of the socket.
+            pub fn messages(&self) -> crate::blocking::Messages {
+                crate::blocking::Messages::new(self.inner.messages())
+            }
+
             /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
             ///
             /// # Errors

@@ -1,5 +1,6 @@
 //! [`PubSocket`], [`SubSocket`] and [`SubContext`].
 
+use super::Messages;
 use crate::{Message, NotSubscribed, RecvError, SendError, SendManyError};
 use std::time::Duration;
 
@@ -142,6 +143,12 @@ impl SubContext {
     /// As `recv`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.inner.handle.recv_blocking(self.inner.ctx, Some(timeout))
+    }
+
+    /// The messages of this context as an iterator that waits for each, and ends when the socket is
+    /// closed. The subscriptions are those it has now.
+    pub fn into_messages(self) -> Messages {
+        Messages::new(self.inner.into_messages())
     }
 
     /// A descriptor that is readable while `recv` of this context would not wait, for foreign event loops.

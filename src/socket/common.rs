@@ -331,6 +331,11 @@ macro_rules! sending_methods {
                 self.handle.send_many(messages).await
             }
 
+            /// The socket as a [`Sink`](futures_sink::Sink).
+            pub fn sink(&self) -> crate::MessageSink {
+                crate::MessageSink::of(&self.handle)
+            }
+
             /// A descriptor that is readable while `send` would not wait, for foreign event loops. A
             /// large message may have to wait where a small one has not.
             ///
@@ -390,6 +395,12 @@ macro_rules! receiving_methods {
                 max: usize,
             ) -> Result<usize, crate::RecvError> {
                 self.handle.recv_many(into, max).await
+            }
+
+            /// The messages as a [`Stream`](futures_core::Stream) that ends when the socket is
+            /// closed.
+            pub fn messages(&self) -> crate::Messages {
+                crate::Messages::of(&self.handle)
             }
 
             /// A descriptor that is readable while `recv` would not wait, for foreign event loops.

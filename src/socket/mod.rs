@@ -12,6 +12,7 @@
 //! | `fx` `work` | effects, and what of them is done after the lock |
 //! | `ops` `waits` | the futures behind send and receive |
 //! | `block` `poll_fd` | the same for threads; descriptors for foreign event loops |
+//! | `stream` `sink` | sockets as a `Stream` and as a `Sink` |
 //! | `lane` `inproc` | the way to a peer: a stream, or straight into another socket |
 //! | `endpoints` | dialers and listeners |
 //! | `keeper` `close` | timers, and the end |
@@ -33,6 +34,8 @@ mod lane;
 mod ops;
 #[cfg(unix)]
 mod poll_fd;
+mod sink;
+mod stream;
 mod waits;
 mod work;
 
@@ -65,6 +68,8 @@ pub use push::PushSocket;
 pub use raw::RawSocket;
 pub use rep::{RepContext, RepSocket, Request, RespondSocket};
 pub use req::{ReqContext, ReqSocket};
+pub use sink::MessageSink;
+pub use stream::{Messages, Requests};
 pub use subscribe::{SubContext, SubSocket};
 pub use survey::{Survey, SurveyContext, SurveySocket};
 

@@ -1,6 +1,6 @@
 //! [`SubSocket`] and its contexts.
 
-use super::Handle;
+use super::{Handle, Messages};
 use crate::{Message, NotSubscribed, RecvError};
 use spanwire_core::pattern::{CtxId, Pattern, Rules, Sub};
 use std::time::Duration;
@@ -90,6 +90,12 @@ impl SubContext {
     /// As `recv`.
     pub async fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.handle.recv(self.ctx, Some(timeout)).await
+    }
+
+    /// The messages of this context as a stream that ends when the socket is closed. The
+    /// subscriptions are those it has now.
+    pub fn into_messages(self) -> Messages {
+        Messages::of_context(self)
     }
 
     /// A descriptor that is readable while `recv` of this context would not wait, for foreign event loops.
