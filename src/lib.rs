@@ -56,3 +56,13 @@ pub use transport::{Credentials, Ends, Place};
 pub fn now() -> Time {
     rt::now()
 }
+
+/// The programs of the documents, so that they cannot rot.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../GUIDE.md")]
+    struct Guide;
+}

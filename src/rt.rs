@@ -84,6 +84,11 @@ impl Home {
     }
 }
 
+/// Lets the other tasks of this runtime run, and looks for I/O. For tasks of a [`Home`] only.
+pub(crate) async fn yield_now() {
+    tokio::task::yield_now().await;
+}
+
 /// A timer.
 #[derive(Debug)]
 pub(crate) struct Sleep(Pin<Box<tokio::time::Sleep>>);

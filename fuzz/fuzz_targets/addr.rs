@@ -1,31 +1,4 @@
-//! Any text as an address: what parses is printed so that it parses to the same.
-#![no_main]
+//! See `spanwire_fuzz::addr`.
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
-use spanwire_core::Addr;
-use spanwire_core::addr::MAX_UNIX_BYTES;
-
-fuzz_target!(|text: &str| {
-    let addr = match Addr::parse(text) {
-        Ok(addr) => addr,
-        Err(error) => {
-            assert!(!error.to_string().is_empty());
-            return;
-        }
-    };
-    let printed = addr.to_string();
-    assert_eq!(Addr::parse(&printed).as_ref(), Ok(&addr), "{printed:?}");
-    let (dial, listen) = (addr.for_dial(), addr.for_listen());
-    match &addr {
-        Addr::Tcp(tcp) => {
-            assert_eq!(tcp.remote().is_ok(), dial.is_ok());
-            assert_eq!(tcp.bind().is_ok(), listen.is_ok());
-        }
-        Addr::Ipc(ipc) => {
-            assert!((1..=MAX_UNIX_BYTES).contains(&ipc.path().len()) && !ipc.path().contains('\0'));
-        }
-        Addr::Abstract(name) => assert!(name.name().len() <= MAX_UNIX_BYTES),
-        Addr::Inproc(name) => assert!(text.ends_with(name.as_str())),
-        other => panic!("a scheme without a check: {other}"),
-    }
-});
+spanwire_fuzz::target!(addr);

@@ -1,9 +1,4 @@
-//! Any bytes as frames of TCP, in any cuts; see `cuts`.
-#![no_main]
+//! See `spanwire_fuzz::inbox_tcp`.
+#![cfg_attr(fuzzing, no_main)]
 
-mod cuts;
-
-use libfuzzer_sys::fuzz_target;
-use spanwire_core::framing::sp::Framing;
-
-fuzz_target!(|data: &[u8]| cuts::check(Framing::Tcp, data));
+spanwire_fuzz::target!(inbox_tcp);

@@ -14,7 +14,7 @@ use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::state::{Input, Session, State, Step};
 use spanwire_core::{DetachReason, PipeId, Time};
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,14 +22,16 @@ use std::task::{Context, Poll, ready};
 
 /// Serves a connection until it ends. Dropping the future (a runtime that shuts down) ends it too.
 ///
-/// `settled` is told, as soon as the handshake is over, whether the connection became a pipe.
+/// When the handshake is over, `may_attach` is asked whether anybody still wants the connection (who
+/// does not, drops the future). Then `settled` is told the pipe that it became, if it did.
 pub(crate) async fn serve(
     stream: Stream,
     origin: Origin,
     owner: Arc<dyn Owner>,
     home: Home,
     options: SessionOptions,
-    settled: impl FnOnce(bool) + Send,
+    may_attach: impl FnOnce() -> bool + Send,
+    settled: impl FnOnce(Option<&Arc<StreamPipe>>) + Send,
 ) -> Ended {
     let deadline = rt::now() + options.handshake_timeout;
     let session = Session::new(options.protocol, deadline);
@@ -51,10 +53,13 @@ pub(crate) async fn serve(
     let greeting = driver.session.greeting();
     let mut sent = 0;
     poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+    if !may_attach() {
+        return pending().await;
+    }
     if driver.session.state() == State::Attaching {
         driver.attach();
     }
-    settled(driver.attached);
+    settled(driver.attached.then_some(&driver.pipe));
     if driver.id.is_some() {
         poll_fn(|cx| driver.poll(cx)).await;
         poll_fn(|cx| driver.poll_detach(cx)).await;

@@ -23,6 +23,7 @@ use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refused, 
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::Flushed;
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
+#[cfg(feature = "inproc")]
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -73,6 +73,17 @@ impl fmt::Debug for Stream {
     }
 }
 
+/// A place where connections arrive.
+pub(crate) trait Accept: Send + Sync + std::fmt::Debug + 'static {
+    /// The next connection. Only one task asks.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>>;
+
+    /// The IP address it is bound to, if that is what it is bound to.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
 /// The two ends of a connection, as the transport knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ends {
@@ -128,13 +139,4 @@ pub struct Credentials {
 #[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
 fn kernel_bytes<'s>(socket: impl Into<socket2::SockRef<'s>>) -> usize {
     socket.into().send_buffer_size().map_or(usize::MAX, |bytes| bytes.saturating_mul(2))
-}
-
-/// Options of a stream socket that both sides set.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct StreamOptions {
-    /// Send small segments at once (`TCP_NODELAY`).
-    pub(crate) no_delay: bool,
-    /// Let the kernel probe an idle peer after this time.
-    pub(crate) keep_alive: Option<std::time::Duration>,
 }

@@ -1,10 +1,36 @@
-//! What both inbox targets do: a stream in cuts, against a decoder that sees it whole.
+//! Any bytes as frames, in any cuts, against a decoder that sees them whole.
 //!
 //! Input: a byte for the limit (0 is none), a byte for the number of cuts, the cuts, the stream.
 
 use bytes::Bytes;
 use spanwire_core::framing::sp::{FrameError, Framing};
 use spanwire_core::session::inbox::Inbox;
+
+/// Frames of TCP.
+///
+/// # Panics
+///
+/// The inbox and the decoder disagree, or memory follows claims instead of data.
+pub fn inbox_tcp(data: &[u8]) {
+    check(Framing::Tcp, data);
+}
+
+/// Frames of ipc.
+///
+/// # Panics
+///
+/// The inbox and the decoder disagree, or memory follows claims instead of data.
+pub fn inbox_ipc(data: &[u8]) {
+    check(Framing::Ipc, data);
+}
+
+fn check(framing: Framing, data: &[u8]) {
+    let [limit, count, data @ ..] = data else { return };
+    let max_bytes = usize::from(*limit) * 64;
+    let (cuts, stream) = data.split_at(data.len().min(usize::from(*count % 16)));
+    let expected = decode_whole(framing, stream, max_bytes);
+    assert_eq!(read(framing, stream, max_bytes, cuts), expected);
+}
 
 /// What a stream is: its messages, and how it goes on behind them.
 #[derive(Debug, PartialEq)]
@@ -14,14 +40,6 @@ struct Found {
 }
 
 type AtBoundary = bool;
-
-pub fn check(framing: Framing, data: &[u8]) {
-    let [limit, count, data @ ..] = data else { return };
-    let max_bytes = usize::from(*limit) * 64;
-    let (cuts, stream) = data.split_at(data.len().min(usize::from(*count % 16)));
-    let expected = decode_whole(framing, stream, max_bytes);
-    assert_eq!(read(framing, stream, max_bytes, cuts), expected);
-}
 
 /// The format, read off its description.
 fn decode_whole(framing: Framing, mut stream: &[u8], max_bytes: usize) -> Found {
