@@ -4,8 +4,9 @@
 //! takes its own away on the way back.
 
 use crate::Outcome;
+use crate::address::Transport;
 use crate::cases::{self, Case};
-use crate::foreign::{Foreign, Library, Transport, same, within};
+use crate::foreign::{Foreign, Library, same, within};
 use crate::talk::bodies;
 use Library::{Nanomsg, Nng, Pynng};
 use spanwire::device::{Device, Direction};

@@ -1,8 +1,9 @@
 //! Many messages, many peers, and peers that do not read: order, routing and back-pressure.
 
 use crate::Outcome;
+use crate::address::Transport;
 use crate::cases::{self, Case};
-use crate::foreign::{Foreign, Library, STEP, Transport, same, within};
+use crate::foreign::{Foreign, Library, STEP, same, within};
 use crate::talk::{body, expect};
 use futures_util::future::try_join_all;
 use spanwire::{Options, Pair0Socket, PubSocket, PullSocket, PushSocket, RepSocket, ReqSocket, SendError};

@@ -3,9 +3,7 @@
 use crate::Outcome;
 use std::cell::RefCell;
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -268,29 +266,4 @@ pub(crate) fn same(what: &str, got: &[u8], sent: &[u8]) -> Outcome {
     }
     let at = got.iter().zip(sent).position(|(a, b)| a != b).unwrap_or(got.len().min(sent.len()));
     Err(format!("{what} got {} bytes instead of {}, other from byte {at} on", got.len(), sent.len()).into())
-}
-
-/// A transport that ours and theirs have in common.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    Tcp,
-    Ipc,
-    Abstract,
-}
-
-impl Transport {
-    /// An address that nobody uses yet.
-    pub(crate) fn fresh(self) -> String {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        match self {
-            Self::Tcp => "tcp://127.0.0.1:0".into(),
-            Self::Ipc => format!("ipc://{}", path(&id).display()),
-            Self::Abstract => format!("abstract://spanwire-interop-{id}"),
-        }
-    }
-}
-
-fn path(id: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("spanwire-interop-{id}.sock"))
 }

@@ -5,6 +5,7 @@
 //! | `peer.py` | the foreign side: sockets of one library, driven over stdin and stdout |
 //! | `foreign` | our end of that conversation |
 //! | `cases` | lists of cases, and how they are run |
+//! | `address` | addresses that nobody uses yet |
 //! | `sockets` | what our sockets have in common, as a trait |
 //! | `matrix` | every pattern, transport, role and direction of dialing |
 //! | `talk` | what is said in one cell |
@@ -20,6 +21,7 @@
 
 #![cfg(all(target_os = "linux", feature = "tcp", feature = "ipc"))]
 
+mod address;
 mod cases;
 mod devices;
 mod floods;

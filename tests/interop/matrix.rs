@@ -1,7 +1,8 @@
 //! The matrix: what stands in it, and how its cells are run.
 
+use crate::address::Transport;
 use crate::cases::{self, Case};
-use crate::foreign::{Foreign, Library, Transport};
+use crate::foreign::{Foreign, Library};
 use crate::talk;
 
 /// Which socket is ours. The other one follows from it.

@@ -1,8 +1,9 @@
 //! Peers that go away and come back, and addresses that are taken or left behind.
 
 use crate::Outcome;
+use crate::address::Transport;
 use crate::cases::{self, Case};
-use crate::foreign::{Foreign, Library, Transport, same, within};
+use crate::foreign::{Foreign, Library, same, within};
 use spanwire::{ListenError, Pair0Socket, PullSocket, RepSocket, ReqSocket};
 use std::time::Duration;
 

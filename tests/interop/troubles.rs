@@ -1,8 +1,9 @@
 //! What goes wrong between libraries, and what has to come of it.
 
 use crate::Outcome;
+use crate::address::Transport;
 use crate::cases::{self, Case};
-use crate::foreign::{Foreign, Library, Received, Transport, same, within};
+use crate::foreign::{Foreign, Library, Received, same, within};
 use crate::sockets::Socket;
 use crate::talk::{body, expect};
 use Library::{Nanomsg, Nng, Pynng};
