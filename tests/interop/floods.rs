@@ -22,6 +22,8 @@ pub(crate) async fn run() {
             Case::new(format!("{name}: many subscribers"), one, many_subscribers(library)),
             Case::new(format!("{name}: many workers"), one, many_workers(library)),
             Case::new(format!("{name}: a worker that does not read"), one, nobody_reads(library)),
+            Case::new(format!("{name}: we close behind our messages"), one, close_sends_the_rest(library)),
+            Case::new(format!("{name}: large ones"), one, large_ones(library)),
         ]);
     }
     cases::run("floods", cases).await;
@@ -223,4 +225,47 @@ async fn nobody_reads(library: Library) -> Outcome {
     // And it goes on from there.
     within("our send", ours.send("more")).await?;
     peer.expect("pull", b"more").await.map(drop)
+}
+
+/// What we accepted before we close still arrives.
+async fn close_sends_the_rest(library: Library) -> Outcome {
+    const JOBS: usize = 100;
+    let mut peer = Foreign::again(library).await?;
+    peer.open("pull", "pull").await?;
+    let ours = PushSocket::new();
+    within("our dial", ours.dial(&peer.listen("pull", &Transport::Tcp.fresh()).await?)).await?;
+    within("our sends", ours.send_many((0..JOBS).map(nth))).await?;
+    let receive = async {
+        for n in 0..JOBS {
+            peer.expect("pull", &nth(n)).await?;
+        }
+        Outcome::Ok(())
+    };
+    let (report, received) = tokio::join!(ours.close(STEP), receive);
+    received?;
+    match (report.abandoned, report.unknown) {
+        (0, 0) => Ok(()),
+        _ => Err(format!("all arrived, and we report {report:?}").into()),
+    }
+}
+
+/// Larger than every buffer on the way, in both directions at once.
+async fn large_ones(library: Library) -> Outcome {
+    let mut peer = Foreign::again(library).await?;
+    peer.open("pair", "pair0").await?;
+    let ours = Pair0Socket::new();
+    let listener = within("our listen", ours.listen(&Transport::Tcp.fresh())).await?;
+    peer.dial("pair", listener.url()).await?;
+    let (forth, back) = (body(12_000_001, 1), body(11_000_003, 2));
+    let ours = async {
+        let (sent, received) =
+            tokio::join!(within("our send", ours.send(forth.clone())), expect(&ours, &back));
+        sent.and(received.map(drop))
+    };
+    let theirs = async {
+        peer.send("pair", &back).await?;
+        peer.expect("pair", &forth).await.map(drop)
+    };
+    let (ours, theirs) = tokio::join!(ours, theirs);
+    theirs.and(ours)
 }
