@@ -165,7 +165,7 @@ const EXAMPLES: Suite = Suite {
 pub(crate) const INTEROP: Suite = Suite {
     name: "interop",
     what: "every pattern with every foreign library, both roles, both directions",
-    required: false,
+    required: true,
     minutes: 10,
     run: |job| {
         let there = job.house.has_test("interop");
