@@ -182,8 +182,12 @@ impl World {
         let copies = if self.sends_to_all() { self.outboxes.len().max(1) } else { 1 };
         let moved = |fx: &Script| fx.sent.len() + fx.dropped.len();
         let before = moved(&self.fx);
+        let writable = self.rule.writable(ctx);
         match self.rule.send(self.now, ctx, message.clone(), &mut self.fx) {
-            Ok(()) => self.expected += copies,
+            Ok(()) => {
+                assert!(writable, "sent what was not writable");
+                self.expected += copies;
+            }
             Err((_, refused)) => {
                 assert_eq!(refused, message, "a refused message comes back as it was");
                 assert_eq!(moved(&self.fx), before, "nothing has moved");
@@ -195,6 +199,7 @@ impl World {
         let readable = self.rule.readable(ctx);
         match self.rule.take(self.now, ctx, &mut self.fx) {
             Ok(message) => {
+                assert!(readable, "took what was not readable");
                 self.delivered += 1;
                 if let Some(ticket) = self.ticket(ctx) {
                     assert_eq!(message[..4], ticket.to_be_bytes(), "an answer to another question");
@@ -296,6 +301,9 @@ impl World {
         self.rule.clear(&mut self.fx);
         self.carry_out();
         assert_eq!(self.rule.waiting(), 0);
+        for ctx in &self.contexts {
+            assert!(self.rule.take(self.now, *ctx, &mut self.fx).is_err(), "something is left to take");
+        }
         while let Some(pipe) = self.pipe(0) {
             self.detach(pipe, DetachReason::ClosedHere);
             self.carry_out();

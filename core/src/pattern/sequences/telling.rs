@@ -187,8 +187,13 @@ impl World {
         let copies = self.copies_of_sent(&message);
         let moved = |fx: &Script| fx.sent.len() + fx.dropped.len();
         let before = moved(&self.fx);
+        // Of many peers, only the one that is meant when none is named says whether it is writable.
+        let writable = self.rule.writable(ctx) || (self.kind == Kind::Poly && message.pipe().is_some());
         match self.rule.send(Time::ZERO, ctx, message.clone(), &mut self.fx) {
-            Ok(()) => self.owed += copies,
+            Ok(()) => {
+                assert!(writable, "sent what was not writable");
+                self.owed += copies;
+            }
             Err((why, refused)) => {
                 assert_eq!(refused, message, "a refused message comes back as it was");
                 assert_eq!(moved(&self.fx), before, "nothing has moved");
@@ -326,6 +331,7 @@ impl World {
         }
         self.rule.clear(&mut self.fx);
         self.rule.check_invariants();
+        assert!(!self.topics.keys().any(|ctx| self.rule.readable(*ctx)), "something is left to take");
         assert_eq!(self.rule.waiting(), 0, "something waits after the end");
         assert_eq!(self.accounted(), self.owed, "every copy is in one place");
         let lost = self.fx.dropped.iter().filter(|(why, _, _)| *why == Dropped::PipeLost).count();
