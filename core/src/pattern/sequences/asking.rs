@@ -7,7 +7,7 @@ use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
 use crate::pattern::script::Script;
-use crate::pattern::{CtxId, Member, Nothing, Pattern, Rep, Req, Rules, Surveyor};
+use crate::pattern::{CtxId, Member, Nothing, Pattern, Refusal, Rep, Req, Rules, Surveyor};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -84,6 +84,13 @@ impl World {
             _ if b % 2 == 0 => self.contexts.push(self.rule.open()),
             _ => {
                 self.rule.close(self.now, ctx, &mut self.fx);
+                if ctx != CtxId::DEFAULT {
+                    assert_eq!(
+                        self.rule.take(self.now, ctx, &mut self.fx),
+                        Err(Nothing::Asked),
+                        "it is closed"
+                    );
+                }
                 self.contexts.retain(|open| *open != ctx || ctx == CtxId::DEFAULT);
             }
         }
@@ -188,7 +195,9 @@ impl World {
                 assert!(writable, "sent what was not writable");
                 self.expected += copies;
             }
-            Err((_, refused)) => {
+            Err((why, refused)) => {
+                let hopeless = matches!(why, Refusal::NoPeer | Refusal::State);
+                assert!(!(writable && hopeless), "{why:?}, and yet writable");
                 assert_eq!(refused, message, "a refused message comes back as it was");
                 assert_eq!(moved(&self.fx), before, "nothing has moved");
             }

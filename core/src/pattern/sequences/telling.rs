@@ -134,6 +134,10 @@ impl World {
                 let ctx = life.ctx();
                 self.rule.close(Time::ZERO, ctx, &mut self.fx);
                 self.topics.remove(&ctx);
+                if matches!(self.kind, Kind::SubNewest | Kind::SubOldest | Kind::RawSub) {
+                    let nothing = if ctx == CtxId::DEFAULT { Nothing::Yet } else { Nothing::Asked };
+                    assert_eq!(self.rule.take(Time::ZERO, ctx, &mut self.fx), Err(nothing), "it is closed");
+                }
                 self.topics.entry(CtxId::DEFAULT).or_default();
             }
             _ => self.special(life),
@@ -195,6 +199,8 @@ impl World {
                 self.owed += copies;
             }
             Err((why, refused)) => {
+                let hopeless = matches!(why, Refusal::NoPeer | Refusal::State);
+                assert!(!(self.rule.writable(ctx) && hopeless), "{why:?}, and yet writable");
                 assert_eq!(refused, message, "a refused message comes back as it was");
                 assert_eq!(moved(&self.fx), before, "nothing has moved");
                 assert!(why != Refusal::NoPeer || self.attached.is_empty(), "somebody is there");
