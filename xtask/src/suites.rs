@@ -197,7 +197,7 @@ pub(crate) const CLI: Suite = Suite {
 const FUZZ: Suite = Suite {
     name: "fuzz",
     what: "every fuzz target over its corpus and a bounded number of mutations, on stable",
-    required: false,
+    required: true,
     minutes: 5,
     run: |job| {
         let house = job.house;
