@@ -1,12 +1,13 @@
 //! The command line as a whole. Each command says its own part in its own folder.
 
 use crate::{demo, device, docs, perf};
+use std::ffi::OsString;
 
-/// Scalability Protocols at a prompt: messages between programs, without a broker
+/// Scalability Protocols from the shell: messages between programs, without a broker
 ///
-/// Joins NNG, nanomsg and mangos systems, since it speaks their wire. Start with `spanwire demo`.
+/// Speaks the wire of NNG, nanomsg and mangos, and so joins their systems. Start with `spanwire demo`.
 #[derive(clap::Parser, Debug)]
-#[command(name = "spanwire", version, after_help = EXIT_STATUS)]
+#[command(name = "spanwire", version, arg_required_else_help = true, after_help = EXIT_STATUS)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -15,10 +16,24 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     Demo(demo::Args),
-    Perf(perf::Args),
+    /// Send and receive messages, with the flags of nngcat(1)
+    #[command(disable_help_flag = true)]
+    Cat(Foreign),
+    /// Send and receive messages, with the flags of nanocat(1)
+    #[command(disable_help_flag = true)]
+    Nanocat(Foreign),
     Device(device::Args),
+    Perf(perf::Args),
     Completions(docs::CompletionsArgs),
     Man(docs::ManArgs),
+}
+
+/// The arguments of a command that reads them itself.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Foreign {
+    /// See its own --help
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "flags")]
+    pub(crate) args: Vec<OsString>,
 }
 
 /// Shown below every help, and so in every man page.

@@ -1,122 +1,37 @@
-//! [`Failure`]: what went wrong, and what the user can do about it.
+//! [`Failure`]: why a command ends before it has done its work.
 
-use clap::CommandFactory;
-use spanwire::{DialError, ListenError};
 use std::fmt;
-use std::io;
-use std::process::ExitCode;
 
-/// Why a command failed.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    what: String,
-    advice: Option<&'static str>,
-    kind: Kind,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Kind {
-    Failed,
-    Usage,
-    /// Whoever read our output has heard enough.
-    NobodyListens,
+/// Why a command ends before it has done its work. The variants are what exit codes distinguish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The command line makes no sense.
+    Usage(String),
+    /// A file named on the command line cannot be read.
+    File(String),
+    /// A socket could not listen, dial, send or receive.
+    Socket(String),
+    /// Whoever read our output is gone. Nothing is said; the status is that of a death by SIGPIPE.
+    Pipe,
 }
 
 impl Failure {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), advice: None, kind: Kind::Failed }
+    /// A command line that makes no sense.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
     }
 
-    /// The command line makes no sense, in a way that its parser could not know.
-    pub(crate) fn usage(what: impl Into<String>) -> Self {
-        Self { kind: Kind::Usage, ..Self::new(what) }
-    }
-
-    /// Adds what the user can do.
-    #[must_use]
-    pub(crate) fn advise(mut self, advice: &'static str) -> Self {
-        self.advice = Some(advice);
-        self
-    }
-
-    /// Tells the user; gives the exit status.
-    pub(crate) fn report(self) -> ExitCode {
-        match self.kind {
-            Kind::NobodyListens => ExitCode::SUCCESS,
-            Kind::Failed => {
-                eprintln!("spanwire: {self}");
-                ExitCode::FAILURE
-            }
-            Kind::Usage => {
-                let mut text = self.what;
-                if let Some(advice) = self.advice {
-                    text = format!("{text}\n  {advice}");
-                }
-                crate::args::Args::command().error(clap::error::ErrorKind::ValueValidation, text).exit()
-            }
-        }
+    /// A socket that failed.
+    pub(crate) fn socket(text: impl Into<String>) -> Self {
+        Self::Socket(text.into())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        match self.advice {
-            Some(advice) => write!(f, "\n  {advice}"),
-            None => Ok(()),
+        match self {
+            Self::Usage(text) | Self::File(text) | Self::Socket(text) => f.write_str(text),
+            Self::Pipe => f.write_str("nobody reads the output"),
         }
     }
 }
-
-impl From<ListenError> for Failure {
-    fn from(error: ListenError) -> Self {
-        let failure = Self::new(error.to_string());
-        match &error {
-            ListenError::Address { .. } => failure.advise(ADDRESSES),
-            ListenError::Bind { error, .. } => match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    failure.advise("choose another address, or end the program that listens there")
-                }
-                io::ErrorKind::PermissionDenied => {
-                    failure.advise("choose a port above 1023, or a folder in which this user may make files")
-                }
-                io::ErrorKind::NotFound => failure.advise("make the folder of the socket file first"),
-                io::ErrorKind::AddrNotAvailable => {
-                    failure.advise("listen on an address of this machine, or leave the host out for all")
-                }
-                _ => failure,
-            },
-            _ => failure,
-        }
-    }
-}
-
-impl From<DialError> for Failure {
-    fn from(error: DialError) -> Self {
-        let failure = Self::new(error.to_string());
-        match &error {
-            DialError::Address { .. } => failure.advise(ADDRESSES),
-            DialError::Connect { .. } | DialError::TimedOut { .. } => {
-                failure.advise("start the program that listens there, and check the address")
-            }
-            DialError::Refused { .. } => {
-                failure.advise("check that the other side has the matching protocol")
-            }
-            _ => failure,
-        }
-    }
-}
-
-impl From<io::Error> for Failure {
-    /// An error of our output.
-    fn from(error: io::Error) -> Self {
-        let kind = match error.kind() {
-            io::ErrorKind::BrokenPipe => Kind::NobodyListens,
-            _ => Kind::Failed,
-        };
-        Self { kind, ..Self::new(format!("cannot write: {error}")) }
-    }
-}
-
-const ADDRESSES: &str =
-    "addresses look like tcp://127.0.0.1:5555, ipc:///tmp/name, abstract://name or inproc://name";

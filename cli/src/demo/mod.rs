@@ -16,7 +16,7 @@ mod payload;
 mod stage;
 mod table;
 
-use crate::failure::Failure;
+use crate::complaint::Complaint;
 use crate::terminal::Terminal;
 use grid::{Pattern, Stop, Transport};
 use stage::{Figures, Stage, Trouble};
@@ -36,14 +36,14 @@ pub(crate) struct Args {
     sabotage: Option<Stop>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Complaint> {
     let scratch = Scratch::make()
-        .map_err(|error| Failure::new(format!("cannot make a folder for socket files: {error}")))
-        .map_err(|failure| failure.advise("set TMPDIR to a folder in which this user may make files"))?;
+        .map_err(|error| Complaint::new(format!("cannot make a folder for socket files: {error}")))
+        .map_err(|complaint| complaint.advise("set TMPDIR to a folder in which this user may make files"))?;
     crate::block_on(tour(args, &scratch.0))
 }
 
-async fn tour(args: &Args, scratch: &Path) -> Result<(), Failure> {
+async fn tour(args: &Args, scratch: &Path) -> Result<(), Complaint> {
     let start = Instant::now();
     let mut table = Table::new(io::stdout().lock(), Terminal::stdout());
     let mut summary = Summary::default();
@@ -63,7 +63,7 @@ async fn tour(args: &Args, scratch: &Path) -> Result<(), Failure> {
     table.summary(&summary)?;
     match summary.failed.len() {
         0 => Ok(()),
-        failed => Err(Failure::new(format!("{failed} of {} stops of the tour failed", summary.stops))
+        failed => Err(Complaint::new(format!("{failed} of {} stops of the tour failed", summary.stops))
             .advise("the table says which and why; if this machine is not overloaded, it is a bug")),
     }
 }

@@ -10,6 +10,7 @@ use spanwire::{
 };
 use std::cell::Cell;
 use std::convert::Infallible;
+use tokio::sync::Notify;
 
 type Played = Result<(), Trouble>;
 /// What those do who answer for ever.
@@ -175,24 +176,39 @@ async fn bus(stage: &Stage<'_>) -> Played {
     let [first, second, third] = [(); 3].map(|()| BusSocket::new());
     stage.join(&first, &[&second, &third]).await?;
     stage.join(&second, &[&third]).await?;
+    // What one neighbour answers is heard by the other one too.
+    let (overheard, more) = (Cell::new(0), Notify::new());
     let neighbour = async |bus: &BusSocket| -> Forever {
         loop {
             let message = bus.recv().await?;
-            // What the other neighbour answers is heard here too; which comes first is open.
-            if stage.take("", Way::Back, message.body()).is_err() {
+            // Which comes first, question or answer, is open.
+            if stage.take("", Way::Back, message.body()).is_ok() {
+                overheard.set(overheard.get() + 1);
+                more.notify_one();
+            } else {
                 let number = stage.take("", Way::There, message.body())?;
                 bus.send(make("", number, Way::Back, message.len())).await?;
             }
         }
     };
     let others = async { tokio::try_join!(neighbour(&second), neighbour(&third)).map(|(never, _)| never) };
-    let rounds = stage.rounds(async |number, size| {
-        first.send(make("", number, Way::There, size)).await?;
-        for _ in 0..2 {
-            stage.take_answer("", number, first.recv().await?.body())?;
+    let sent = Cell::new(0);
+    let rounds = async {
+        stage
+            .rounds(async |number, size| {
+                first.send(make("", number, Way::There, size)).await?;
+                sent.set(sent.get() + 1);
+                for _ in 0..2 {
+                    stage.take_answer("", number, first.recv().await?.body())?;
+                }
+                Ok(())
+            })
+            .await?;
+        while overheard.get() < 2 * sent.get() {
+            more.notified().await;
         }
         Ok(())
-    });
+    };
     stage.play(rounds, others).await
 }
 

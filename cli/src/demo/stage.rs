@@ -252,8 +252,8 @@ async fn watch(mut events: Events, lost: mpsc::UnboundedSender<String>) {
             Event::Detached(_, DetachReason::ClosedHere) => continue,
             Event::Detached(_, why) => format!("a connection was cut ({why})"),
             Event::Refused(_, why) => format!("a connection was refused ({why})"),
-            // That is what topics are for.
-            Event::Dropped { why: Dropped::NotSubscribed, .. } => continue,
+            // That is what topics are for; and a lost connection speaks for itself.
+            Event::Dropped { why: Dropped::NotSubscribed | Dropped::PipeLost, .. } => continue,
             Event::Dropped { why, .. } => format!("a message was dropped ({why})"),
             Event::DialFailed { error, .. } => error.to_string(),
             _ => continue,

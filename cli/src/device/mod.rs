@@ -9,7 +9,7 @@ mod counts;
 mod sides;
 
 use crate::args;
-use crate::failure::Failure;
+use crate::complaint::Complaint;
 use counts::Counts;
 use sides::{Address, Side};
 use spanwire::device::{Device, DeviceError, Direction};
@@ -52,12 +52,12 @@ pub(crate) struct Args {
 /// What still waits at the end has this long to be sent.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
+pub(crate) fn run(args: Args) -> Result<(), Complaint> {
     let sides = args.sides.check(args.reflect)?;
     crate::block_on(serve(&args, &sides))
 }
 
-async fn serve(args: &Args, sides: &[Side]) -> Result<(), Failure> {
+async fn serve(args: &Args, sides: &[Side]) -> Result<(), Complaint> {
     // Before anything listens, so that whoever sees us listen can end us.
     let stop = stop_signal()?;
     let counts = Counts::default();
@@ -103,28 +103,29 @@ async fn serve(args: &Args, sides: &[Side]) -> Result<(), Failure> {
     if args.verbose {
         counts.report(sides, &sockets, lost);
     }
-    ended.map_err(|why| Failure::new(why.to_string()))
+    ended.map_err(|why| Complaint::new(why.to_string()))
 }
 
-fn join(sockets: &[RawSocket]) -> Result<Device<'_>, Failure> {
+fn join(sockets: &[RawSocket]) -> Result<Device<'_>, Complaint> {
     let joined = match sockets {
         [one] => Device::reflector(one.clone()),
         [one, other] => Device::new(one.clone(), other.clone()),
         _ => unreachable!("there are one or two sides"),
     };
     joined.map_err(|error| {
-        let DeviceError::Mismatch(one, other) = error else { return Failure::new(error.to_string()) };
+        let DeviceError::Mismatch(one, other) = error else { return Complaint::new(error.to_string()) };
         match sockets.len() {
-            1 => Failure::usage(format!("{} is not its own peer, so it cannot be reflected", one.name()))
+            1 => Complaint::usage(format!("{} is not its own peer, so it cannot be reflected", one.name()))
                 .advise("reflect pair0, pair1 or bus"),
-            _ => Failure::usage(format!("a device cannot join {} and {}", one.name(), other.name())).advise(
-                "join rep and req, sub and pub, pull and push, respondent and surveyor, or two of a kind",
-            ),
+            _ => Complaint::usage(format!("a device cannot join {} and {}", one.name(), other.name()))
+                .advise(
+                    "join rep and req, sub and pub, pull and push, respondent and surveyor, or two of a kind",
+                ),
         }
     })
 }
 
-async fn attach(socket: &RawSocket, address: &Address, verbose: bool) -> Result<(), Failure> {
+async fn attach(socket: &RawSocket, address: &Address, verbose: bool) -> Result<(), Complaint> {
     match address {
         Address::Listen(url) => {
             let listener = socket.listen(url).await?;
@@ -157,9 +158,9 @@ async fn narrate(name: &'static str, mut events: Events) {
 
 /// Ready when somebody wants us to end. They are heard from this call on.
 #[cfg(unix)]
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
     use tokio::signal::unix::{SignalKind, signal};
-    let deaf = |error| Failure::new(format!("cannot wait for signals: {error}"));
+    let deaf = |error| Complaint::new(format!("cannot wait for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(deaf)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(deaf)?;
     Ok(async move {
@@ -172,7 +173,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 
 /// Ready when somebody wants us to end.
 #[cfg(not(unix))]
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
     Ok(async {
         // If that cannot be waited for, the user ends us in a ruder way.
         if tokio::signal::ctrl_c().await.is_err() {

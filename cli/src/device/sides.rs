@@ -1,7 +1,7 @@
 //! Which protocol listens and dials where. The order of the arguments says what belongs together:
 //! addresses belong to the protocol before them.
 
-use crate::failure::Failure;
+use crate::complaint::Complaint;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use spanwire::Protocol;
@@ -30,8 +30,8 @@ pub(super) struct Sides {
 
 impl Sides {
     /// The sides, one for a reflector and two for others.
-    pub(super) fn check(&self, reflect: bool) -> Result<Vec<Side>, Failure> {
-        let wrong = |what: &str, advice| Err(Failure::usage(what.to_owned()).advise(advice));
+    pub(super) fn check(&self, reflect: bool) -> Result<Vec<Side>, Complaint> {
+        let wrong = |what: &str, advice| Err(Complaint::usage(what.to_owned()).advise(advice));
         if self.homeless > 0 {
             return wrong(
                 "an address stands in front of the protocols",
@@ -46,7 +46,7 @@ impl Sides {
             }
         }
         match self.sides.iter().find(|side| side.addresses.is_empty()) {
-            Some(side) => Err(Failure::usage(format!("{} has no address", side.protocol.name()))
+            Some(side) => Err(Complaint::usage(format!("{} has no address", side.protocol.name()))
                 .advise("say --listen URL or --dial URL after it")),
             None => Ok(self.sides.clone()),
         }

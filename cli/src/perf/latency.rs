@@ -3,7 +3,7 @@
 use super::figures::{Latency, Setting};
 use super::side::Side;
 use super::{Run, patiently, while_connected, wrong_size};
-use crate::failure::Failure;
+use crate::complaint::Complaint;
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::time::Instant;
@@ -30,7 +30,7 @@ enum Pattern {
 }
 
 /// Answers every message with the same one.
-pub(super) async fn local(args: &Args) -> Result<(), Failure> {
+pub(super) async fn local(args: &Args) -> Result<(), Complaint> {
     let run = &args.run;
     let side = match args.pattern {
         Pattern::Req => Side::rep(run.options()),
@@ -52,7 +52,7 @@ pub(super) async fn local(args: &Args) -> Result<(), Failure> {
 }
 
 /// Asks and measures.
-pub(super) async fn remote(args: &Args) -> Result<(), Failure> {
+pub(super) async fn remote(args: &Args) -> Result<(), Complaint> {
     let run = &args.run;
     let (side, pattern) = match args.pattern {
         Pattern::Req => (Side::req(run.options()), "req"),
@@ -63,7 +63,7 @@ pub(super) async fn remote(args: &Args) -> Result<(), Failure> {
     side.dial(&run.url, patiently()).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {
-        side.wait_for_peer().await.map_err(|error| Failure::new(error.to_string()))?;
+        side.wait_for_peer().await.map_err(|error| Complaint::new(error.to_string()))?;
         let mut round_trips = Vec::with_capacity(run.count.min(1 << 20) as usize);
         let start = Instant::now();
         let mut before = start;

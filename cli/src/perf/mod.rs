@@ -18,7 +18,7 @@ mod side;
 mod throughput;
 
 use crate::args;
-use crate::failure::Failure;
+use crate::complaint::Complaint;
 use spanwire::{DialOptions, Event, Events, Listener, Options, Start};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -117,7 +117,7 @@ fn patiently() -> DialOptions {
 /// How long the sockets may take to hand over what they have.
 const GOODBYE: Duration = Duration::from_secs(10);
 
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
+pub(crate) fn run(args: Args) -> Result<(), Complaint> {
     match args.role {
         None => pair::run(&args.pair),
         Some(Role::Pair(args)) => pair::run(&args),
@@ -132,8 +132,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 /// would measure something else.
 async fn while_connected<T>(
     mut events: Events,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    work: impl Future<Output = Result<T, Complaint>>,
+) -> Result<T, Complaint> {
     let lost = async {
         while let Some(event) = events.next().await {
             match event {
@@ -147,13 +147,13 @@ async fn while_connected<T>(
     tokio::select! {
         biased;
         done = work => done,
-        why = lost => Err(Failure::new(why).advise("start both sides with the same pattern, size and count")),
+        why = lost => Err(Complaint::new(why).advise("start both sides with the same pattern, size and count")),
     }
 }
 
 /// A message of the wrong size: the two sides were told different things.
-fn wrong_size(expected: usize, got: usize) -> Failure {
-    Failure::new(format!("a message of {got} bytes came instead of {expected}"))
+fn wrong_size(expected: usize, got: usize) -> Complaint {
+    Complaint::new(format!("a message of {got} bytes came instead of {expected}"))
         .advise("start both sides with the same pattern, size and count")
 }
 

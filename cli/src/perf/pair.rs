@@ -1,7 +1,7 @@
 //! `spanwire perf pair`: starts both processes, for a quick figure.
 
 use super::{count, size};
-use crate::failure::Failure;
+use crate::complaint::Complaint;
 use crate::terminal::{Terminal, bytes, grouped, span};
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
@@ -31,11 +31,11 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
+pub(super) fn run(args: &Args) -> Result<(), Complaint> {
     let scratch = SocketFile::choose();
     let urls = if args.urls.is_empty() { scratch.urls() } else { args.urls.clone() };
     if let Some(url) = urls.iter().find(|url| url.starts_with("inproc://")) {
-        return Err(Failure::usage(format!("{url} joins sockets of one process, and here are two"))
+        return Err(Complaint::usage(format!("{url} joins sockets of one process, and here are two"))
             .advise("choose tcp, ipc or abstract; spanwire demo measures inproc"));
     }
     let terminal = Terminal::stdout();
@@ -115,14 +115,14 @@ struct Part {
 }
 
 impl Part {
-    fn measure(&self, url: &str, size: usize) -> Result<Value, Failure> {
+    fn measure(&self, url: &str, size: usize) -> Result<Value, Complaint> {
         let mut local = Process::start(self.local, &["--announce"], url, size, self.count)?;
         let address = local.line()?;
         let remote = Process::start(self.remote, &[], &address, size, self.count)?;
         // Whichever of them measures says so as its last line.
         let (from_remote, from_local) = (remote.finish()?, local.finish()?);
         let figures = if from_local.is_empty() { from_remote } else { from_local };
-        serde_json::from_str(&figures).map_err(|error| Failure::new(format!("no figures came: {error}")))
+        serde_json::from_str(&figures).map_err(|error| Complaint::new(format!("no figures came: {error}")))
     }
 }
 
@@ -134,8 +134,14 @@ struct Process {
 }
 
 impl Process {
-    fn start(role: &'static str, more: &[&str], url: &str, size: usize, count: u64) -> Result<Self, Failure> {
-        let failed = |error: io::Error| Failure::new(format!("cannot start perf {role}: {error}"));
+    fn start(
+        role: &'static str,
+        more: &[&str],
+        url: &str,
+        size: usize,
+        count: u64,
+    ) -> Result<Self, Complaint> {
+        let failed = |error: io::Error| Complaint::new(format!("cannot start perf {role}: {error}"));
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["perf", role, "--json"]).args(more).arg("--");
         command.args([url, &size.to_string(), &count.to_string()]);
@@ -145,19 +151,19 @@ impl Process {
     }
 
     /// The next line of its output; empty at the end.
-    fn line(&mut self) -> Result<String, Failure> {
+    fn line(&mut self) -> Result<String, Complaint> {
         let mut line = String::new();
         let read = self.output.read_line(&mut line);
-        read.map_err(|error| Failure::new(format!("cannot hear perf {}: {error}", self.role)))?;
+        read.map_err(|error| Complaint::new(format!("cannot hear perf {}: {error}", self.role)))?;
         Ok(line.trim_end().to_owned())
     }
 
     /// Waits for its end; returns the next line, if there is one.
-    fn finish(mut self) -> Result<String, Failure> {
+    fn finish(mut self) -> Result<String, Complaint> {
         let line = self.line()?;
         match self.child.wait() {
             Ok(status) if status.success() => Ok(line),
-            _ => Err(Failure::new(format!("perf {} failed; the line above says why", self.role))),
+            _ => Err(Complaint::new(format!("perf {} failed; the line above says why", self.role))),
         }
     }
 }

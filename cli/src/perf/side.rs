@@ -1,7 +1,7 @@
 //! [`Side`]: one of the two sockets of a measurement, whatever its pattern.
 
 use super::GOODBYE;
-use crate::failure::Failure;
+use crate::complaint::Complaint;
 use bytes::Bytes;
 use spanwire::{
     CloseReport, DialError, DialOptions, Events, ListenError, Listener, Options, Pair0Socket, Pair1Socket,
@@ -80,7 +80,7 @@ impl Side {
     }
 
     /// Sends a message, and waits for one; returns how long that is.
-    pub(super) async fn ask(&self, body: Bytes) -> Result<usize, Failure> {
+    pub(super) async fn ask(&self, body: Bytes) -> Result<usize, Complaint> {
         match self {
             Self::Req(socket) => socket.request(body).await.map(|reply| reply.len()).map_err(failed),
             _ => {
@@ -91,7 +91,10 @@ impl Side {
     }
 
     /// Waits for a message of this size, and sends it back.
-    pub(super) async fn answer(&self, check: impl Fn(usize) -> Result<(), Failure>) -> Result<(), Failure> {
+    pub(super) async fn answer(
+        &self,
+        check: impl Fn(usize) -> Result<(), Complaint>,
+    ) -> Result<(), Complaint> {
         match self {
             Self::Rep(socket) => {
                 let request = socket.recv().await.map_err(failed)?;
@@ -113,7 +116,7 @@ impl Side {
         }
     }
 
-    pub(super) async fn send(&self, body: Bytes) -> Result<(), Failure> {
+    pub(super) async fn send(&self, body: Bytes) -> Result<(), Complaint> {
         match self {
             Self::Push(socket) => socket.send(body).await,
             Self::Pair0(socket) => socket.send(body).await,
@@ -124,7 +127,7 @@ impl Side {
     }
 
     /// Waits for a message; returns how long it is.
-    pub(super) async fn recv(&self) -> Result<usize, Failure> {
+    pub(super) async fn recv(&self) -> Result<usize, Complaint> {
         match self {
             Self::Pull(socket) => socket.recv().await,
             Self::Pair0(socket) => socket.recv().await,
@@ -136,6 +139,6 @@ impl Side {
     }
 }
 
-fn failed(error: impl std::error::Error) -> Failure {
-    Failure::new(error.to_string())
+fn failed(error: impl std::error::Error) -> Complaint {
+    Complaint::new(error.to_string())
 }

@@ -6,7 +6,7 @@
 use super::figures::{Setting, Throughput};
 use super::side::Side;
 use super::{Run, patiently, while_connected, wrong_size};
-use crate::failure::Failure;
+use crate::complaint::Complaint;
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::time::Instant;
@@ -33,7 +33,7 @@ enum Pattern {
 }
 
 /// Receives and measures.
-pub(super) async fn local(args: &Args) -> Result<(), Failure> {
+pub(super) async fn local(args: &Args) -> Result<(), Complaint> {
     let run = &args.run;
     let (side, pattern) = match args.pattern {
         Pattern::Push => (Side::pull(run.options()), "push"),
@@ -67,7 +67,7 @@ pub(super) async fn local(args: &Args) -> Result<(), Failure> {
 }
 
 /// Sends.
-pub(super) async fn remote(args: &Args) -> Result<(), Failure> {
+pub(super) async fn remote(args: &Args) -> Result<(), Complaint> {
     let run = &args.run;
     let side = match args.pattern {
         Pattern::Push => Side::push(run.options()),
@@ -87,7 +87,7 @@ pub(super) async fn remote(args: &Args) -> Result<(), Failure> {
     while_connected(events, work).await?;
     match side.close().await.abandoned {
         0 => Ok(()),
-        count => Err(Failure::new(format!("{count} messages were not taken"))
+        count => Err(Complaint::new(format!("{count} messages were not taken"))
             .advise("start both sides with the same pattern, size and count")),
     }
 }
