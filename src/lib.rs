@@ -2,7 +2,8 @@
 //!
 //! | layer | module | what it does |
 //! | --- | --- | --- |
-//! | 4 patterns | `socket` | the sockets: PUSH, PULL, PAIR … |
+//! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
+//! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
 //! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, descriptors |
 //! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
@@ -11,6 +12,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod blocking;
 pub mod device;
 
 mod endpoint;
@@ -42,3 +44,23 @@ pub use spanwire_core::{
     RecvError, RequestError, SendError, Time, Topic,
 };
 pub use transport::{Credentials, Ends, Place};
+
+/// The time on the clock that [`Message::arrived`] is read from.
+///
+/// ```
+/// let before = spanwire::now();
+/// assert!(spanwire::now() >= before);
+/// ```
+pub fn now() -> Time {
+    rt::now()
+}
+
+/// The programs of the documents, so that they cannot rot.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../GUIDE.md")]
+    struct Guide;
+}

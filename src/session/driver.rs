@@ -14,7 +14,7 @@ use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::state::{Input, Session, State, Step};
 use spanwire_core::{DetachReason, PipeId, Time};
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,14 +22,16 @@ use std::task::{Context, Poll, ready};
 
 /// Serves a connection until it ends. Dropping the future (a runtime that shuts down) ends it too.
 ///
-/// `settled` is told, as soon as the handshake is over, whether the connection became a pipe.
+/// When the handshake is over, `may_attach` is asked whether anybody still wants the connection (who
+/// does not, drops the future). Then `settled` is told the pipe that it became, if it did.
 pub(crate) async fn serve(
     stream: Stream,
     origin: Origin,
     owner: Arc<dyn Owner>,
     home: Home,
     options: SessionOptions,
-    settled: impl FnOnce(bool) + Send,
+    may_attach: impl FnOnce() -> bool + Send,
+    settled: impl FnOnce(Option<&Arc<StreamPipe>>) + Send,
 ) -> Ended {
     let deadline = rt::now() + options.handshake_timeout;
     let session = Session::new(options.protocol, deadline);
@@ -44,16 +46,20 @@ pub(crate) async fn serve(
         id: None,
         attached: false,
         stalled: false,
+        parted: false,
         sleep: None,
         home,
     };
     let greeting = driver.session.greeting();
     let mut sent = 0;
     poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+    if !may_attach() {
+        return pending().await;
+    }
     if driver.session.state() == State::Attaching {
         driver.attach();
     }
-    settled(driver.attached);
+    settled(driver.attached.then_some(&driver.pipe));
     if driver.id.is_some() {
         poll_fn(|cx| driver.poll(cx)).await;
         poll_fn(|cx| driver.poll_detach(cx)).await;
@@ -72,6 +78,8 @@ struct Driver {
     attached: bool,
     /// The owner has no room; it will send news when it has.
     stalled: bool,
+    /// Our end was shut, and then the peer shut its own: it had read everything.
+    parted: bool,
     sleep: Option<(Time, Sleep)>,
     home: Home,
 }
@@ -245,6 +253,7 @@ impl Driver {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0)) => {
                     let at_boundary = self.inbox.at_boundary();
+                    self.parted = self.session.state() == State::HalfClosed;
                     self.input(Input::PeerEnded { at_boundary });
                     return;
                 }
@@ -310,7 +319,9 @@ impl Driver {
         self.pipe.handoff.watch(cx.waker());
         let Some(unsent) = self.pipe.handoff.shut(|outbox| outbox.unsent()) else { return Poll::Pending };
         self.id = None;
-        self.owner.detach(id, self.why(), unsent, 0);
+        let why = self.why();
+        let unknown = if self.parted { 0 } else { self.pipe.unknown() };
+        self.owner.detach(id, why, unsent, unknown);
         Poll::Ready(())
     }
 }
@@ -322,7 +333,7 @@ impl Drop for Driver {
             // A sender in the middle of a write, in another thread, cannot be waited for here; what
             // it holds is then in nobody's account any more.
             let unsent = self.pipe.handoff.shut(|outbox| outbox.unsent()).unwrap_or_default();
-            self.owner.detach(id, self.why(), unsent, 0);
+            self.owner.detach(id, self.why(), unsent, self.pipe.unknown());
         }
     }
 }

@@ -5,6 +5,8 @@
 
 #[cfg(spanwire_loom)]
 use loom::sync::{Mutex, MutexGuard};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 #[cfg(not(spanwire_loom))]
 use std::sync::{Mutex, MutexGuard};
@@ -32,6 +34,29 @@ struct Inner {
 #[derive(Debug)]
 pub struct Pass {
     gate: Arc<Gate>,
+}
+
+impl Pass {
+    /// `work`, which gives the pass back when everything that it holds is gone: also when it is
+    /// dropped before it ever ran, where an `async` block would drop what it holds in any order.
+    pub fn hold<F: Future>(self, work: F) -> Inside<F> {
+        Inside { work: Box::pin(work), _pass: self }
+    }
+}
+
+/// A future that is inside a [`Gate`].
+#[derive(Debug)]
+pub struct Inside<F> {
+    // The fields are dropped in this order.
+    work: Pin<Box<F>>,
+    _pass: Pass,
+}
+
+impl<F: Future> Future for Inside<F> {
+    type Output = F::Output;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.work.as_mut().poll(cx)
+    }
 }
 
 impl Gate {

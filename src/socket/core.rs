@@ -21,6 +21,7 @@ use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refused, 
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::Flushed;
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
+#[cfg(feature = "inproc")]
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -97,6 +98,10 @@ pub struct CloseReport {
     /// In the kernel's hands, in part or whole, when their connection was cut: nobody knows.
     pub unknown: u64,
 }
+
+/// A sender that has written so much at once lets others run. The first window of a PUSH, full of
+/// small messages, is about as much.
+const BATCH_BYTES: usize = 8 * 1024;
 
 /// The number of the last pipe of this process.
 static LAST_PIPE: AtomicU32 = AtomicU32::new(0);
@@ -327,9 +332,20 @@ impl Core {
         };
         let mut owed = false;
         for pipe in pipes {
-            owed |= pipe.flush_owed(self);
+            if let Some(bytes) = pipe.flush_owed(self) {
+                owed = true;
+                self.note_written(bytes);
+            }
         }
         owed
+    }
+
+    /// A sender wrote so much by itself. After a batch, its next send lets other tasks run first: a
+    /// loop of sends would otherwise never give this thread back.
+    pub(super) fn note_written(&self, bytes: usize) {
+        if bytes >= BATCH_BYTES {
+            self.owes_turn.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes the number and the place for a new pipe.
@@ -698,9 +714,16 @@ impl Owner for Arc<Core> {
             };
             state.attached -= 1;
             state.ledger.unknown_messages += unknown as u64;
+            let mut unsent = unsent;
             if state.phase != Phase::Open {
                 state.farewell.abandoned += unsent.len() as u64;
                 state.farewell.unknown += unknown as u64;
+                // Nobody else gets them any more.
+                for message in unsent.drain(..) {
+                    state.visit(self, &mut out, |_, fx| {
+                        fx.discard(Dropped::Closed, Some(pipe), message.len());
+                    });
+                }
             }
             let now = rt::now();
             state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));

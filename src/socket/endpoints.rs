@@ -4,23 +4,25 @@ use super::core::{Core, Phase};
 use super::events::Event;
 #[cfg(feature = "inproc")]
 use super::inproc;
-use crate::endpoint::{self, Acceptor, Connector};
+use crate::endpoint::{self, Connector};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::error::AdoptError;
 use crate::error::{DialError, ListenError};
 use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
-use crate::session::pipe::Closing;
+use crate::session::pipe::{Closing, StreamPipe};
 use crate::session::{Ended, Origin, SessionOptions, driver};
-use crate::transport::Stream;
 #[cfg(all(unix, feature = "ipc"))]
-use crate::transport::{self, StreamOptions};
+use crate::transport;
+use crate::transport::{Accept, Stream};
 use spanwire_core::DetachReason;
 #[cfg(all(unix, feature = "ipc"))]
 use spanwire_core::PipeId;
+#[cfg(feature = "inproc")]
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 #[cfg(all(unix, feature = "ipc"))]
@@ -61,7 +63,7 @@ pub enum EndpointState {
 pub struct EndpointStats {
     /// Connections made or accepted, whatever became of them.
     pub connections: u64,
-    /// Those that became pipes.
+    /// Those that became pipes, those that have ended since included.
     pub attached: u64,
     /// Those that did not.
     pub refused: u64,
@@ -119,7 +121,7 @@ impl Endpoint {
         Origin { url: self.url.clone(), dialed: self.dialed }
     }
 
-    fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.lock().state == EndpointState::Closed
     }
 
@@ -136,12 +138,23 @@ impl Endpoint {
         inner.last_error = Some(error.into());
     }
 
-    pub(super) fn ended(&self, ended: &Ended) {
+    /// A connection was made, on its way to become a pipe.
+    #[cfg(feature = "inproc")]
+    pub(super) fn connected(&self) {
+        self.lock().stats.connections += 1;
+    }
+
+    /// A connection became a pipe, or did not.
+    pub(super) fn settled(&self, attached: bool) {
         let mut inner = self.lock();
-        match ended.attached {
+        match attached {
             true => inner.stats.attached += 1,
             false => inner.stats.refused += 1,
         }
+    }
+
+    pub(super) fn ended(&self, ended: &Ended) {
+        let mut inner = self.lock();
         if ended.why != DetachReason::ClosedHere {
             inner.last_error = Some(ended.why.as_str().into());
         }
@@ -186,19 +199,26 @@ impl Endpoint {
     }
 }
 
-/// A connection in its handshake; dropped when that is settled.
+/// A connection in its handshake; dropped when that is over.
 struct HalfOpen {
     endpoint: Arc<Endpoint>,
     number: u64,
 }
 
-impl Drop for HalfOpen {
-    fn drop(&mut self) {
+impl HalfOpen {
+    /// The handshake is over. `false` if somebody ends the connection already: he took it out of
+    /// the list under the same lock, so it is either his or, from now on, a matter of its pipe.
+    fn leave(&self) -> bool {
         let mut inner = self.endpoint.lock();
         // The oldest is at the front, and most handshakes are settled in the order they began.
-        if let Some(at) = inner.half_open.iter().position(|(number, _)| *number == self.number) {
-            inner.half_open.remove(at);
-        }
+        let at = inner.half_open.iter().position(|(number, _)| *number == self.number);
+        at.and_then(|at| inner.half_open.remove(at)).is_some()
+    }
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -277,32 +297,40 @@ impl Core {
         #[cfg(feature = "inproc")]
         if let Addr::Inproc(name) = &addr {
             let endpoint = Endpoint::new(addr.to_string().into(), None, EndpointState::Listening);
-            let registration = inproc::register(name, self, endpoint.origin()).map_err(bind)?;
+            let registration = inproc::register(name, self, &endpoint).map_err(bind)?;
             endpoint.lock().inproc = Some(registration);
             self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
             return Ok(Listener { core: self.clone(), endpoint });
         }
-        let (acceptor, addr) = self.home.run(Acceptor::bind(&addr, &options)).await.map_err(bind)?;
+        let (acceptor, addr) = self.home.run(endpoint::bind(&addr, &options)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
         let pass = self.gate.enter().ok_or(ListenError::Closed)?;
         self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
         let (core, shared) = (self.clone(), endpoint.clone());
-        let task = self.home.spawn(async move {
-            let _pass = pass;
+        let task = self.home.spawn(pass.hold(async move {
             core.accept_connections(shared, acceptor, options.half_open).await;
-        });
+        }));
         endpoint.keep_task(task);
         Ok(Listener { core: self.clone(), endpoint })
     }
 
-    async fn accept_connections(self: Arc<Self>, endpoint: Arc<Endpoint>, acceptor: Acceptor, limit: usize) {
+    async fn accept_connections(
+        self: Arc<Self>,
+        endpoint: Arc<Endpoint>,
+        acceptor: Box<dyn Accept>,
+        limit: usize,
+    ) {
         let mut wait = ACCEPT_MIN;
         loop {
-            match acceptor.accept().await {
+            match poll_fn(|cx| acceptor.poll_accept(cx)).await {
                 Ok(stream) => {
                     wait = ACCEPT_MIN;
-                    self.serve(&endpoint, stream, limit, None);
+                    if self.serve(&endpoint, stream, limit, None) == Crowd::Full {
+                        // In a flood each newcomer pushes another one out: those who came before
+                        // the next one get the chance to say what they have to say.
+                        rt::yield_now().await;
+                    }
                 }
                 // The peer gave up while it waited for us: nobody's fault, and no reason to wait.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -324,9 +352,10 @@ impl Core {
         stream: Stream,
         limit: usize,
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
-    ) {
-        let Some(pass) = self.gate.enter() else { return };
+    ) -> Crowd {
+        let Some(pass) = self.gate.enter() else { return Crowd::Fits };
         let (half_open, evicted) = endpoint.enter_handshake(limit);
+        let crowd = if evicted.is_some() { Crowd::Full } else { Crowd::Fits };
         if let Some(task) = evicted {
             if let Some(task) = task {
                 task.abort();
@@ -335,10 +364,15 @@ impl Core {
         }
         let number = half_open.number;
         let (tell_settled, tell_end) = dialer.unzip();
-        let settled = move |attached| {
-            drop(half_open);
+        let (core, shared) = (self.clone(), endpoint.clone());
+        let settled = move |pipe: Option<&Arc<StreamPipe>>| {
+            shared.settled(pipe.is_some());
+            if let (Some(pipe), true) = (pipe, shared.is_closed()) {
+                // Closed between the handshake and now, when there was no pipe to be found yet.
+                pipe.close(core.graceful());
+            }
             // A dialer that was closed does not listen any more, here and below.
-            tell_settled.map(|tell| tell.send(attached));
+            tell_settled.map(|tell| tell.send(pipe.is_some()));
         };
         let session = driver::serve(
             stream,
@@ -346,16 +380,17 @@ impl Core {
             Arc::new(self.clone()),
             self.home.clone(),
             self.session_options(),
+            move || half_open.leave(),
             settled,
         );
         let (core, shared) = (self.clone(), endpoint.clone());
-        let task = self.home.spawn(async move {
-            let _pass = pass;
+        let task = self.home.spawn(pass.hold(async move {
             let result = session.await;
             core.note_end(&shared, &result);
             tell_end.map(|tell| tell.send(result));
-        });
+        }));
         endpoint.note_task(number, task);
+        crowd
     }
 
     fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
@@ -405,10 +440,9 @@ impl Core {
             Start::Background => (None, None),
         };
         let (core, shared) = (self.clone(), endpoint.clone());
-        let task = self.home.spawn(async move {
-            let _pass = pass;
+        let task = self.home.spawn(pass.hold(async move {
             core.dial_for_ever(shared, connector, tell).await;
-        });
+        }));
         endpoint.keep_task(task);
         Ok((Dialer { core: self.clone(), endpoint }, first))
     }
@@ -455,7 +489,6 @@ impl Core {
             #[cfg(feature = "inproc")]
             Addr::Inproc(name) => {
                 use inproc::NotConnected;
-                endpoint.lock().stats.connections += 1;
                 inproc::connect(name, self, endpoint, tell_end).map_err(|why| match why {
                     NotConnected::NoListener => DialError::Connect {
                         url: url(),
@@ -495,8 +528,7 @@ impl Core {
     /// Makes a pipe of a connected stream socket that the application has opened.
     #[cfg(all(unix, feature = "ipc"))]
     pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
-        let options = StreamOptions { no_delay: true, keep_alive: None };
-        let stream = self.home.run(async { transport::fd::adopt(descriptor, options) }).await?;
+        let stream = self.home.run(async { transport::fd::adopt(descriptor) }).await?;
         let endpoint = Endpoint::new("fd".into(), None, EndpointState::Connected);
         self.keep(&endpoint).map_err(|Gone| AdoptError::Closed)?;
         let (tell_settled, settled) = oneshot::channel();
@@ -535,15 +567,25 @@ impl Core {
 
     fn close_endpoint(self: &Arc<Self>, endpoint: &Arc<Endpoint>) {
         endpoint.stop();
-        let until = rt::now() + self.options.close_deadline;
         for lane in self.lanes_of(&endpoint.origin()) {
-            lane.close(Closing { abort: None, deadline: Some(until) });
+            lane.close(self.graceful());
         }
+    }
+
+    pub(super) fn graceful(&self) -> Closing {
+        Closing { abort: None, deadline: Some(rt::now() + self.options.close_deadline) }
     }
 }
 
 /// The socket closed in the meantime.
 struct Gone;
+
+/// Whether a connection that came in pushed another one out.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Crowd {
+    Fits,
+    Full,
+}
 
 impl Endpoint {
     /// Notes the endpoint's own task; stops it if the endpoint was stopped already.

@@ -19,7 +19,7 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::sync::oneshot;
 
-type Names = HashMap<Box<str>, (Weak<Core>, Origin)>;
+type Names = HashMap<Box<str>, (Weak<Core>, Weak<Endpoint>)>;
 
 /// Who listens under which name. Names are compared byte by byte.
 static NAMES: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
@@ -33,12 +33,12 @@ fn names() -> MutexGuard<'static, Names> {
 pub(super) struct Registration(Box<str>);
 
 /// Takes a name.
-pub(super) fn register(name: &str, core: &Arc<Core>, origin: Origin) -> io::Result<Registration> {
+pub(super) fn register(name: &str, core: &Arc<Core>, endpoint: &Arc<Endpoint>) -> io::Result<Registration> {
     let mut names = names();
     if names.contains_key(name) {
         return Err(io::ErrorKind::AddrInUse.into());
     }
-    names.insert(name.into(), (Arc::downgrade(core), origin));
+    names.insert(name.into(), (Arc::downgrade(core), Arc::downgrade(endpoint)));
     Ok(Registration(name.into()))
 }
 
@@ -62,8 +62,24 @@ pub(super) fn connect(
     endpoint: &Arc<Endpoint>,
     tell_end: oneshot::Sender<Ended>,
 ) -> Result<(), NotConnected> {
-    let found = names().get(name).and_then(|(core, origin)| Some((core.upgrade()?, origin.clone())));
-    let (listener, origin) = found.ok_or(NotConnected::NoListener)?;
+    let found = names().get(name).and_then(|(core, at)| Some((core.upgrade()?, at.upgrade()?)));
+    let (listener, at) = found.ok_or(NotConnected::NoListener)?;
+    endpoint.connected();
+    at.connected();
+    let result = join(name, dialer, endpoint, tell_end, &listener, &at);
+    endpoint.settled(result.is_ok());
+    at.settled(result.is_ok());
+    result
+}
+
+fn join(
+    name: &str,
+    dialer: &Arc<Core>,
+    endpoint: &Arc<Endpoint>,
+    tell_end: oneshot::Sender<Ended>,
+    listener: &Arc<Core>,
+    at: &Endpoint,
+) -> Result<(), NotConnected> {
     if dialer.protocol.peer() != listener.protocol {
         dialer.refused(DetachReason::WrongProtocol);
         listener.refused(DetachReason::WrongProtocol);
@@ -72,7 +88,7 @@ pub(super) fn connect(
     let place = Place::Inproc(name.into());
     let ends = Ends { local: place.clone(), remote: place, credentials: None };
     let ours = InprocPipe::new(dialer, Some((endpoint.clone(), tell_end)))?;
-    let theirs = InprocPipe::new(&listener, None)?;
+    let theirs = InprocPipe::new(listener, None)?;
     ours.twin.set(Arc::downgrade(&theirs)).expect("a new pipe has no twin");
     theirs.twin.set(Arc::downgrade(&ours)).expect("a new pipe has no twin");
     let admit = |pipe: &Arc<InprocPipe>, origin: &Origin| {
@@ -84,7 +100,7 @@ pub(super) fn connect(
             },
         )
     };
-    admit(&theirs, &origin).map_err(|why| {
+    admit(&theirs, &at.origin()).map_err(|why| {
         ours.cancel();
         theirs.cancel();
         NotConnected::Refused(why)
@@ -95,11 +111,15 @@ pub(super) fn connect(
         return Err(NotConnected::Refused(why));
     }
     // Either side may have sent before the other was there.
-    for pipe in [ours, theirs] {
+    for (pipe, from) in [(ours, &**endpoint), (theirs, at)] {
         pipe.lock().open = true;
         let mut out = Out::default();
-        out.work.push(Work::Pump(pipe));
+        out.work.push(Work::Pump(pipe.clone()));
         out.run();
+        if from.is_closed() {
+            // Closed meanwhile, when there was no pipe to be found yet.
+            pipe.close(pipe.core.graceful());
+        }
     }
     Ok(())
 }

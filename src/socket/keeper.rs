@@ -15,10 +15,7 @@ use std::task::{Context, Poll};
 pub(super) fn start(core: &Arc<Core>) {
     let pass = core.gate.enter().expect("a new socket is open");
     let keeper = Keeper { core: core.clone(), timer: None, done: false };
-    core.home.spawn(async move {
-        let _pass = pass;
-        keeper.run().await;
-    });
+    core.home.spawn(pass.hold(keeper.run()));
 }
 
 struct Keeper {

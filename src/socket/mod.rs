@@ -11,6 +11,7 @@
 //! | `core` | the rules under their lock; pipes come and go |
 //! | `fx` `work` | effects, and what of them is done after the lock |
 //! | `ops` `waits` | the futures behind send and receive |
+//! | `block` | the same for threads |
 //! | `lane` `inproc` | the way to a peer: a stream, or straight into another socket |
 //! | `endpoints` | dialers and listeners |
 //! | `keeper` `close` | timers, and the end |
@@ -19,6 +20,7 @@
 
 #[macro_use]
 mod common;
+mod block;
 mod close;
 mod core;
 mod endpoints;

@@ -40,7 +40,7 @@ impl<'a, P: Put> SendOp<'a, P> {
     }
 
     /// The message, if it was not sent: for whoever stopped waiting.
-    fn give_up(&mut self) -> Option<Message> {
+    pub(super) fn give_up(&mut self) -> Option<Message> {
         self.message.take()
     }
 }

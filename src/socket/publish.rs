@@ -77,13 +77,33 @@ impl PubSocket {
             _ => return self.handle.send(CtxId::DEFAULT, message).await,
         };
         match self.handle.send_timeout(CtxId::DEFAULT, message, Some(patience)).await {
-            Err(SendError::TimedOut(message)) => core
-                .send_by(message, |rule, now, message, fx| {
-                    own::<Pub>(rule).publish_anyway(now, message, fx);
-                    Ok(())
-                })
-                .map_err(|(why, message)| send_error(why, message)),
+            Err(SendError::TimedOut(message)) => self.publish_anyway(message),
             done => done,
         }
+    }
+
+    /// `publish` for a thread.
+    pub(crate) fn publish_blocking(
+        &self,
+        message: Message,
+        timeout: Option<Duration>,
+    ) -> Result<(), SendError> {
+        let patience = match self.handle.options().overflow {
+            Overflow::Block(patience) => Some(timeout.map_or(patience, |timeout| timeout.min(patience))),
+            _ => None,
+        };
+        match self.handle.send_blocking(CtxId::DEFAULT, message, patience) {
+            Err(SendError::TimedOut(message)) => self.publish_anyway(message),
+            done => done,
+        }
+    }
+
+    /// Publishes over the heads of subscribers without room.
+    fn publish_anyway(&self, message: Message) -> Result<(), SendError> {
+        let sent = self.handle.core.send_by(message, |rule, now, message, fx| {
+            own::<Pub>(rule).publish_anyway(now, message, fx);
+            Ok(())
+        });
+        sent.map_err(|(why, message)| send_error(why, message))
     }
 }

@@ -50,8 +50,8 @@ impl Handle {
 /// A view of the publishers of a [`SubSocket`], with subscriptions and a queue of its own.
 #[derive(Debug)]
 pub struct SubContext {
-    handle: Handle,
-    ctx: CtxId,
+    pub(crate) handle: Handle,
+    pub(crate) ctx: CtxId,
 }
 
 impl SubContext {

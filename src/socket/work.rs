@@ -8,7 +8,6 @@
 use super::core::Core;
 #[cfg(feature = "inproc")]
 use super::inproc::InprocPipe;
-use crate::session::handoff::Kick;
 use crate::session::pipe::StreamPipe;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -120,7 +119,10 @@ impl Drop for Running {
 impl Work {
     fn run(self) {
         match self {
-            Self::Write { core, pipe } => pipe.carry_out(Kick::Write, &core),
+            Self::Write { core, pipe } => {
+                let bytes = pipe.write_as_sender(&core);
+                core.note_written(bytes);
+            }
             #[cfg(feature = "inproc")]
             Self::Pump(pipe) => pipe.pump(),
             Self::Call(call) => call(),

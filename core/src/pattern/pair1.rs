@@ -149,9 +149,7 @@ impl Pattern for Pair1 {
 #[cfg(test)]
 mod tests {
     use super::super::script::{Script, pipe};
-    use super::super::sequences::telling::{self as sequences, Subject};
     use super::*;
-    use proptest::prelude::*;
 
     const CTX: CtxId = CtxId::DEFAULT;
 
@@ -312,20 +310,5 @@ mod tests {
         assert!(!pair.room(pipe(1)) && !pair.room(pipe(2)));
         assert!(pair.take(Time::ZERO, CTX, &mut fx).is_ok());
         assert_eq!(fx.resumed, [pipe(1), pipe(2)]);
-    }
-
-    impl Subject for Pair1 {}
-
-    proptest! {
-        #[test]
-        fn no_copy_is_lost_uncounted(ops in sequences::ops(), form in 0..3) {
-            let options = sequences::tight();
-            let pair = match form {
-                0 => Pair1::new(&options),
-                1 => Pair1::poly(&options),
-                _ => Pair1::raw(&options),
-            };
-            sequences::run(pair, &options, ops);
-        }
     }
 }

@@ -1,0 +1,111 @@
+//! Many connections, many threads, no runtime.
+
+use crate::transport::{Transport, until};
+use spanwire::{PullSocket, PushSocket, RepSocket, ReqSocket};
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) async fn a_thousand_connections_come_and_go(t: &Transport) {
+    let pull = PullSocket::new();
+    let listener = pull.listen(&(t.free)()).await.unwrap();
+    for n in 0..1_000_u32 {
+        let push = PushSocket::new();
+        push.dial(listener.url()).await.unwrap();
+        push.send(n.to_be_bytes().to_vec()).await.unwrap();
+        assert_eq!(pull.recv().await.unwrap()[..], n.to_be_bytes());
+        let report = push.close(SECOND * 10).await;
+        assert_eq!((report.abandoned, report.unknown), (0, 0));
+    }
+    until(|| pull.stats().peers == 0).await;
+    let ledger = pull.stats().ledger;
+    assert_eq!((ledger.attached_pipes, ledger.delivered_messages, ledger.dropped_total()), (1_000, 1_000, 0));
+    pull.close(SECOND).await;
+}
+
+pub(crate) async fn several_threads_share_one_socket(t: &Transport) {
+    const THREADS: u32 = 4;
+    const EACH: u32 = 2_000;
+    let (push, pull) = (PushSocket::new(), PullSocket::new());
+    t.meet(&push, &pull).await;
+    let seen = Arc::new(Mutex::new(HashSet::new()));
+    let mut workers = Vec::new();
+    for n in 0..THREADS {
+        let push = push.clone();
+        workers.push(thread::spawn(move || {
+            block_on(async {
+                for m in 0..EACH {
+                    push.send((n * EACH + m).to_be_bytes().to_vec()).await.unwrap();
+                }
+            });
+        }));
+        let (pull, seen) = (pull.clone(), seen.clone());
+        workers.push(thread::spawn(move || {
+            block_on(async {
+                for _ in 0..EACH {
+                    let job = pull.recv().await.unwrap();
+                    let new = seen.lock().unwrap().insert(job.to_vec());
+                    assert!(new, "a job came twice");
+                }
+            });
+        }));
+    }
+    let workers = tokio::task::spawn_blocking(|| workers.into_iter().for_each(|w| w.join().unwrap()));
+    workers.await.unwrap();
+    assert_eq!(seen.lock().unwrap().len() as u32, THREADS * EACH);
+    push.close(SECOND).await;
+    pull.close(SECOND).await;
+}
+
+/// The library's own thread serves these sockets; a waker is all that the futures need.
+pub(crate) fn sockets_need_no_runtime_of_ours(t: &Transport) {
+    let (req, rep) = (ReqSocket::new(), RepSocket::new());
+    let server = thread::spawn({
+        let rep = rep.clone();
+        move || {
+            block_on(async {
+                for _ in 0..200 {
+                    let request = rep.recv().await.unwrap();
+                    let body = request.to_vec();
+                    request.reply(body).await.unwrap();
+                }
+            });
+        }
+    });
+    block_on(async {
+        t.meet(&rep, &req).await;
+        for n in 0..200_u8 {
+            assert_eq!(req.request_timeout(vec![n], SECOND * 30).await.unwrap()[..], [n]);
+        }
+    });
+    server.join().unwrap();
+    block_on(async {
+        assert_eq!(req.close(SECOND).await.abandoned, 0);
+        rep.close(SECOND).await;
+    });
+}
+
+/// The plainest executor there is.
+fn block_on<F: Future>(work: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut work = std::pin::pin!(work);
+    let start = Instant::now();
+    loop {
+        if let Poll::Ready(output) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        assert!(start.elapsed() < SECOND * 60, "it hangs");
+        thread::park_timeout(SECOND * 60);
+    }
+}

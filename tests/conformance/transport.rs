@@ -1,0 +1,157 @@
+//! The transports, as far as the checks have to tell them apart.
+
+use spanwire::{AdoptError, Dialer, Event, Events, ListenError, Listener, PipeId, RecvError};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::net::TcpSocket;
+
+/// One transport.
+pub(crate) struct Transport {
+    /// An address to listen on that nobody else uses.
+    pub(crate) free: fn() -> String,
+    /// Its kind.
+    pub(crate) kind: Kind,
+}
+
+/// What the checks have to know of a transport.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// IP addresses; the kernel chooses the port.
+    Tcp,
+    /// Unix sockets with a file.
+    File,
+    /// Unix sockets with an abstract name, which the kernel chooses.
+    Abstract,
+    /// No framing, so no limit of a message's size.
+    Inproc,
+    /// Connected descriptors: nothing listens and nothing dials.
+    Adopted,
+}
+
+pub(crate) static TCP: Transport = Transport { free: || "tcp://127.0.0.1:0".into(), kind: Kind::Tcp };
+pub(crate) static TCP4: Transport = Transport { free: || "tcp4://localhost:0".into(), kind: Kind::Tcp };
+pub(crate) static TCP6: Transport = Transport { free: || "tcp6://[::1]:0".into(), kind: Kind::Tcp };
+pub(crate) static IPC: Transport =
+    Transport { free: || format!("ipc://{}", free_path().display()), kind: Kind::File };
+pub(crate) static UNIX: Transport =
+    Transport { free: || format!("unix://{}", free_path().display()), kind: Kind::File };
+pub(crate) static ABSTRACT: Transport = Transport { free: || "abstract://".into(), kind: Kind::Abstract };
+pub(crate) static INPROC: Transport =
+    Transport { free: || format!("inproc://conformance-{}", number()), kind: Kind::Inproc };
+pub(crate) static SOCKETPAIR: Transport =
+    Transport { free: || unreachable!("a socketpair has no address"), kind: Kind::Adopted };
+
+impl Transport {
+    /// Whether this machine has it. Only tcp6 may be missing.
+    pub(crate) fn is_here(&self) -> bool {
+        let here = self.kind != Kind::Tcp
+            || !(self.free)().starts_with("tcp6")
+            || std::net::TcpListener::bind("[::1]:0").is_ok();
+        if !here {
+            eprintln!("skipped: this machine has no ::1");
+        }
+        here
+    }
+
+    /// Whether messages are framed.
+    pub(crate) fn is_framed(&self) -> bool {
+        self.kind != Kind::Inproc
+    }
+
+    /// Joins two sockets and waits until each has the other.
+    pub(crate) async fn meet(&self, a: &impl Socket, b: &impl Socket) {
+        if self.kind == Kind::Adopted {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let (a, b) = tokio::join!(a.adopt(ours.into()), b.adopt(theirs.into()));
+            a.unwrap();
+            b.unwrap();
+        } else {
+            let listener = a.listen(&(self.free)()).await.unwrap();
+            b.dial(listener.url()).await.unwrap();
+        }
+        a.wait_peers(1).await.unwrap();
+        b.wait_peers(1).await.unwrap();
+    }
+
+    /// An address at which nobody listens, until the test does. Nobody else gets it as long as the
+    /// reservation lives.
+    pub(crate) fn reserve(&self) -> (String, Option<TcpSocket>) {
+        let url = (self.free)();
+        match self.kind {
+            Kind::Tcp => {
+                let v6 = url.contains("::1");
+                let socket = if v6 { TcpSocket::new_v6() } else { TcpSocket::new_v4() }.unwrap();
+                // A listener may take the port as long as this one does not listen.
+                socket.set_reuseaddr(true).unwrap();
+                let ip = if v6 { "[::1]:0" } else { "127.0.0.1:0" };
+                socket.bind(ip.parse::<SocketAddr>().unwrap()).unwrap();
+                let port = socket.local_addr().unwrap().port();
+                let host = url.rsplit_once(':').unwrap().0;
+                (format!("{host}:{port}"), Some(socket))
+            }
+            Kind::Abstract => {
+                (format!("abstract://spanwire-conformance-{}-{}", std::process::id(), number()), None)
+            }
+            _ => (url, None),
+        }
+    }
+}
+
+fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn free_path() -> PathBuf {
+    std::env::temp_dir().join(format!("spanwire-conformance-{}-{}", std::process::id(), number()))
+}
+
+/// What all sockets have in common, for checks that do not care which one it is.
+pub(crate) trait Socket {
+    fn listen(&self, url: &str) -> impl Future<Output = Result<Listener, ListenError>>;
+    fn dial(&self, url: &str) -> impl Future<Output = Result<Dialer, spanwire::DialError>>;
+    fn adopt(&self, descriptor: OwnedFd) -> impl Future<Output = Result<PipeId, AdoptError>>;
+    fn wait_peers(&self, count: usize) -> impl Future<Output = Result<(), RecvError>>;
+}
+
+macro_rules! sockets {
+    ($($name:ident)*) => { $(
+        impl Socket for spanwire::$name {
+            async fn listen(&self, url: &str) -> Result<Listener, ListenError> {
+                self.listen(url).await
+            }
+            async fn dial(&self, url: &str) -> Result<Dialer, spanwire::DialError> {
+                self.dial(url).await
+            }
+            async fn adopt(&self, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
+                self.adopt(descriptor).await
+            }
+            async fn wait_peers(&self, count: usize) -> Result<(), RecvError> {
+                self.wait_peers(count).await
+            }
+        }
+    )* };
+}
+
+sockets! { Pair0Socket PushSocket PullSocket ReqSocket RepSocket SurveySocket RespondSocket RawSocket }
+
+/// The next event that `wanted` accepts; others are passed over.
+pub(crate) async fn event<T>(events: &mut Events, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+    loop {
+        let event = events.next().await.expect("the socket is open");
+        if let Some(found) = wanted(&event) {
+            return found;
+        }
+    }
+}
+
+/// Waits until something is so that no event tells of.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
+    }
+}
