@@ -11,6 +11,7 @@ pub(super) struct Setting {
     pub(super) pattern: &'static str,
     pub(super) size: usize,
     pub(super) count: u64,
+    pub(super) blocking: bool,
 }
 
 impl Setting {
@@ -21,6 +22,7 @@ impl Setting {
             "pattern": self.pattern,
             "size_bytes": self.size,
             "count": self.count,
+            "blocking": self.blocking,
         })
     }
 }
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     fn setting(count: u64) -> Setting {
-        Setting { url: "tcp://:1".into(), pattern: "req", size: 100, count }
+        Setting { url: "tcp://:1".into(), pattern: "req", size: 100, count, blocking: false }
     }
 
     #[test]

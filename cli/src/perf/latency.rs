@@ -1,8 +1,8 @@
 //! `local-lat` answers, `remote-lat` asks and measures.
 
-use super::figures::{Latency, Setting};
-use super::side::Side;
-use super::{Run, patiently, while_connected, wrong_size};
+use super::figures::Latency;
+use super::side::{Kind, Side};
+use super::{Run, check_size, patiently};
 use crate::complaint::Complaint;
 use bytes::Bytes;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use std::time::Instant;
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
-    run: Run,
+    pub(super) run: Run,
     /// The sockets to use
     #[arg(long, value_enum, default_value_t)]
     pattern: Pattern,
@@ -30,40 +30,39 @@ enum Pattern {
 }
 
 /// Answers every message with the same one.
-pub(super) async fn local(args: &Args) -> Result<(), Complaint> {
+pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
     let run = &args.run;
-    let side = match args.pattern {
-        Pattern::Req => Side::rep(run.options()),
-        Pattern::Pair0 => Side::pair0(run.options()),
-        Pattern::Pair1 => Side::pair1(run.options()),
+    let kind = match args.pattern {
+        Pattern::Req => Kind::Rep,
+        Pattern::Pair0 => Kind::Pair0,
+        Pattern::Pair1 => Kind::Pair1,
     };
-    let events = side.events();
+    let side = S::open(kind, run.options());
     run.announce(&side.listen(&run.url).await?)?;
-    let check = |size| if size == run.size { Ok(()) } else { Err(wrong_size(run.size, size)) };
     let work = async {
         for _ in 0..run.count {
-            side.answer(check).await?;
+            side.answer(run.size).await?;
         }
         Ok(())
     };
-    while_connected(events, work).await?;
+    side.while_connected(work).await?;
     side.close().await;
     Ok(())
 }
 
 /// Asks and measures.
-pub(super) async fn remote(args: &Args) -> Result<(), Complaint> {
+pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
     let run = &args.run;
-    let (side, pattern) = match args.pattern {
-        Pattern::Req => (Side::req(run.options()), "req"),
-        Pattern::Pair0 => (Side::pair0(run.options()), "pair0"),
-        Pattern::Pair1 => (Side::pair1(run.options()), "pair1"),
+    let (kind, pattern) = match args.pattern {
+        Pattern::Req => (Kind::Req, "req"),
+        Pattern::Pair0 => (Kind::Pair0, "pair0"),
+        Pattern::Pair1 => (Kind::Pair1, "pair1"),
     };
-    let events = side.events();
+    let side = S::open(kind, run.options());
     side.dial(&run.url, patiently()).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {
-        side.wait_for_peer().await.map_err(|error| Complaint::new(error.to_string()))?;
+        side.wait_for_peer().await?;
         let mut round_trips = Vec::with_capacity(run.count.min(1 << 20) as usize);
         let start = Instant::now();
         let mut before = start;
@@ -72,15 +71,13 @@ pub(super) async fn remote(args: &Args) -> Result<(), Complaint> {
             let now = Instant::now();
             round_trips.push(now - before);
             before = now;
-            if size != run.size {
-                return Err(wrong_size(run.size, size));
-            }
+            check_size(run.size, size)?;
         }
         Ok(Latency::new(round_trips, before - start))
     };
-    let latency = while_connected(events, work).await?;
+    let latency = side.while_connected(work).await?;
     side.close().await;
-    let setting = Setting { url: run.url.clone(), pattern, size: run.size, count: run.count };
+    let setting = run.setting(&run.url, pattern);
     let text = if run.json { latency.json(&setting).to_string() } else { latency.text(&setting) };
     writeln!(io::stdout(), "{text}")?;
     Ok(())

@@ -6,7 +6,7 @@
 //! | `latency` | one asks, the other answers, and the asking one measures |
 //! | `throughput` | one sends, and the receiving one measures |
 //! | `figures` | percentiles and rates, for people and as JSON |
-//! | `side` | a socket of either |
+//! | `side` | a socket of either, async or blocking |
 //! | `pair` | both at once, for a quick figure |
 //!
 //! The wire is that of nng's programs, so either side may be one of theirs with `--pattern pair1`.
@@ -19,7 +19,9 @@ mod throughput;
 
 use crate::args;
 use crate::complaint::Complaint;
-use spanwire::{DialOptions, Event, Events, Listener, Options, Start};
+use figures::Setting;
+use side::{Async, Blocking};
+use spanwire::{DialOptions, Event, Listener, Options, Start};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -72,6 +74,9 @@ struct Run {
     /// Print the figures as one line of JSON
     #[arg(long)]
     json: bool,
+    /// Use the blocking sockets instead of the async ones
+    #[arg(long)]
+    blocking: bool,
     /// Print the address in use before anything else, so that a program can read it
     #[arg(long, hide = true)]
     announce: bool,
@@ -89,6 +94,12 @@ impl Run {
             recv_timeout: None,
             ..default
         }
+    }
+
+    /// Where a figure comes from.
+    fn setting(&self, url: &str, pattern: &'static str) -> Setting {
+        let Self { size, count, blocking, .. } = *self;
+        Setting { url: url.to_owned(), pattern, size, count, blocking }
     }
 
     /// Tells where we listen: programs if they asked, and people if they cannot know.
@@ -117,45 +128,47 @@ fn patiently() -> DialOptions {
 /// How long the sockets may take to hand over what they have.
 const GOODBYE: Duration = Duration::from_secs(10);
 
+/// A role, played with the sockets that were asked for.
+macro_rules! either {
+    ($args:expr, $($role:ident)::+) => {{
+        let args = $args;
+        match args.run.blocking {
+            true => crate::block_on($($role)::+::<Blocking>(&args)),
+            false => crate::block_on($($role)::+::<Async>(&args)),
+        }
+    }};
+}
+
 pub(crate) fn run(args: Args) -> Result<(), Complaint> {
     match args.role {
         None => pair::run(&args.pair),
         Some(Role::Pair(args)) => pair::run(&args),
-        Some(Role::LocalLat(args)) => crate::block_on(latency::local(&args)),
-        Some(Role::RemoteLat(args)) => crate::block_on(latency::remote(&args)),
-        Some(Role::LocalThr(args)) => crate::block_on(throughput::local(&args)),
-        Some(Role::RemoteThr(args)) => crate::block_on(throughput::remote(&args)),
+        Some(Role::LocalLat(args)) => either!(args, latency::local),
+        Some(Role::RemoteLat(args)) => either!(args, latency::remote),
+        Some(Role::LocalThr(args)) => either!(args, throughput::local),
+        Some(Role::RemoteThr(args)) => either!(args, throughput::remote),
     }
 }
 
-/// `work`, or the reason why its peer is not there any more: a measurement across a lost connection
-/// would measure something else.
-async fn while_connected<T>(
-    mut events: Events,
-    work: impl Future<Output = Result<T, Complaint>>,
-) -> Result<T, Complaint> {
-    let lost = async {
-        while let Some(event) = events.next().await {
-            match event {
-                Event::Detached(_, why) => return format!("the other side is gone: {why}"),
-                Event::Refused(_, why) => return format!("the other side does not fit: {why}"),
-                _ => {}
-            }
-        }
-        "the socket was closed".to_owned()
-    };
-    tokio::select! {
-        biased;
-        done = work => done,
-        why = lost => Err(Complaint::new(why).advise("start both sides with the same pattern, size and count")),
+/// An error if this event means that the other side is not, or no longer, there.
+fn lost(event: &Event) -> Result<(), Complaint> {
+    match event {
+        Event::Detached(_, why) => Err(Complaint::new(format!("the other side is gone: {why}"))),
+        Event::Refused(_, why) => Err(Complaint::new(format!("the other side does not fit: {why}"))),
+        _ => return Ok(()),
     }
+    .map_err(|complaint| complaint.advise(SAME))
 }
 
-/// A message of the wrong size: the two sides were told different things.
-fn wrong_size(expected: usize, got: usize) -> Complaint {
-    Complaint::new(format!("a message of {got} bytes came instead of {expected}"))
-        .advise("start both sides with the same pattern, size and count")
+/// An error if a message has not this size: the two sides were told different things.
+fn check_size(expected: usize, got: usize) -> Result<(), Complaint> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(Complaint::new(format!("a message of {got} bytes came instead of {expected}")).advise(SAME))
 }
+
+const SAME: &str = "start both sides with the same pattern, size and count";
 
 fn size(text: &str) -> Result<usize, String> {
     number(text).and_then(|size| match size {

@@ -26,6 +26,9 @@ pub(super) struct Args {
     /// Messages to count [default: 1000000, fewer where messages are large]
     #[arg(long, value_name = "COUNT", value_parser = count)]
     messages: Option<u64>,
+    /// Use the blocking sockets instead of the async ones
+    #[arg(long)]
+    blocking: bool,
     /// Print an array of the figures as JSON
     #[arg(long)]
     json: bool,
@@ -80,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<(), Complaint> {
                 write!(out, "  {scheme} …")?;
                 out.flush()?;
             }
-            let figure = part.measure(url, args.size);
+            let figure = part.measure(url, args);
             if terminal.live && !args.json {
                 write!(out, "\r\x1b[K")?;
             }
@@ -115,10 +118,10 @@ struct Part {
 }
 
 impl Part {
-    fn measure(&self, url: &str, size: usize) -> Result<Value, Complaint> {
-        let mut local = Process::start(self.local, &["--announce"], url, size, self.count)?;
+    fn measure(&self, url: &str, args: &Args) -> Result<Value, Complaint> {
+        let mut local = Process::start(self.local, true, url, args, self.count)?;
         let address = local.line()?;
-        let remote = Process::start(self.remote, &[], &address, size, self.count)?;
+        let remote = Process::start(self.remote, false, &address, args, self.count)?;
         // Whichever of them measures says so as its last line.
         let (from_remote, from_local) = (remote.finish()?, local.finish()?);
         let figures = if from_local.is_empty() { from_remote } else { from_local };
@@ -136,15 +139,16 @@ struct Process {
 impl Process {
     fn start(
         role: &'static str,
-        more: &[&str],
+        announce: bool,
         url: &str,
-        size: usize,
+        args: &Args,
         count: u64,
     ) -> Result<Self, Complaint> {
         let failed = |error: io::Error| Complaint::new(format!("cannot start perf {role}: {error}"));
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
-        command.args(["perf", role, "--json"]).args(more).arg("--");
-        command.args([url, &size.to_string(), &count.to_string()]);
+        command.args(["perf", role, "--json"]);
+        command.args(announce.then_some("--announce")).args(args.blocking.then_some("--blocking"));
+        command.args(["--", url, &args.size.to_string(), &count.to_string()]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(failed)?;
         let output = BufReader::new(child.stdout.take().expect("it was asked for"));
         Ok(Self { role, child, output })

@@ -3,9 +3,9 @@
 //! An empty message goes first and starts the clock, as with nng's programs: what is measured is the
 //! flow of messages, not how long it took to connect.
 
-use super::figures::{Setting, Throughput};
-use super::side::Side;
-use super::{Run, patiently, while_connected, wrong_size};
+use super::figures::Throughput;
+use super::side::{Kind, Side};
+use super::{Run, SAME, check_size, patiently};
 use crate::complaint::Complaint;
 use bytes::Bytes;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use std::time::Instant;
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
-    run: Run,
+    pub(super) run: Run,
     /// The sockets to use
     #[arg(long, value_enum, default_value_t)]
     pattern: Pattern,
@@ -33,33 +33,27 @@ enum Pattern {
 }
 
 /// Receives and measures.
-pub(super) async fn local(args: &Args) -> Result<(), Complaint> {
+pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
     let run = &args.run;
-    let (side, pattern) = match args.pattern {
-        Pattern::Push => (Side::pull(run.options()), "push"),
-        Pattern::Pair0 => (Side::pair0(run.options()), "pair0"),
-        Pattern::Pair1 => (Side::pair1(run.options()), "pair1"),
+    let (kind, pattern) = match args.pattern {
+        Pattern::Push => (Kind::Pull, "push"),
+        Pattern::Pair0 => (Kind::Pair0, "pair0"),
+        Pattern::Pair1 => (Kind::Pair1, "pair1"),
     };
-    let events = side.events();
+    let side = S::open(kind, run.options());
     let listener = side.listen(&run.url).await?;
     run.announce(&listener)?;
     let work = async {
-        match side.recv().await? {
-            0 => {}
-            size => return Err(wrong_size(0, size)),
-        }
+        check_size(0, side.recv().await?)?;
         let start = Instant::now();
         for _ in 0..run.count {
-            let size = side.recv().await?;
-            if size != run.size {
-                return Err(wrong_size(run.size, size));
-            }
+            check_size(run.size, side.recv().await?)?;
         }
         Ok(start.elapsed())
     };
-    let total = while_connected(events, work).await?;
+    let total = side.while_connected(work).await?;
     side.close().await;
-    let setting = Setting { url: listener.url().to_owned(), pattern, size: run.size, count: run.count };
+    let setting = run.setting(listener.url(), pattern);
     let throughput = Throughput::new(&setting, total);
     let text = if run.json { throughput.json(&setting).to_string() } else { throughput.text(&setting) };
     writeln!(io::stdout(), "{text}")?;
@@ -67,14 +61,14 @@ pub(super) async fn local(args: &Args) -> Result<(), Complaint> {
 }
 
 /// Sends.
-pub(super) async fn remote(args: &Args) -> Result<(), Complaint> {
+pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
     let run = &args.run;
-    let side = match args.pattern {
-        Pattern::Push => Side::push(run.options()),
-        Pattern::Pair0 => Side::pair0(run.options()),
-        Pattern::Pair1 => Side::pair1(run.options()),
+    let kind = match args.pattern {
+        Pattern::Push => Kind::Push,
+        Pattern::Pair0 => Kind::Pair0,
+        Pattern::Pair1 => Kind::Pair1,
     };
-    let events = side.events();
+    let side = S::open(kind, run.options());
     side.dial(&run.url, patiently()).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {
@@ -84,10 +78,9 @@ pub(super) async fn remote(args: &Args) -> Result<(), Complaint> {
         }
         Ok(())
     };
-    while_connected(events, work).await?;
+    side.while_connected(work).await?;
     match side.close().await.abandoned {
         0 => Ok(()),
-        count => Err(Complaint::new(format!("{count} messages were not taken"))
-            .advise("start both sides with the same pattern, size and count")),
+        count => Err(Complaint::new(format!("{count} messages were not taken")).advise(SAME)),
     }
 }
