@@ -16,6 +16,7 @@ mod nanocat;
 use clap::{Parser, Subcommand};
 use spanwire::Protocol;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -72,6 +73,11 @@ fn main() -> ExitCode {
         Command::Cat(Foreign { args }) => cat::main(args.into_iter()),
         Command::Nanocat(Foreign { args }) => nanocat::main(args.into_iter(), None),
     }
+}
+
+/// Says something on standard error. If nobody can hear it, nothing is lost that matters.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The protocol that a link called `nn_<name>` chooses.
