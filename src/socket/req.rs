@@ -5,8 +5,8 @@ use super::core::{Core, NoMessage, Why, own};
 use super::ops::{Wait, recv_error, send_error};
 use crate::{Message, RecvError, RequestError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Req, Rules};
-use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 socket! {
@@ -91,7 +91,7 @@ fn send_request_blocking(
     message: Message,
     timeout: Option<Duration>,
 ) -> Result<InFlight<'_>, SendError> {
-    let request = InFlight { core, ctx: Cell::new(None) };
+    let request = InFlight { core, ctx: AtomicU32::new(NO_CONTEXT) };
     core.send_blocking(message, timeout, |core, message| request.put(core, message))?;
     Ok(request)
 }
@@ -102,7 +102,7 @@ async fn send_request(
     message: Message,
     timeout: Option<Duration>,
 ) -> Result<InFlight<'_>, SendError> {
-    let request = InFlight { core, ctx: Cell::new(None) };
+    let request = InFlight { core, ctx: AtomicU32::new(NO_CONTEXT) };
     core.send_within(message, timeout, |core, message| request.put(core, message)).await?;
     Ok(request)
 }
@@ -110,8 +110,12 @@ async fn send_request(
 /// A request that was sent. Dropping it forgets it.
 struct InFlight<'a> {
     core: &'a Arc<Core>,
-    ctx: Cell<Option<CtxId>>,
+    /// Only ever touched by the task that has the future; atomic so that it may change threads.
+    ctx: AtomicU32,
 }
+
+/// The default context is never used for requests of this kind.
+const NO_CONTEXT: u32 = CtxId::DEFAULT.0;
 
 impl InFlight<'_> {
     fn put(&self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
@@ -119,7 +123,7 @@ impl InFlight<'_> {
             let rule = own::<Req>(rule);
             let ctx = rule.open();
             match rule.send(now, ctx, message, fx) {
-                Ok(()) => self.ctx.set(Some(ctx)),
+                Ok(()) => self.ctx.store(ctx.0, Ordering::Relaxed),
                 Err(refused) => {
                     rule.close(now, ctx, fx);
                     return Err(refused);
@@ -130,12 +134,12 @@ impl InFlight<'_> {
     }
 
     async fn reply(self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let Some(ctx) = self.ctx.get() else { return Err(RecvError::State) };
+        let ctx = CtxId(self.ctx.load(Ordering::Relaxed));
         self.core.recv_within(ctx, timeout, |core, wait| self.get(core, ctx, wait)).await
     }
 
     fn reply_blocking(self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let Some(ctx) = self.ctx.get() else { return Err(RecvError::State) };
+        let ctx = CtxId(self.ctx.load(Ordering::Relaxed));
         self.core.recv_blocking(ctx, timeout, |core, wait| self.get(core, ctx, wait))
     }
 
@@ -144,7 +148,7 @@ impl InFlight<'_> {
             let rule = own::<Req>(rule);
             let reply = rule.take(now, ctx, fx)?;
             rule.close(now, ctx, fx);
-            self.ctx.set(None);
+            self.ctx.store(NO_CONTEXT, Ordering::Relaxed);
             Ok(reply)
         })
     }
@@ -152,8 +156,9 @@ impl InFlight<'_> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if let Some(ctx) = self.ctx.get() {
-            self.core.ask(|rule: &mut Req, now, fx| rule.close(now, ctx, fx));
+        match *self.ctx.get_mut() {
+            NO_CONTEXT => {}
+            ctx => self.core.ask(|rule: &mut Req, now, fx| rule.close(now, CtxId(ctx), fx)),
         }
     }
 }

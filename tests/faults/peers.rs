@@ -234,8 +234,7 @@ async fn reply_lost_in_the_kernel_is_asked_for_again() {
         assert_eq!(echo(&rep).await, b"once or twice");
         assert_eq!(echo(&rep).await, b"once or twice");
     };
-    let (reply, ()) =
-        soon("a reply", futures_util::future::join(req.request("once or twice"), serve)).await;
+    let (reply, ()) = soon("a reply", futures_util::future::join(req.request("once or twice"), serve)).await;
     assert_eq!(&reply.unwrap()[..], b"once or twice");
     assert_eq!(req.stats().ledger.resent_messages, 1);
     let (reply, _) = futures_util::future::join(honest.request("direct"), echo(&rep)).await;
@@ -291,11 +290,9 @@ async fn oversize_request_fails_instead_of_being_resent_for_ever() {
         assert_eq!(rep.stats().ledger.dropped(Dropped::TooLarge), u64::from(failures), "and no more");
         // The same socket goes on with what fits, and so does everybody else.
         for asker in [&req, &honest] {
-            let (reply, _) = soon(
-                "a reply",
-                futures_util::future::join(asker.request(vec![2; LIMIT - 4]), echo(&rep)),
-            )
-            .await;
+            let (reply, _) =
+                soon("a reply", futures_util::future::join(asker.request(vec![2; LIMIT - 4]), echo(&rep)))
+                    .await;
             assert_eq!(reply.unwrap().len(), LIMIT - 4);
         }
         close_all!(req, honest, rep);
