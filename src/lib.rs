@@ -91,11 +91,13 @@ mod transport;
 pub use error::{AdoptError, DialError, ListenError, SendManyError};
 pub use options::{DialOptions, ListenOptions, Start};
 pub use session::Origin;
+#[cfg(unix)]
+pub use socket::PollFd;
 pub use socket::{
-    BusSocket, CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, Pair0Socket,
-    Pair1Socket, Peer, PeerStats, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket, RepContext,
-    RepSocket, ReqContext, ReqSocket, Request, RespondSocket, Stats, SubContext, SubSocket, Survey,
-    SurveyContext, SurveySocket,
+    BusSocket, CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, MessageSink,
+    Messages, Pair0Socket, Pair1Socket, Peer, PeerStats, PolySocket, PubSocket, PullSocket, PushSocket,
+    RawSocket, RepContext, RepSocket, ReqContext, ReqSocket, Request, Requests, RespondSocket, Stats,
+    SubContext, SubSocket, Survey, SurveyContext, SurveySocket,
 };
 pub use spanwire_core::addr::{Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;

@@ -7,13 +7,18 @@
 #![cfg_attr(not(spanwire_loom), allow(unreachable_pub))]
 
 #[cfg(spanwire_loom)]
-use loom::sync::{Mutex, MutexGuard};
+use loom::{
+    sync::{Mutex, MutexGuard},
+    thread::{self, ThreadId},
+};
 use spanwire_core::Time;
 use std::sync::PoisonError;
-#[cfg(not(spanwire_loom))]
-use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
-use std::thread::{self, ThreadId};
+#[cfg(not(spanwire_loom))]
+use std::{
+    sync::{Mutex, MutexGuard},
+    thread::{self, ThreadId},
+};
 
 /// What waits to be written. Two methods, so that loom can put something small in its place.
 pub trait Queue {
@@ -72,6 +77,8 @@ struct Inner<Q> {
     patience: u32,
     /// The driver wants to end all writing, and waits for a writer to come back.
     shutting: bool,
+    /// The driver waits until nothing is left to write.
+    finishing: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -168,6 +175,7 @@ impl<Q: Queue> HandOff<Q> {
                 direct: 0,
                 patience: 0,
                 shutting: false,
+                finishing: false,
             }),
         }
     }
@@ -279,7 +287,8 @@ impl<Q: Queue> HandOff<Q> {
             }
             Wrote::All if !more => {
                 inner.phase = Phase::Quiet;
-                Next::Done
+                // Nobody else would tell the driver that it has nothing more to wait for.
+                if std::mem::take(&mut inner.finishing) { wake(&mut inner) } else { Next::Done }
             }
             Wrote::All if !last => Next::Again,
             Wrote::All => {
@@ -313,6 +322,14 @@ impl<Q: Queue> HandOff<Q> {
     /// Looks at the queue.
     pub fn with<T>(&self, look: impl FnOnce(&mut Q) -> T) -> T {
         look(&mut self.lock().queue)
+    }
+
+    /// The driver ends when everything is written: whether that is so now. If not, it is woken as
+    /// soon as a sender has made it so.
+    pub fn finish(&self) -> bool {
+        let mut inner = self.lock();
+        inner.finishing = inner.phase != Phase::Quiet;
+        !inner.finishing
     }
 
     /// Whether nothing waits and nobody writes.

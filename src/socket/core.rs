@@ -9,6 +9,8 @@ use super::events::{Event, Events, Hub};
 use super::fx::Fx;
 use super::lane::Lane;
 use super::ops::Wait;
+#[cfg(unix)]
+use super::poll_fd::Signal;
 use super::waits::{For, Ticket, Waits};
 use super::work::Out;
 use super::{Peer, PeerStats, Stats};
@@ -61,8 +63,9 @@ pub(crate) struct State {
     pub(super) keeper: Option<Waker>,
     /// What has happened since the socket began to close.
     pub(super) farewell: CloseReport,
-    /// Told when it becomes readable or writable, if somebody asked for a descriptor.
-    pub(super) watchers: Vec<Waker>,
+    /// Descriptors that show whether it is ready, if somebody asked for them.
+    #[cfg(unix)]
+    pub(super) watchers: Vec<Arc<Signal>>,
 }
 
 /// A pipe of this socket.
@@ -126,6 +129,7 @@ impl Core {
                 armed: Time::MAX,
                 keeper: None,
                 farewell: CloseReport::default(),
+                #[cfg(unix)]
                 watchers: Vec::new(),
             }),
             receivers: AtomicUsize::new(0),
@@ -599,10 +603,12 @@ impl State {
             waits: &mut self.waits,
             ledger: &mut self.ledger,
             hub: &mut self.hub,
-            watchers: &mut self.watchers,
             out,
         };
-        visit(&mut self.rule, &mut fx)
+        let result = visit(&mut self.rule, &mut fx);
+        #[cfg(unix)]
+        self.look(out);
+        result
     }
 
     pub(super) fn entry(&mut self, pipe: PipeId) -> Option<&mut Entry> {

@@ -28,6 +28,7 @@ use std::net::SocketAddr;
 #[cfg(all(unix, feature = "ipc"))]
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -80,6 +81,9 @@ pub(crate) struct Endpoint {
     local: Option<SocketAddr>,
     dialed: bool,
     inner: Mutex<Inner>,
+    /// Where a listener accepts. Its task accepts under this lock, so that whoever takes it out has
+    /// closed it: the address is free when `close` returns.
+    acceptor: Mutex<Option<Box<dyn Accept>>>,
 }
 
 #[derive(Debug)]
@@ -110,11 +114,21 @@ impl Endpoint {
                 #[cfg(feature = "inproc")]
                 inproc: None,
             }),
+            acceptor: Mutex::new(None),
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acceptor(&self) -> MutexGuard<'_, Option<Box<dyn Accept>>> {
+        self.acceptor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next connection; never, once the listener is closed.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        self.acceptor().as_ref().map_or(Poll::Pending, |acceptor| acceptor.poll_accept(cx))
     }
 
     pub(super) fn origin(&self) -> Origin {
@@ -169,6 +183,7 @@ impl Endpoint {
             drop(inner.inproc.take());
             (inner.task.take(), std::mem::take(&mut inner.half_open))
         };
+        drop(self.acceptor().take());
         for task in task.into_iter().chain(half_open.into_iter().filter_map(|(_, task)| task)) {
             task.abort();
         }
@@ -247,7 +262,8 @@ macro_rules! handle {
             }
 
             /// Ends it, and gracefully its connections: what waits in them is still sent, for as
-            /// long as the socket's `close_deadline` allows. Dropping the handle ends nothing.
+            /// long as the socket's `close_deadline` allows. The address of a listener is free when
+            /// this returns. Dropping the handle ends nothing.
             pub fn close(&self) {
                 self.core.close_endpoint(&self.endpoint);
             }
@@ -294,6 +310,9 @@ impl Core {
         let address = |error| ListenError::Address { url: url.into(), error };
         let addr = endpoint::listen_addr(url).map_err(address)?;
         let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
+        if self.gate.is_shut() {
+            return Err(ListenError::Closed);
+        }
         #[cfg(feature = "inproc")]
         if let Addr::Inproc(name) = &addr {
             let endpoint = Endpoint::new(addr.to_string().into(), None, EndpointState::Listening);
@@ -305,25 +324,21 @@ impl Core {
         let (acceptor, addr) = self.home.run(endpoint::bind(&addr, &options)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
+        *endpoint.acceptor() = Some(acceptor);
         let pass = self.gate.enter().ok_or(ListenError::Closed)?;
         self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
         let (core, shared) = (self.clone(), endpoint.clone());
         let task = self.home.spawn(pass.hold(async move {
-            core.accept_connections(shared, acceptor, options.half_open).await;
+            core.accept_connections(shared, options.half_open).await;
         }));
         endpoint.keep_task(task);
         Ok(Listener { core: self.clone(), endpoint })
     }
 
-    async fn accept_connections(
-        self: Arc<Self>,
-        endpoint: Arc<Endpoint>,
-        acceptor: Box<dyn Accept>,
-        limit: usize,
-    ) {
+    async fn accept_connections(self: Arc<Self>, endpoint: Arc<Endpoint>, limit: usize) {
         let mut wait = ACCEPT_MIN;
         loop {
-            match poll_fn(|cx| acceptor.poll_accept(cx)).await {
+            match poll_fn(|cx| endpoint.poll_accept(cx)).await {
                 Ok(stream) => {
                     wait = ACCEPT_MIN;
                     if self.serve(&endpoint, stream, limit, None) == Crowd::Full {

@@ -1,7 +1,7 @@
 //! Peers that misbehave, never read, or die at the worst moment.
 
 use crate::support::{
-    Bed, Marks, PROMPT, Stranger, close_all, detachment, drop_of, framed, refusal, soon, until,
+    Bed, Marks, PROMPT, SOON, Stranger, close_all, detachment, drop_of, framed, refusal, soon, until,
 };
 use spanwire::{
     DetachReason, DialOptions, Dropped, Event, Listener, Message, Options, Protocol, PubSocket, PullSocket,
@@ -78,8 +78,8 @@ async fn puller_that_sends_is_counted_and_goes_on_pulling() {
         push.send("a job").await.unwrap();
         assert_eq!(stranger.heard().await.unwrap(), b"a job");
     }
+    drop(stranger);
     close_all!(push);
-    stranger.is_ended().await;
     bed.is_clean().await;
 }
 
@@ -352,7 +352,10 @@ async fn listener_restarted_on_the_same_port_under_load_is_found_again() {
         }
     }
     receive(&pull, 2_000).await;
-    close_all!(push);
+    tokio::select! {
+        _ = soon("the end of the pusher", push.close(SOON)) => {}
+        () = async { loop { receive(&pull, 1).await; } } => unreachable!(),
+    }
     let sent = soon("the load ends", load).await.unwrap();
     assert!(seen.len() as u64 <= sent);
     close_all!(pull);
