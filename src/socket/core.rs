@@ -561,8 +561,7 @@ impl Core {
 }
 
 /// Sequential from a random start, as the spec suggests: two processes that were restarted should
-/// not give their pipes the same numbers. The address of a stack variable and the time are random
-/// enough for that.
+/// not give their pipes the same numbers.
 fn next_pipe_number() -> u32 {
     static START: OnceLock<()> = OnceLock::new();
     START.get_or_init(|| LAST_PIPE.store(super::random_seed(), Ordering::Relaxed));
