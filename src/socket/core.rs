@@ -704,6 +704,10 @@ impl Owner for Arc<Core> {
             state.visit(self, &mut out, |rule, fx| {
                 rule.drained(now, pipe, flushed.messages, flushed.bytes, fx);
             });
+            if self.timed {
+                // A request that had waited for this room is in flight from now on.
+                state.arm(&mut out);
+            }
         }
         out.run();
     }
