@@ -33,11 +33,43 @@ impl Core {
         }
         out.run();
         self.stop_endpoints();
+        if phase == Phase::Orphaned {
+            // Streams end with their drivers; a connection inside this process has none, and its
+            // peer may well live on.
+            self.abort(DetachReason::RuntimeGone);
+            self.end_events();
+        }
         first
+    }
+
+    fn abort(&self, why: DetachReason) {
+        for lane in self.lanes() {
+            lane.close(Closing { abort: Some(why), deadline: None });
+        }
+    }
+
+    fn end_events(&self) {
+        let mut out = Out::default();
+        self.lock().hub.end(|waker| out.wakers.push(waker));
+        out.run();
     }
 
     /// Closes: see the sockets' `close`. Any number of callers may wait for the same end.
     pub(super) async fn close(self: &Arc<Self>, deadline: Duration) -> CloseReport {
+        let unfinished = Unfinished(Some(self));
+        let report = self.finish(deadline).await;
+        unfinished.done();
+        report
+    }
+
+    fn finish_in_background(self: &Arc<Self>) {
+        let core = self.clone();
+        self.home.spawn(async move {
+            core.finish(core.options.close_deadline).await;
+        });
+    }
+
+    async fn finish(self: &Arc<Self>, deadline: Duration) -> CloseReport {
         self.end(Phase::Closed);
         let until = rt::now() + deadline;
         for lane in self.lanes() {
@@ -45,19 +77,28 @@ impl Core {
         }
         let empty = || poll_fn(|cx| self.gate.poll_empty(cx));
         if self.home.within(Some(deadline), empty()).await.is_none() {
-            for lane in self.lanes() {
-                lane.close(Closing { abort: Some(DetachReason::ClosedHere), deadline: None });
-            }
+            self.abort(DetachReason::ClosedHere);
             self.home.within(Some(LAST_GRACE), empty()).await;
         }
-        let mut out = Out::default();
-        let report = {
-            let mut state = self.lock();
-            state.hub.end(|waker| out.wakers.push(waker));
-            state.farewell
-        };
-        out.run();
-        report
+        self.end_events();
+        self.lock().farewell
+    }
+}
+
+/// A close that somebody waits for. If he gives up, it goes on without him.
+struct Unfinished<'a>(Option<&'a Arc<Core>>);
+
+impl Unfinished<'_> {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(core) = self.0 {
+            core.finish_in_background();
+        }
     }
 }
 
@@ -69,15 +110,11 @@ pub(crate) struct Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        let core = self.core.clone();
-        if core.gate.is_shut() {
+        if self.core.gate.is_shut() {
             return;
         }
-        // Senders see it closed from here on, even if the runtime never runs the task below.
-        core.end(Phase::Closed);
-        let home = core.home.clone();
-        home.spawn(async move {
-            core.close(core.options.close_deadline).await;
-        });
+        // Senders see it closed from here on, even if the runtime never runs what goes on in it.
+        self.core.end(Phase::Closed);
+        self.core.finish_in_background();
     }
 }

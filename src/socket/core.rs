@@ -460,15 +460,21 @@ impl Core {
         {
             let mut state = self.lock();
             let state = &mut *state;
-            let open = state.phase == Phase::Open;
+            // The sender's thread may be here with a batch whose pipe another one has just ended;
+            // rules ignore pipes that they do not know.
+            let refused = match (state.phase, state.entry(pipe)) {
+                (Phase::Open, Some(_)) => None,
+                (Phase::Open, None) => Some(Dropped::PipeLost),
+                (Phase::Closed | Phase::Orphaned, _) => Some(Dropped::Closed),
+            };
             state.visit(self, &mut out, |rule, fx| {
-                while !open || rule.room(pipe) {
+                while refused.is_some() || rule.room(pipe) {
                     let Some(message) = messages.pop_front() else { return };
                     accepted.messages += 1;
                     accepted.bytes += message.len();
-                    match open {
-                        true => rule.recv(now, pipe, message.received(pipe, now), fx),
-                        false => fx.discard(Dropped::Closed, Some(pipe), message.len()),
+                    match refused {
+                        None => rule.recv(now, pipe, message.received(pipe, now), fx),
+                        Some(why) => fx.discard(why, Some(pipe), message.len()),
                     }
                 }
             });
@@ -703,6 +709,10 @@ impl Owner for Arc<Core> {
             state.visit(self, &mut out, |rule, fx| {
                 rule.drained(now, pipe, flushed.messages, flushed.bytes, fx);
             });
+            if self.timed {
+                // A request that had waited for this room is in flight from now on.
+                state.arm(&mut out);
+            }
         }
         out.run();
     }

@@ -299,3 +299,18 @@ impl std::fmt::Debug for InprocPipe {
         f.debug_struct("InprocPipe").field("id", &self.id.get()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PullSocket;
+
+    #[test]
+    fn a_batch_for_a_pipe_that_has_just_ended_is_counted() {
+        let pull = PullSocket::new();
+        let gone = PipeId::new(7, 0).expect("a number from the middle");
+        let mut batch = VecDeque::from(["a".into(), "b".into()]);
+        assert_eq!(pull.handle.core.accept(gone, &mut batch).messages, 2);
+        assert_eq!(pull.stats().ledger.dropped(Dropped::PipeLost), 2);
+    }
+}
