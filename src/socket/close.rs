@@ -36,6 +36,12 @@ impl Core {
         }
         out.run();
         self.stop_endpoints();
+        if phase == Phase::Orphaned {
+            // Connections have ended with their drivers; those inside this process have none.
+            for lane in self.lanes() {
+                lane.close(Closing { abort: Some(DetachReason::RuntimeGone), deadline: None });
+            }
+        }
         first
     }
 
