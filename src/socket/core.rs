@@ -707,7 +707,14 @@ impl Owner for Arc<Core> {
                 state.farewell.unknown += unknown as u64;
             }
             let now = rt::now();
-            state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
+            let nobody_left = state.phase != Phase::Open && !unsent.is_empty();
+            state.visit(self, &mut out, |rule, fx| {
+                rule.detach(now, pipe, why, unsent, fx);
+                if nobody_left {
+                    // Jobs that would go to another peer are given up here, and counted.
+                    rule.clear(fx);
+                }
+            });
             state.arm(&mut out);
             state.hub.tell(|| Event::Detached(entry.peer, why), |waker| out.wakers.push(waker));
             state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
