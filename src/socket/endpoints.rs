@@ -77,6 +77,8 @@ pub(crate) struct Endpoint {
     url: Arc<str>,
     local: Option<SocketAddr>,
     dialed: bool,
+    /// It has one connection, and ends with it: an adopted descriptor.
+    once: bool,
     inner: Mutex<Inner>,
 }
 
@@ -98,6 +100,7 @@ impl Endpoint {
             url,
             local,
             dialed: state == EndpointState::Connecting,
+            once: state == EndpointState::Connected,
             inner: Mutex::new(Inner {
                 state,
                 stats: EndpointStats::default(),
@@ -155,6 +158,9 @@ impl Endpoint {
         let mut inner = self.lock();
         if ended.why != DetachReason::ClosedHere {
             inner.last_error = Some(ended.why.as_str().into());
+        }
+        if self.once {
+            inner.state = EndpointState::Closed;
         }
     }
 
