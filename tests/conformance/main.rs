@@ -12,14 +12,18 @@
 //! | `account` | events, peers and counters |
 //! | `pressure` | slow peers, and what closing does with what waits |
 //! | `load` | many connections, many threads, no runtime |
+//! | `together` | endpoints of all transports on one socket |
 
 mod account;
+#[path = "../support/bare.rs"]
+mod bare;
 mod connect;
 mod load;
 mod pressure;
 mod refuse;
 #[path = "../support/mod.rs"]
 mod support;
+mod together;
 mod traffic;
 mod transport;
 
