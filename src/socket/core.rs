@@ -451,38 +451,36 @@ impl Core {
     }
 
     /// Takes messages that came in-process, as far as there is room. Returns how many, of how many
-    /// bytes.
+    /// bytes; `None` when nothing will ever be taken from this pipe again: what is left then is
+    /// still the sender's, who may have somebody else for it.
     #[cfg(feature = "inproc")]
-    pub(super) fn accept(self: &Arc<Self>, pipe: PipeId, messages: &mut VecDeque<Message>) -> Flushed {
+    pub(super) fn accept(
+        self: &Arc<Self>,
+        pipe: PipeId,
+        messages: &mut VecDeque<Message>,
+    ) -> Option<Flushed> {
         let mut accepted = Flushed::default();
         let mut out = Out::default();
         let now = rt::now();
         {
             let mut state = self.lock();
             let state = &mut *state;
-            // The sender's thread may be here with a batch whose pipe another one has just ended;
-            // rules ignore pipes that they do not know.
-            let refused = match (state.phase, state.entry(pipe)) {
-                (Phase::Open, Some(_)) => None,
-                (Phase::Open, None) => Some(Dropped::PipeLost),
-                (Phase::Closed | Phase::Orphaned, _) => Some(Dropped::Closed),
-            };
+            if state.phase != Phase::Open || state.entry(pipe).is_none() {
+                return None;
+            }
             state.visit(self, &mut out, |rule, fx| {
-                while refused.is_some() || rule.room(pipe) {
+                while rule.room(pipe) {
                     let Some(message) = messages.pop_front() else { return };
                     accepted.messages += 1;
                     accepted.bytes += message.len();
-                    match refused {
-                        None => rule.recv(now, pipe, message.received(pipe, now), fx),
-                        Some(why) => fx.discard(why, Some(pipe), message.len()),
-                    }
+                    rule.recv(now, pipe, message.received(pipe, now), fx);
                 }
             });
             state.count_received(pipe, accepted.messages as u64, accepted.bytes as u64);
             state.arm(&mut out);
         }
         out.run();
-        accepted
+        Some(accepted)
     }
 
     /// Discards one message, for a reason that is not the rules'.

@@ -13,7 +13,7 @@ use crate::session::gate::Pass;
 use crate::session::pipe::Closing;
 use crate::session::{Ended, Origin, Owner};
 use crate::transport::{Ends, Place};
-use spanwire_core::{DetachReason, Dropped, Message, PipeId};
+use spanwire_core::{DetachReason, Message, PipeId};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -141,7 +141,10 @@ struct Inner {
     /// Somebody else wanted to: the one who delivers looks again before stopping.
     again: bool,
     closing: bool,
+    /// Nothing is delivered any more.
     ended: bool,
+    /// It ended during a delivery; whoever delivers has to part, for this reason.
+    part: Option<DetachReason>,
     pass: Option<Pass>,
     dialer: Option<(Arc<Endpoint>, oneshot::Sender<Ended>)>,
 }
@@ -163,6 +166,7 @@ impl InprocPipe {
                 again: false,
                 closing: false,
                 ended: false,
+                part: None,
                 pass: Some(pass),
                 dialer,
             }),
@@ -208,35 +212,38 @@ impl InprocPipe {
                     inner.again = true;
                     return;
                 }
-                if !inner.open || inner.ended || inner.queue.is_empty() {
+                if !inner.open || inner.ended {
+                    return;
+                }
+                if inner.queue.is_empty() {
                     break;
                 }
                 inner.delivering = true;
                 inner.again = false;
                 std::mem::take(&mut inner.queue)
             };
-            let accepted = match self.twin().and_then(|twin| Some((*twin.id.get()?, twin))) {
-                Some((id, twin)) => twin.core.accept(id, &mut batch),
-                None => Default::default(),
-            };
-            if let (Some(id), true) = (self.id.get(), accepted.messages > 0) {
-                self.core.drained(*id, accepted);
+            let twin = self.twin().and_then(|twin| Some((*twin.id.get()?, twin)));
+            let accepted = twin.and_then(|(id, twin)| twin.core.accept(id, &mut batch));
+            if let (Some(id), Some(accepted)) = (self.id.get(), accepted) {
+                if accepted.messages > 0 {
+                    self.core.drained(*id, accepted);
+                }
             }
             let mut inner = self.lock();
             inner.delivering = false;
             let stuck = !batch.is_empty();
-            if inner.ended {
-                // It ended while these were on their way; the account of its end is closed.
-                drop(inner);
-                for message in batch {
-                    self.core.discard(Dropped::PipeLost, self.id.get().copied(), message.len());
-                }
-                return;
-            }
             if stuck || inner.queue.is_empty() {
                 // What came meanwhile goes behind; an empty batch gives its memory back.
                 batch.append(&mut inner.queue);
                 inner.queue = batch;
+            }
+            if let Some(why) = inner.part.take() {
+                drop(inner);
+                return self.part(why);
+            }
+            if stuck && accepted.is_none() && inner.closing {
+                // The other side closes as well and takes no more.
+                break;
             }
             if stuck && !inner.again {
                 return;
@@ -244,7 +251,7 @@ impl InprocPipe {
         }
         let close = {
             let inner = self.lock();
-            inner.closing && inner.queue.is_empty() && !inner.delivering
+            inner.closing && !inner.delivering
         };
         if close {
             self.end(DetachReason::ClosedHere);
@@ -269,13 +276,25 @@ impl InprocPipe {
         drop((inner.pass.take(), inner.dialer.take()));
     }
 
-    /// Parts from the other side, which learns that its peer closed.
+    /// Ends the connection now, or as soon as whoever is delivering is back with what was not taken.
     fn end(&self, why: DetachReason) {
-        let (unsent, pass, dialer) = {
+        {
             let mut inner = self.lock();
             if std::mem::replace(&mut inner.ended, true) {
                 return;
             }
+            if inner.delivering {
+                inner.part = Some(why);
+                return;
+            }
+        }
+        self.part(why);
+    }
+
+    /// Parts from the other side, which learns that its peer closed.
+    fn part(&self, why: DetachReason) {
+        let (unsent, pass, dialer) = {
+            let mut inner = self.lock();
             (std::mem::take(&mut inner.queue), inner.pass.take(), inner.dialer.take())
         };
         if let Some(id) = self.id.get() {
@@ -306,11 +325,11 @@ mod tests {
     use crate::PullSocket;
 
     #[test]
-    fn a_batch_for_a_pipe_that_has_just_ended_is_counted() {
+    fn a_batch_for_a_pipe_that_has_just_ended_stays_with_its_sender() {
         let pull = PullSocket::new();
         let gone = PipeId::new(7, 0).expect("a number from the middle");
         let mut batch = VecDeque::from(["a".into(), "b".into()]);
-        assert_eq!(pull.handle.core.accept(gone, &mut batch).messages, 2);
-        assert_eq!(pull.stats().ledger.dropped(Dropped::PipeLost), 2);
+        assert_eq!(pull.handle.core.accept(gone, &mut batch), None);
+        assert_eq!(batch.len(), 2);
     }
 }

@@ -311,7 +311,7 @@ async fn close_returns_from_every_state() {
         // The same, to one who never takes them: no longer than the deadline, and all are accounted for.
         let (push, pull) = (PushSocket::new(), PullSocket::new());
         push.dial(pull.listen(&url).await.unwrap().url()).await.unwrap();
-        while push.send_timeout(vec![0; 10_000], Duration::from_millis(50)).await.is_ok() {}
+        while push.send_timeout(vec![0; 10_000], Duration::from_millis(500)).await.is_ok() {}
         let waits = push.stats().waiting_messages as u64;
         assert!(waits > 0);
         let report = closes("full", DEADLINE, push.close(DEADLINE)).await;
