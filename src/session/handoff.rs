@@ -514,6 +514,21 @@ mod tests {
     }
 
     #[test]
+    fn a_driver_that_awaits_quiet_hears_of_it_from_a_sender() {
+        let (handoff, wakes, waker) = with_driver();
+        assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
+        assert_eq!(handoff.drive(&waker, late, || unreachable!()), Drive::Busy);
+        assert!(!handoff.finish());
+        let (_, next) = handoff.settle(Wrote::All, false, |pile| pile.0 -= 1);
+        let Next::Wake(waker) = next else { panic!("the driver waits for it") };
+        waker.wake();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(handoff.finish());
+        assert!(send(&handoff), "quiet as before");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "and only when it was asked for");
+    }
+
+    #[test]
     fn shutting_waits_for_a_writer() {
         let (handoff, _, _) = with_driver();
         assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
