@@ -2,7 +2,8 @@
 //!
 //! | layer | module | what it does |
 //! | --- | --- | --- |
-//! | 4 patterns | `socket` | the sockets: PUSH, PULL, PAIR … |
+//! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
+//! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
 //! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, descriptors |
 //! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
@@ -11,6 +12,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod blocking;
 pub mod device;
 
 mod endpoint;
@@ -29,11 +31,13 @@ mod transport;
 pub use error::{AdoptError, DialError, ListenError, SendManyError};
 pub use options::{DialOptions, ListenOptions, Start};
 pub use session::Origin;
+#[cfg(unix)]
+pub use socket::PollFd;
 pub use socket::{
-    BusSocket, CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, Pair0Socket,
-    Pair1Socket, Peer, PeerStats, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket, RepContext,
-    RepSocket, ReqContext, ReqSocket, Request, RespondSocket, Stats, SubContext, SubSocket, Survey,
-    SurveyContext, SurveySocket,
+    BusSocket, CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, MessageSink,
+    Messages, Pair0Socket, Pair1Socket, Peer, PeerStats, PolySocket, PubSocket, PullSocket, PushSocket,
+    RawSocket, RepContext, RepSocket, ReqContext, ReqSocket, Request, Requests, RespondSocket, Stats,
+    SubContext, SubSocket, Survey, SurveyContext, SurveySocket,
 };
 pub use spanwire_core::addr::{Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;
@@ -42,3 +46,23 @@ pub use spanwire_core::{
     RecvError, RequestError, SendError, Time, Topic,
 };
 pub use transport::{Credentials, Ends, Place};
+
+/// The time on the clock that [`Message::arrived`] is read from.
+///
+/// ```
+/// let before = spanwire::now();
+/// assert!(spanwire::now() >= before);
+/// ```
+pub fn now() -> Time {
+    rt::now()
+}
+
+/// The programs of the documents, so that they cannot rot.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../GUIDE.md")]
+    struct Guide;
+}

@@ -5,8 +5,10 @@
 //! that a blocking call never waits for a task that only the blocked thread could run.
 
 use spanwire_core::Time;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -82,6 +84,11 @@ impl Home {
     }
 }
 
+/// Lets the other tasks of this runtime run, and looks for I/O. For tasks of a [`Home`] only.
+pub(crate) async fn yield_now() {
+    tokio::task::yield_now().await;
+}
+
 /// A timer.
 #[derive(Debug)]
 pub(crate) struct Sleep(Pin<Box<tokio::time::Sleep>>);
@@ -141,30 +148,71 @@ impl Drop for Background {
     }
 }
 
-/// Waits for `work` on this thread, which needs no runtime. `None` when `deadline` passes first.
-pub(crate) fn block_on<F: Future>(work: F, deadline: Option<Instant>) -> Option<F::Output> {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
+/// Waits for `work` on this thread, which needs no runtime and may be inside one.
+pub(crate) fn block_on<F: Future>(work: F) -> F::Output {
+    block_until(work, None).expect("without a deadline it ends with the work")
+}
+
+/// [`block_on`]; `None` when `deadline` passes first.
+pub(crate) fn block_until<F: Future>(work: F, deadline: Option<Instant>) -> Option<F::Output> {
     thread_local! {
-        static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
+        /// So that waiting allocates once per thread. Away while a wait is going on: one inside
+        /// another (from a device's tap, say) makes its own, and neither takes the other's wake-ups.
+        static IDLE: Cell<Option<Arc<Parked>>> = const { Cell::new(None) };
     }
-    let waker = WAKER.with(Waker::clone);
+    let parked = IDLE.take().unwrap_or_else(Parked::new);
+    let waker = Waker::from(parked.clone());
     let mut cx = Context::from_waker(&waker);
-    let mut work = std::pin::pin!(work);
-    loop {
+    // Inside a task of tokio, whose turn is long over, its resources would refuse to be ready until
+    // the task gives its thread back, which a blocked one never does.
+    let mut work = std::pin::pin!(tokio::task::unconstrained(work));
+    let output = loop {
         if let Poll::Ready(output) = work.as_mut().poll(&mut cx) {
-            return Some(output);
+            break Some(output);
         }
-        match deadline {
-            None => thread::park(),
-            Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                Some(left) if !left.is_zero() => thread::park_timeout(left),
-                _ => return None,
-            },
+        if !parked.wait(deadline) {
+            break None;
+        }
+    };
+    IDLE.set(Some(parked));
+    output
+}
+
+/// A thread that waits. Parking alone would do if nobody else used it; but a token of `unpark` may
+/// be taken by anything that parks the same thread, so the flag is what counts.
+struct Parked {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Parked {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(false) })
+    }
+
+    /// `true` when it was woken, `false` when the deadline passed first.
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        while !self.woken.swap(false, Ordering::Acquire) {
+            match deadline {
+                None => thread::park(),
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => thread::park_timeout(left),
+                    _ => return false,
+                },
+            }
+        }
+        true
+    }
+}
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::Release) {
+            self.thread.unpark();
         }
     }
 }

@@ -27,6 +27,7 @@ mod report;
 mod role;
 mod run;
 mod smoke;
+mod spanwire;
 mod trace;
 
 use options::Task;

@@ -54,7 +54,14 @@ pub(crate) enum Subject {
 }
 
 /// The subjects this build can measure.
-pub(crate) const SUBJECTS: &[Subject] = &[Subject::Limit];
+pub(crate) const SUBJECTS: &[Subject] = &[
+    Subject::Limit,
+    Subject::Async,
+    Subject::AsyncThreads,
+    Subject::AsyncMany,
+    Subject::Blocking,
+    Subject::BlockingMany,
+];
 
 /// An enum whose values have names on the command line.
 pub(crate) trait Word: Copy + PartialEq + 'static {

@@ -14,6 +14,7 @@ use crate::limit;
 use crate::measure::{Measure, switches};
 use crate::pin::{self, Side};
 use crate::plan::{Cell, Mode, Subject, Transport, Word, Work, parse_size};
+use crate::spanwire;
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::io::Write;
@@ -67,7 +68,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
     pin::this_thread(role.cell.mode, role.side)
         .and_then(|()| match role.subject {
             Subject::Limit => limit::run(&role),
-            other => bail!("{} is not part of this build", other.word()),
+            _ => spanwire::run(&role),
         })
         .with_context(|| role.to_string())
 }

@@ -239,8 +239,10 @@ fn write(
         let (header, body) = payload.split_at(header_bytes);
         outbox.push(Message::with_header(header, body.to_vec()));
     }
+    let whole = outbox.waiting_bytes();
     let (mut stream, mut messages, mut bytes) = (Vec::new(), 0, 0);
     while !outbox.is_empty() {
+        assert!(stream.len() < whole, "all is written, and the outbox does not see it");
         let batch = outbox.take();
         let mut pieces = [&b""[..]; 4];
         let (count, written) = batch.slices(&mut pieces, room(), |piece| piece);

@@ -46,6 +46,7 @@ pub(crate) async fn serve(
         id: None,
         attached: false,
         stalled: false,
+        parted: false,
         sleep: None,
         home,
     };
@@ -77,6 +78,8 @@ struct Driver {
     attached: bool,
     /// The owner has no room; it will send news when it has.
     stalled: bool,
+    /// Our end was shut, and then the peer shut its own: it had read everything.
+    parted: bool,
     sleep: Option<(Time, Sleep)>,
     home: Home,
 }
@@ -250,6 +253,7 @@ impl Driver {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0)) => {
                     let at_boundary = self.inbox.at_boundary();
+                    self.parted = self.session.state() == State::HalfClosed;
                     self.input(Input::PeerEnded { at_boundary });
                     return;
                 }
@@ -315,7 +319,9 @@ impl Driver {
         self.pipe.handoff.watch(cx.waker());
         let Some(unsent) = self.pipe.handoff.shut(|outbox| outbox.unsent()) else { return Poll::Pending };
         self.id = None;
-        self.owner.detach(id, self.why(), unsent, 0);
+        let why = self.why();
+        let unknown = if self.parted { 0 } else { self.pipe.unknown() };
+        self.owner.detach(id, why, unsent, unknown);
         Poll::Ready(())
     }
 }
@@ -327,7 +333,7 @@ impl Drop for Driver {
             // A sender in the middle of a write, in another thread, cannot be waited for here; what
             // it holds is then in nobody's account any more.
             let unsent = self.pipe.handoff.shut(|outbox| outbox.unsent()).unwrap_or_default();
-            self.owner.detach(id, self.why(), unsent, 0);
+            self.owner.detach(id, self.why(), unsent, self.pipe.unknown());
         }
     }
 }

@@ -5,10 +5,11 @@ use super::{Origin, Owner};
 use crate::transport::{Ends, WriteHalf};
 use spanwire_core::framing::sp::Framing;
 use spanwire_core::session::outbox::{Batch, Outbox};
+use spanwire_core::session::trail::Trail;
 use spanwire_core::{DetachReason, Message, PipeId, Time};
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The writing side of a connection, its outbox, and what the driver is to be told.
 pub(crate) struct StreamPipe {
@@ -17,6 +18,8 @@ pub(crate) struct StreamPipe {
     pub(crate) origin: Origin,
     writer: Arc<dyn WriteHalf>,
     pub(super) handoff: HandOff<Outbox>,
+    /// Only the writer of the moment and the driver touch it, one after the other.
+    trail: Mutex<Trail>,
     signals: AtomicU8,
     closing: Mutex<Closing>,
 }
@@ -52,6 +55,7 @@ impl StreamPipe {
             origin,
             writer,
             handoff: HandOff::new(Outbox::new(framing)),
+            trail: Mutex::new(Trail::default()),
             signals: AtomicU8::new(0),
             closing: Mutex::new(Closing::default()),
         }
@@ -81,22 +85,14 @@ impl StreamPipe {
         self.handoff.with(|outbox| outbox.messages())
     }
 
-    /// Writes what is owed, in the caller's thread; `false` if nothing was.
-    pub(crate) fn flush_owed(&self, owner: &dyn Owner) -> bool {
-        let owed = self.handoff.claim();
-        if owed {
-            self.write_out(owner, SENDER_ROUNDS);
-        }
-        owed
+    /// Writes what is owed, in the caller's thread; how many bytes, or `None` if nothing was.
+    pub(crate) fn flush_owed(&self, owner: &dyn Owner) -> Option<usize> {
+        self.handoff.claim().then(|| self.write_out(owner, SENDER_ROUNDS))
     }
 
-    /// Does what a push asked for.
-    pub(crate) fn carry_out(&self, kick: Kick, owner: &dyn Owner) {
-        match kick {
-            Kick::Nothing => {}
-            Kick::Wake(waker) => waker.wake(),
-            Kick::Write => self.write_out(owner, SENDER_ROUNDS),
-        }
+    /// A push made the caller the writer. Returns how many bytes it wrote.
+    pub(crate) fn write_as_sender(&self, owner: &dyn Owner) -> usize {
+        self.write_out(owner, SENDER_ROUNDS)
     }
 
     /// The driver is the writer.
@@ -105,12 +101,17 @@ impl StreamPipe {
     }
 
     /// Writes until nothing waits, the kernel takes no more, or `rounds` are over.
-    fn write_out(&self, owner: &dyn Owner, rounds: usize) {
+    fn write_out(&self, owner: &dyn Owner, rounds: usize) -> usize {
+        let mut total = 0;
         for round in 1..=rounds {
             let mut batch = self.handoff.take(Outbox::take);
             let (wrote, written) = self.write(&mut batch);
             let last = round == rounds;
             let (flushed, next) = self.handoff.settle(wrote, last, |outbox| outbox.settle(batch, written));
+            total += written;
+            if written > 0 {
+                self.trail().note(flushed.messages, written);
+            }
             if flushed.messages > 0 {
                 if let Some(id) = self.id.get() {
                     owner.drained(*id, flushed);
@@ -118,10 +119,14 @@ impl StreamPipe {
             }
             match next {
                 Next::Again => {}
-                Next::Done => return,
-                Next::Wake(waker) => return waker.wake(),
+                Next::Done => break,
+                Next::Wake(waker) => {
+                    waker.wake();
+                    break;
+                }
             }
         }
+        total
     }
 
     /// Writes a batch as far as the kernel takes it.
@@ -144,6 +149,15 @@ impl StreamPipe {
                 Err(_) => return (Wrote::Broken, written),
             }
         }
+    }
+
+    fn trail(&self) -> MutexGuard<'_, Trail> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// At most so many messages were in the kernels' hands when the connection was cut.
+    pub(super) fn unknown(&self) -> usize {
+        self.trail().messages_within(self.writer.kernel_bytes())
     }
 
     /// Lets the driver read again.

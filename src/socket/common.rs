@@ -89,6 +89,11 @@ impl Handle {
         Ok(1 + more)
     }
 
+    pub(crate) async fn wait_peers(&self, count: usize, timeout: Option<Duration>) -> Result<(), RecvError> {
+        let wait = self.core.wait_peers(count);
+        self.core.home.within(timeout, wait).await.unwrap_or(Err(RecvError::TimedOut))
+    }
+
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
         self.core.close(deadline).await
     }
@@ -96,7 +101,7 @@ impl Handle {
 
 impl Core {
     /// Takes what is there, up to `max` messages, in one visit.
-    fn take_many(self: &Arc<Self>, ctx: CtxId, into: &mut Vec<Message>, max: usize) -> usize {
+    pub(super) fn take_many(self: &Arc<Self>, ctx: CtxId, into: &mut Vec<Message>, max: usize) -> usize {
         let before = into.len();
         self.visit_open(|rule, now, fx| {
             while into.len() - before < max {
@@ -222,7 +227,19 @@ macro_rules! common_methods {
             /// # Errors
             /// The socket is closed.
             pub async fn wait_peers(&self, count: usize) -> Result<(), crate::RecvError> {
-                self.handle.core.wait_peers(count).await
+                self.handle.wait_peers(count, None).await
+            }
+
+            /// [`wait_peers`](Self::wait_peers), waiting no longer than `timeout`.
+            ///
+            /// # Errors
+            /// The socket is closed, or the timeout passed.
+            pub async fn wait_peers_timeout(
+                &self,
+                count: usize,
+                timeout: std::time::Duration,
+            ) -> Result<(), crate::RecvError> {
+                self.handle.wait_peers(count, Some(timeout)).await
             }
 
             /// The peers that are attached now.
@@ -313,6 +330,21 @@ macro_rules! sending_methods {
             ) -> Result<usize, crate::SendManyError> {
                 self.handle.send_many(messages).await
             }
+
+            /// The socket as a [`Sink`](futures_sink::Sink).
+            pub fn sink(&self) -> crate::MessageSink {
+                crate::MessageSink::of(&self.handle)
+            }
+
+            /// A descriptor that is readable while `send` would not wait, for foreign event loops. A
+            /// large message may have to wait where a small one has not.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(crate::socket::Ready::ToSend(spanwire_core::pattern::CtxId::DEFAULT))
+            }
         }
     };
 }
@@ -363,6 +395,21 @@ macro_rules! receiving_methods {
                 max: usize,
             ) -> Result<usize, crate::RecvError> {
                 self.handle.recv_many(into, max).await
+            }
+
+            /// The messages as a [`Stream`](futures_core::Stream) that ends when the socket is
+            /// closed.
+            pub fn messages(&self) -> crate::Messages {
+                crate::Messages::of(&self.handle)
+            }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(crate::socket::Ready::ToRecv(spanwire_core::pattern::CtxId::DEFAULT))
             }
         }
     };

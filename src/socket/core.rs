@@ -9,6 +9,8 @@ use super::events::{Event, Events, Hub};
 use super::fx::Fx;
 use super::lane::Lane;
 use super::ops::Wait;
+#[cfg(unix)]
+use super::poll_fd::Signal;
 use super::waits::{For, Ticket, Waits};
 use super::work::Out;
 use super::{Peer, PeerStats, Stats};
@@ -21,6 +23,7 @@ use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refused, 
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::Flushed;
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
+#[cfg(feature = "inproc")]
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -60,8 +63,9 @@ pub(crate) struct State {
     pub(super) keeper: Option<Waker>,
     /// What has happened since the socket began to close.
     pub(super) farewell: CloseReport,
-    /// Told when it becomes readable or writable, if somebody asked for a descriptor.
-    pub(super) watchers: Vec<Waker>,
+    /// Descriptors that show whether it is ready, if somebody asked for them.
+    #[cfg(unix)]
+    pub(super) watchers: Vec<Arc<Signal>>,
 }
 
 /// A pipe of this socket.
@@ -98,6 +102,10 @@ pub struct CloseReport {
     pub unknown: u64,
 }
 
+/// A sender that has written so much at once lets others run. The first window of a PUSH, full of
+/// small messages, is about as much.
+const BATCH_BYTES: usize = 8 * 1024;
+
 /// The number of the last pipe of this process.
 static LAST_PIPE: AtomicU32 = AtomicU32::new(0);
 
@@ -121,6 +129,7 @@ impl Core {
                 armed: Time::MAX,
                 keeper: None,
                 farewell: CloseReport::default(),
+                #[cfg(unix)]
                 watchers: Vec::new(),
             }),
             receivers: AtomicUsize::new(0),
@@ -327,9 +336,20 @@ impl Core {
         };
         let mut owed = false;
         for pipe in pipes {
-            owed |= pipe.flush_owed(self);
+            if let Some(bytes) = pipe.flush_owed(self) {
+                owed = true;
+                self.note_written(bytes);
+            }
         }
         owed
+    }
+
+    /// A sender wrote so much by itself. After a batch, its next send lets other tasks run first: a
+    /// loop of sends would otherwise never give this thread back.
+    pub(super) fn note_written(&self, bytes: usize) {
+        if bytes >= BATCH_BYTES {
+            self.owes_turn.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes the number and the place for a new pipe.
@@ -588,10 +608,12 @@ impl State {
             waits: &mut self.waits,
             ledger: &mut self.ledger,
             hub: &mut self.hub,
-            watchers: &mut self.watchers,
             out,
         };
-        visit(&mut self.rule, &mut fx)
+        let result = visit(&mut self.rule, &mut fx);
+        #[cfg(unix)]
+        self.look(out);
+        result
     }
 
     pub(super) fn entry(&mut self, pipe: PipeId) -> Option<&mut Entry> {
@@ -702,9 +724,16 @@ impl Owner for Arc<Core> {
             };
             state.attached -= 1;
             state.ledger.unknown_messages += unknown as u64;
+            let mut unsent = unsent;
             if state.phase != Phase::Open {
                 state.farewell.abandoned += unsent.len() as u64;
                 state.farewell.unknown += unknown as u64;
+                // Nobody else gets them any more.
+                for message in unsent.drain(..) {
+                    state.visit(self, &mut out, |_, fx| {
+                        fx.discard(Dropped::Closed, Some(pipe), message.len());
+                    });
+                }
             }
             let now = rt::now();
             let nobody_left = state.phase != Phase::Open && !unsent.is_empty();

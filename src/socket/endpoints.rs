@@ -4,7 +4,7 @@ use super::core::{Core, Phase};
 use super::events::Event;
 #[cfg(feature = "inproc")]
 use super::inproc;
-use crate::endpoint::{self, Acceptor, Connector};
+use crate::endpoint::{self, Connector};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::error::AdoptError;
 use crate::error::{DialError, ListenError};
@@ -12,20 +12,23 @@ use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
 use crate::session::pipe::{Closing, StreamPipe};
 use crate::session::{Ended, Origin, SessionOptions, driver};
-use crate::transport::Stream;
 #[cfg(all(unix, feature = "ipc"))]
-use crate::transport::{self, StreamOptions};
+use crate::transport;
+use crate::transport::{Accept, Stream};
 use spanwire_core::DetachReason;
 #[cfg(all(unix, feature = "ipc"))]
 use spanwire_core::PipeId;
+#[cfg(feature = "inproc")]
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 #[cfg(all(unix, feature = "ipc"))]
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -80,6 +83,9 @@ pub(crate) struct Endpoint {
     /// It has one connection, and ends with it: an adopted descriptor.
     once: bool,
     inner: Mutex<Inner>,
+    /// Where a listener accepts. Its task accepts under this lock, so that whoever takes it out has
+    /// closed it: the address is free when `close` returns.
+    acceptor: Mutex<Option<Box<dyn Accept>>>,
 }
 
 #[derive(Debug)]
@@ -111,11 +117,21 @@ impl Endpoint {
                 #[cfg(feature = "inproc")]
                 inproc: None,
             }),
+            acceptor: Mutex::new(None),
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acceptor(&self) -> MutexGuard<'_, Option<Box<dyn Accept>>> {
+        self.acceptor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next connection; never, once the listener is closed.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        self.acceptor().as_ref().map_or(Poll::Pending, |acceptor| acceptor.poll_accept(cx))
     }
 
     pub(super) fn origin(&self) -> Origin {
@@ -173,6 +189,7 @@ impl Endpoint {
             drop(inner.inproc.take());
             (inner.task.take(), std::mem::take(&mut inner.half_open))
         };
+        drop(self.acceptor().take());
         for task in task.into_iter().chain(half_open.into_iter().filter_map(|(_, task)| task)) {
             task.abort();
         }
@@ -251,7 +268,8 @@ macro_rules! handle {
             }
 
             /// Ends it, and gracefully its connections: what waits in them is still sent, for as
-            /// long as the socket's `close_deadline` allows. Dropping the handle ends nothing.
+            /// long as the socket's `close_deadline` allows. The address of a listener is free when
+            /// this returns. Dropping the handle ends nothing.
             pub fn close(&self) {
                 self.core.close_endpoint(&self.endpoint);
             }
@@ -298,6 +316,9 @@ impl Core {
         let address = |error| ListenError::Address { url: url.into(), error };
         let addr = endpoint::listen_addr(url).map_err(address)?;
         let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
+        if self.gate.is_shut() {
+            return Err(ListenError::Closed);
+        }
         #[cfg(feature = "inproc")]
         if let Addr::Inproc(name) = &addr {
             let endpoint = Endpoint::new(addr.to_string().into(), None, EndpointState::Listening);
@@ -306,26 +327,31 @@ impl Core {
             self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
             return Ok(Listener { core: self.clone(), endpoint });
         }
-        let (acceptor, addr) = self.home.run(Acceptor::bind(&addr, &options)).await.map_err(bind)?;
+        let (acceptor, addr) = self.home.run(endpoint::bind(&addr, &options)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
+        *endpoint.acceptor() = Some(acceptor);
         let pass = self.gate.enter().ok_or(ListenError::Closed)?;
         self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
         let (core, shared) = (self.clone(), endpoint.clone());
         let task = self.home.spawn(pass.hold(async move {
-            core.accept_connections(shared, acceptor, options.half_open).await;
+            core.accept_connections(shared, options.half_open).await;
         }));
         endpoint.keep_task(task);
         Ok(Listener { core: self.clone(), endpoint })
     }
 
-    async fn accept_connections(self: Arc<Self>, endpoint: Arc<Endpoint>, acceptor: Acceptor, limit: usize) {
+    async fn accept_connections(self: Arc<Self>, endpoint: Arc<Endpoint>, limit: usize) {
         let mut wait = ACCEPT_MIN;
         loop {
-            match acceptor.accept().await {
+            match poll_fn(|cx| endpoint.poll_accept(cx)).await {
                 Ok(stream) => {
                     wait = ACCEPT_MIN;
-                    self.serve(&endpoint, stream, limit, None);
+                    if self.serve(&endpoint, stream, limit, None) == Crowd::Full {
+                        // In a flood each newcomer pushes another one out: those who came before
+                        // the next one get the chance to say what they have to say.
+                        rt::yield_now().await;
+                    }
                 }
                 // The peer gave up while it waited for us: nobody's fault, and no reason to wait.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -347,9 +373,10 @@ impl Core {
         stream: Stream,
         limit: usize,
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
-    ) {
-        let Some(pass) = self.gate.enter() else { return };
+    ) -> Crowd {
+        let Some(pass) = self.gate.enter() else { return Crowd::Fits };
         let (half_open, evicted) = endpoint.enter_handshake(limit);
+        let crowd = if evicted.is_some() { Crowd::Full } else { Crowd::Fits };
         if let Some(task) = evicted {
             if let Some(task) = task {
                 task.abort();
@@ -384,6 +411,7 @@ impl Core {
             tell_end.map(|tell| tell.send(result));
         }));
         endpoint.note_task(number, task);
+        crowd
     }
 
     fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
@@ -521,8 +549,7 @@ impl Core {
     /// Makes a pipe of a connected stream socket that the application has opened.
     #[cfg(all(unix, feature = "ipc"))]
     pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
-        let options = StreamOptions { no_delay: true, keep_alive: None };
-        let stream = self.home.run(async { transport::fd::adopt(descriptor, options) }).await?;
+        let stream = self.home.run(async { transport::fd::adopt(descriptor) }).await?;
         let endpoint = Endpoint::new("fd".into(), None, EndpointState::Connected);
         self.keep(&endpoint).map_err(|Gone| AdoptError::Closed)?;
         let (tell_settled, settled) = oneshot::channel();
@@ -573,6 +600,13 @@ impl Core {
 
 /// The socket closed in the meantime.
 struct Gone;
+
+/// Whether a connection that came in pushed another one out.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Crowd {
+    Fits,
+    Full,
+}
 
 impl Endpoint {
     /// Notes the endpoint's own task; stops it if the endpoint was stopped already.

@@ -1,8 +1,8 @@
 //! [`RepSocket`], [`RespondSocket`], the [`Request`]s they receive, and their contexts.
 
-use super::Handle;
-use super::core::{Core, own};
-use super::ops::{RecvOp, recv_error, send_error};
+use super::core::{Core, NoMessage, Why, own};
+use super::ops::{Wait, recv_error, send_error};
+use super::{Handle, Requests};
 use crate::{Dropped, Header, Message, PipeId, RecvError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Rep, Rules};
 use std::fmt;
@@ -52,10 +52,24 @@ macro_rules! replying_methods {
                 self.handle.recv_request(Some(timeout)).await
             }
 
+            /// The requests as a stream that ends when the socket is closed.
+            pub fn requests(&self) -> Requests {
+                Requests::of(&self.handle)
+            }
+
             /// Opens a conversation that remembers the request it received last, and replies to it.
             pub fn context(&self) -> RepContext {
                 let ctx = self.handle.core.ask(|rule: &mut Rep, _, _| rule.open());
                 RepContext { handle: self.handle.clone(), ctx }
+            }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(super::Ready::ToRecv(CtxId::DEFAULT))
             }
         }
     };
@@ -70,17 +84,23 @@ impl Handle {
             Err(RecvError::Empty) => {}
             done => return done,
         }
-        let taken = self.core.recv_within(CtxId::DEFAULT, timeout, |core, wait| {
-            core.take(CtxId::DEFAULT, wait, |rule, now, fx| own::<Rep>(rule).take_request(now, fx))
-        });
+        let taken = self.core.recv_within(CtxId::DEFAULT, timeout, take_request);
         Ok(Request::new(&self.core, taken.await?))
     }
 
+    pub(crate) fn recv_request_blocking(&self, timeout: Option<Duration>) -> Result<Request, RecvError> {
+        let taken = self.core.recv_blocking(CtxId::DEFAULT, timeout, take_request);
+        Ok(Request::new(&self.core, taken?))
+    }
+
     fn try_recv_request(&self) -> Result<Request, RecvError> {
-        let taken =
-            self.core.take(CtxId::DEFAULT, None, |rule, now, fx| own::<Rep>(rule).take_request(now, fx));
+        let taken = take_request(&self.core, None);
         Ok(Request::new(&self.core, taken.map_err(recv_error)?))
     }
+}
+
+pub(super) fn take_request(core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+    core.take(CtxId::DEFAULT, wait, |rule, now, fx| own::<Rep>(rule).take_request(now, fx))
 }
 
 /// A request, or a survey, that wants a reply.
@@ -95,7 +115,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn new(core: &Arc<Core>, mut message: Message) -> Self {
+    pub(super) fn new(core: &Arc<Core>, mut message: Message) -> Self {
         let backtrace = std::mem::take(message.header_mut());
         Self { core: core.clone(), pipe: message.pipe(), backtrace, message, open: true }
     }
@@ -114,7 +134,7 @@ impl Request {
     /// # Errors
     /// `NoSuchPeer` when the peer is gone; the message comes back.
     pub async fn reply(self, message: impl Into<Message>) -> Result<(), SendError> {
-        let timeout = self.core.options.send_timeout;
+        let timeout = self.send_timeout();
         self.reply_within(message.into(), timeout).await
     }
 
@@ -154,7 +174,23 @@ impl Request {
         sent
     }
 
-    fn put(&self, core: &Arc<Core>, message: Message) -> Result<(), (super::core::Why, Message)> {
+    pub(crate) fn reply_blocking(
+        mut self,
+        message: Message,
+        timeout: Option<Duration>,
+    ) -> Result<(), SendError> {
+        let core = self.core.clone();
+        let sent = core.send_blocking(message, timeout, |core, message| self.put(core, message));
+        self.open = sent.is_err();
+        sent
+    }
+
+    /// How long a reply waits for room, if nobody says otherwise.
+    pub(crate) fn send_timeout(&self) -> Option<Duration> {
+        self.core.options.send_timeout
+    }
+
+    fn put(&self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
         core.send_by(message, |rule, _, message, fx| match self.pipe {
             Some(pipe) => own::<Rep>(rule).reply(pipe, self.backtrace.clone(), message, fx),
             None => Err((spanwire_core::pattern::Refusal::NoSuchPeer, message)),
@@ -186,8 +222,8 @@ impl Drop for Request {
 /// A conversation of a [`RepSocket`] or [`RespondSocket`]: receive a request, then send its reply.
 #[derive(Debug)]
 pub struct RepContext {
-    handle: Handle,
-    ctx: CtxId,
+    pub(crate) handle: Handle,
+    pub(crate) ctx: CtxId,
 }
 
 impl RepContext {
@@ -197,14 +233,41 @@ impl RepContext {
     /// # Errors
     /// The socket is closed, or the option `recv_timeout` passed.
     pub async fn recv(&self) -> Result<Message, RecvError> {
-        let core = &self.handle.core;
-        // All contexts of a replier wait in one line: any of them can take any request.
-        let op = RecvOp::new(core, CtxId::DEFAULT, |core: &Arc<Core>, wait: super::ops::Wait<'_>| {
-            core.take(CtxId::DEFAULT, wait, |rule, now, fx| rule.take(now, self.ctx, fx))
-        });
-        let timeout = self.handle.options().recv_timeout;
-        let taken = core.home.within(timeout, op).await.unwrap_or(Err(RecvError::TimedOut))?;
+        self.recv_within(self.handle.options().recv_timeout).await
+    }
+
+    /// Receives a request if one is there.
+    ///
+    /// # Errors
+    /// `Empty` where `recv` would wait.
+    pub fn try_recv(&self) -> Result<Message, RecvError> {
+        let taken = self.take(&self.handle.core, None).map_err(recv_error)?;
         Ok(taken.header_set(Header::EMPTY))
+    }
+
+    /// [`recv`](Self::recv), waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As `recv`.
+    pub async fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
+        self.recv_within(Some(timeout)).await
+    }
+
+    async fn recv_within(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        let core = &self.handle.core;
+        let taken = core.recv_within(CtxId::DEFAULT, timeout, |core, wait| self.take(core, wait)).await?;
+        Ok(taken.header_set(Header::EMPTY))
+    }
+
+    pub(crate) fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        let core = &self.handle.core;
+        let taken = core.recv_blocking(CtxId::DEFAULT, timeout, |core, wait| self.take(core, wait))?;
+        Ok(taken.header_set(Header::EMPTY))
+    }
+
+    /// All contexts of a replier wait in one line: any of them can take any request.
+    fn take(&self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        core.take(CtxId::DEFAULT, wait, |rule, now, fx| rule.take(now, self.ctx, fx))
     }
 
     /// Replies to the request received last. Waits while the peer's outbox is full. Cancel-safe:
@@ -214,6 +277,26 @@ impl RepContext {
     /// `State` when there is no request to reply to, `NoSuchPeer` when its peer is gone.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.handle.send(self.ctx, message.into()).await
+    }
+
+    /// Replies if that needs no waiting.
+    ///
+    /// # Errors
+    /// `Full` where `send` would wait; the request can still be replied to.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.try_send(self.ctx, message.into())
+    }
+
+    /// [`send`](Self::send), waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub async fn send_timeout(
+        &self,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
+        self.handle.send_timeout(self.ctx, message.into(), Some(timeout)).await
     }
 }
 

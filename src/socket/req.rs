@@ -1,12 +1,12 @@
 //! [`ReqSocket`] and its contexts.
 
 use super::Handle;
-use super::core::{Core, own};
-use super::ops::{recv_error, send_error};
+use super::core::{Core, NoMessage, Why, own};
+use super::ops::{Wait, recv_error, send_error};
 use crate::{Message, RecvError, RequestError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Req, Rules};
-use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 socket! {
@@ -54,6 +54,16 @@ impl ReqSocket {
         let ctx = self.handle.core.ask(|rule: &mut Req, _, _| rule.open());
         ReqContext { handle: self.handle.clone(), ctx }
     }
+
+    /// A descriptor that is readable while a request could be sent at once, for foreign event loops. A
+    /// large request may have to wait where a small one has not.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToSend(CtxId::DEFAULT))
+    }
 }
 
 impl Handle {
@@ -65,6 +75,35 @@ impl Handle {
     ) -> Result<Message, RequestError> {
         Ok(send_request(&self.core, message, send).await?.reply(recv).await?)
     }
+
+    pub(crate) fn request_blocking(
+        &self,
+        message: Message,
+        send: Option<Duration>,
+        recv: Option<Duration>,
+    ) -> Result<Message, RequestError> {
+        Ok(send_request_blocking(&self.core, message, send)?.reply_blocking(recv)?)
+    }
+
+    pub(crate) fn request_blocking_within(
+        &self,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Message, RequestError> {
+        let until = crate::rt::now() + timeout;
+        let request = send_request_blocking(&self.core, message, Some(timeout))?;
+        Ok(request.reply_blocking(Some(until - crate::rt::now()))?)
+    }
+}
+
+fn send_request_blocking(
+    core: &Arc<Core>,
+    message: Message,
+    timeout: Option<Duration>,
+) -> Result<InFlight<'_>, SendError> {
+    let request = InFlight { core, ctx: AtomicU32::new(NO_CONTEXT) };
+    core.send_blocking(message, timeout, |core, message| request.put(core, message))?;
+    Ok(request)
 }
 
 /// Opens a context and sends in it, in one visit to the rules.
@@ -73,13 +112,28 @@ async fn send_request(
     message: Message,
     timeout: Option<Duration>,
 ) -> Result<InFlight<'_>, SendError> {
-    let request = InFlight { core, ctx: Cell::new(None) };
-    core.send_within(message, timeout, |core, message| {
+    let request = InFlight { core, ctx: AtomicU32::new(NO_CONTEXT) };
+    core.send_within(message, timeout, |core, message| request.put(core, message)).await?;
+    Ok(request)
+}
+
+/// A request that was sent. Dropping it forgets it.
+struct InFlight<'a> {
+    core: &'a Arc<Core>,
+    /// Only ever touched by the task that has the future; atomic so that it may change threads.
+    ctx: AtomicU32,
+}
+
+/// The default context is never used for requests of this kind.
+const NO_CONTEXT: u32 = CtxId::DEFAULT.0;
+
+impl InFlight<'_> {
+    fn put(&self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
         core.send_by(message, |rule, now, message, fx| {
             let rule = own::<Req>(rule);
             let ctx = rule.open();
             match rule.send(now, ctx, message, fx) {
-                Ok(()) => request.ctx.set(Some(ctx)),
+                Ok(()) => self.ctx.store(ctx.0, Ordering::Relaxed),
                 Err(refused) => {
                     rule.close(now, ctx, fx);
                     return Err(refused);
@@ -87,38 +141,34 @@ async fn send_request(
             }
             Ok(())
         })
-    })
-    .await?;
-    Ok(request)
-}
+    }
 
-/// A request that was sent. Dropping it forgets it.
-struct InFlight<'a> {
-    core: &'a Arc<Core>,
-    ctx: Cell<Option<CtxId>>,
-}
-
-impl InFlight<'_> {
     async fn reply(self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let Some(ctx) = self.ctx.get() else { return Err(RecvError::State) };
-        self.core
-            .recv_within(ctx, timeout, |core, wait| {
-                core.take(ctx, wait, |rule, now, fx| {
-                    let rule = own::<Req>(rule);
-                    let reply = rule.take(now, ctx, fx)?;
-                    rule.close(now, ctx, fx);
-                    self.ctx.set(None);
-                    Ok(reply)
-                })
-            })
-            .await
+        let ctx = CtxId(self.ctx.load(Ordering::Relaxed));
+        self.core.recv_within(ctx, timeout, |core, wait| self.get(core, ctx, wait)).await
+    }
+
+    fn reply_blocking(self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        let ctx = CtxId(self.ctx.load(Ordering::Relaxed));
+        self.core.recv_blocking(ctx, timeout, |core, wait| self.get(core, ctx, wait))
+    }
+
+    fn get(&self, core: &Arc<Core>, ctx: CtxId, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        core.take(ctx, wait, |rule, now, fx| {
+            let rule = own::<Req>(rule);
+            let reply = rule.take(now, ctx, fx)?;
+            rule.close(now, ctx, fx);
+            self.ctx.store(NO_CONTEXT, Ordering::Relaxed);
+            Ok(reply)
+        })
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if let Some(ctx) = self.ctx.get() {
-            self.core.ask(|rule: &mut Req, now, fx| rule.close(now, ctx, fx));
+        match *self.ctx.get_mut() {
+            NO_CONTEXT => {}
+            ctx => self.core.ask(|rule: &mut Req, now, fx| rule.close(now, CtxId(ctx), fx)),
         }
     }
 }
@@ -128,8 +178,8 @@ impl Drop for InFlight<'_> {
 /// Dropping it forgets its request.
 #[derive(Debug)]
 pub struct ReqContext {
-    handle: Handle,
-    ctx: CtxId,
+    pub(crate) handle: Handle,
+    pub(crate) ctx: CtxId,
 }
 
 impl ReqContext {
@@ -193,6 +243,16 @@ impl ReqContext {
         core.take(self.ctx, None, |rule, now, fx| rule.take(now, self.ctx, fx)).map_err(recv_error)
     }
 
+    /// A descriptor that is readable while the reply to the latest request, or why there is none, can be
+    /// received, for foreign event loops. Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToRecv(self.ctx))
+    }
+
     async fn recv_within(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
         let (core, ctx) = (&self.handle.core, self.ctx);
         let ticket = core.ask(|rule: &mut Req, _, _| rule.ticket(ctx));
@@ -201,10 +261,20 @@ impl ReqContext {
         })
         .await
     }
+
+    pub(crate) fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        let (core, ctx) = (&self.handle.core, self.ctx);
+        let ticket = core.ask(|rule: &mut Req, _, _| rule.ticket(ctx));
+        core.recv_blocking(ctx, timeout, |core, wait| {
+            core.take(ctx, wait, |rule, now, fx| own::<Req>(rule).take_ticket(now, ctx, ticket, fx))
+        })
+    }
 }
 
 impl Drop for ReqContext {
     fn drop(&mut self) {
+        #[cfg(unix)]
+        self.handle.core.unwatch_context(self.ctx);
         self.handle.core.ask(|rule: &mut Req, now, fx| rule.close(now, self.ctx, fx));
     }
 }

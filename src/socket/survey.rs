@@ -115,8 +115,8 @@ impl Drop for Survey {
 /// A conversation of a [`SurveySocket`]: one survey at a time, sent and answered by separate calls.
 #[derive(Debug)]
 pub struct SurveyContext {
-    handle: Handle,
-    ctx: CtxId,
+    pub(crate) handle: Handle,
+    pub(crate) ctx: CtxId,
 }
 
 impl SurveyContext {
@@ -148,12 +148,32 @@ impl SurveyContext {
     /// `TimedOut` when the survey has just ended, `State` when none is open, `Cancelled` when a
     /// newer one took its place.
     pub async fn recv(&self) -> Result<Message, RecvError> {
+        self.recv_within(self.handle.options().recv_timeout).await
+    }
+
+    /// [`recv`](Self::recv), waiting no longer than `timeout`. The survey goes on after that.
+    ///
+    /// # Errors
+    /// As `recv`.
+    pub async fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
+        self.recv_within(Some(timeout)).await
+    }
+
+    async fn recv_within(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
         let (core, ctx) = (&self.handle.core, self.ctx);
         let ticket = core.ask(|rule: &mut Surveyor, _, _| rule.ticket(ctx));
-        core.recv_within(ctx, self.handle.options().recv_timeout, |core, wait| {
+        core.recv_within(ctx, timeout, |core, wait| {
             core.take(ctx, wait, |rule, now, fx| own::<Surveyor>(rule).take_ticket(now, ctx, ticket, fx))
         })
         .await
+    }
+
+    pub(crate) fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        let (core, ctx) = (&self.handle.core, self.ctx);
+        let ticket = core.ask(|rule: &mut Surveyor, _, _| rule.ticket(ctx));
+        core.recv_blocking(ctx, timeout, |core, wait| {
+            core.take(ctx, wait, |rule, now, fx| own::<Surveyor>(rule).take_ticket(now, ctx, ticket, fx))
+        })
     }
 
     /// Receives an answer if one is there.
@@ -164,10 +184,22 @@ impl SurveyContext {
         let core = &self.handle.core;
         core.take(self.ctx, None, |rule, now, fx| rule.take(now, self.ctx, fx)).map_err(recv_error)
     }
+
+    /// A descriptor that is readable while an answer, or the end of the survey, can be received, for
+    /// foreign event loops. Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToRecv(self.ctx))
+    }
 }
 
 impl Drop for SurveyContext {
     fn drop(&mut self) {
+        #[cfg(unix)]
+        self.handle.core.unwatch_context(self.ctx);
         self.handle.core.ask(|rule: &mut Surveyor, now, fx| rule.close(now, self.ctx, fx));
     }
 }

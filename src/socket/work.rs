@@ -8,7 +8,8 @@
 use super::core::Core;
 #[cfg(feature = "inproc")]
 use super::inproc::InprocPipe;
-use crate::session::handoff::Kick;
+#[cfg(unix)]
+use super::poll_fd::Signal;
 use crate::session::pipe::StreamPipe;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -63,6 +64,9 @@ pub(crate) enum Work {
     /// Deliver what waits between two sockets of this process.
     #[cfg(feature = "inproc")]
     Pump(Arc<InprocPipe>),
+    /// Show whether the socket is ready.
+    #[cfg(unix)]
+    Show(Arc<Signal>),
     /// Anything that is rare.
     Call(Box<dyn FnOnce() + Send>),
 }
@@ -73,6 +77,8 @@ impl std::fmt::Debug for Work {
             Self::Write { .. } => "Write",
             #[cfg(feature = "inproc")]
             Self::Pump(_) => "Pump",
+            #[cfg(unix)]
+            Self::Show(_) => "Show",
             Self::Call(_) => "Call",
         })
     }
@@ -120,9 +126,14 @@ impl Drop for Running {
 impl Work {
     fn run(self) {
         match self {
-            Self::Write { core, pipe } => pipe.carry_out(Kick::Write, &core),
+            Self::Write { core, pipe } => {
+                let bytes = pipe.write_as_sender(&core);
+                core.note_written(bytes);
+            }
             #[cfg(feature = "inproc")]
             Self::Pump(pipe) => pipe.pump(),
+            #[cfg(unix)]
+            Self::Show(signal) => signal.show(),
             Self::Call(call) => call(),
         }
     }

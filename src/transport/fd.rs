@@ -1,6 +1,6 @@
 //! Descriptors that the application has opened: connected tcp and unix stream sockets, socketpairs.
 
-use super::{Stream, StreamOptions, ipc};
+use super::{Stream, ipc};
 use socket2::{Domain, Socket, Type};
 use spanwire_core::framing::sp::Framing;
 use std::io;
@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 /// Makes a [`Stream`] of a connected stream socket.
 ///
 /// Frames are those of tcp on unix sockets too, as with NNG's `socket://` (spec 2.6).
-pub(crate) fn adopt(descriptor: OwnedFd, options: StreamOptions) -> io::Result<Stream> {
+pub(crate) fn adopt(descriptor: OwnedFd) -> io::Result<Stream> {
     let socket = Socket::from(descriptor);
     if socket.r#type()? != Type::STREAM {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the descriptor is no stream socket"));
@@ -20,11 +20,8 @@ pub(crate) fn adopt(descriptor: OwnedFd, options: StreamOptions) -> io::Result<S
         Domain::UNIX => ipc::wrap(UnixStream::from_std(socket.into())?, Framing::Tcp),
         #[cfg(feature = "tcp")]
         Domain::IPV4 | Domain::IPV6 => {
-            super::tcp::wrap(tokio::net::TcpStream::from_std(socket.into())?, options)
+            super::tcp::wrap(tokio::net::TcpStream::from_std(socket.into())?, true, None)
         }
-        _ => {
-            let _ = options;
-            Err(io::Error::new(io::ErrorKind::Unsupported, "the descriptor is neither tcp nor unix"))
-        }
+        _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the descriptor is neither tcp nor unix")),
     }
 }

@@ -1,22 +1,26 @@
 //! `ipc://`, `unix://` and `abstract://`: unix stream sockets.
 
-use super::{Credentials, Ends, Place, ReadHalf, Stream, WriteHalf};
+use super::{Accept, Credentials, Ends, Place, ReadHalf, Stream, WriteHalf};
 use crate::rt::Home;
 use bytes::{BufMut, BytesMut};
 use rustix::fs::{AtFlags, CWD};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+#[cfg(target_os = "linux")]
+use spanwire_core::addr::Abstract;
 use spanwire_core::framing::sp::Framing;
+#[cfg(target_os = "linux")]
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+#[cfg(target_os = "linux")]
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -41,11 +45,13 @@ pub(crate) async fn connect(path: &Path, home: &Home) -> io::Result<Stream> {
 }
 
 /// Connects to an abstract name.
+#[cfg(target_os = "linux")]
 pub(crate) async fn connect_abstract(name: &[u8], home: &Home) -> io::Result<Stream> {
     connect(&abstract_path(name), home).await
 }
 
 /// The form in which the socket interfaces take an abstract name: behind a zero byte.
+#[cfg(target_os = "linux")]
 fn abstract_path(name: &[u8]) -> PathBuf {
     let mut path = vec![0];
     path.extend_from_slice(name);
@@ -55,7 +61,7 @@ fn abstract_path(name: &[u8]) -> PathBuf {
 /// A listening unix socket. Its file, if it has one, goes when this does.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    pub(crate) socket: UnixListener,
+    socket: UnixListener,
     /// Kept for its `Drop`.
     _file: Option<SocketFile>,
 }
@@ -83,7 +89,8 @@ pub(crate) fn bind(path: &Path, permissions: Option<u32>, backlog: u32) -> io::R
 }
 
 /// Listens at an abstract name; an empty one lets the kernel choose. Returns the name, too.
-pub(crate) fn bind_abstract(name: &[u8], backlog: u32) -> io::Result<(Listening, Vec<u8>)> {
+#[cfg(target_os = "linux")]
+pub(crate) fn bind_abstract(name: &[u8], backlog: u32) -> io::Result<(Listening, Abstract)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     if name.is_empty() {
         rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new_unnamed())?;
@@ -91,6 +98,7 @@ pub(crate) fn bind_abstract(name: &[u8], backlog: u32) -> io::Result<(Listening,
         socket.bind(&SockAddr::unix(abstract_path(name))?)?;
     }
     let bound = socket.local_addr()?.as_abstract_namespace().map(<[u8]>::to_vec).unwrap_or_default();
+    let bound = Abstract::new(bound).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok((Listening { socket: listen(&socket, backlog)?, _file: None }, bound))
 }
 
@@ -98,6 +106,13 @@ fn listen(socket: &Socket, backlog: u32) -> io::Result<UnixListener> {
     socket.set_nonblocking(true)?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     UnixListener::from_std(socket.try_clone()?.into())
+}
+
+impl Accept for Listening {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        let (stream, _) = ready!(self.socket.poll_accept(cx))?;
+        Poll::Ready(wrap(stream, Framing::Ipc))
+    }
 }
 
 /// Whether `path` is a socket of ours behind which nobody listens.
@@ -154,19 +169,20 @@ impl Drop for SocketFile {
 
 /// Makes a connected socket a [`Stream`].
 pub(crate) fn wrap(stream: UnixStream, framing: Framing) -> io::Result<Stream> {
-    let place = |address: io::Result<tokio::net::unix::SocketAddr>| match address {
-        Ok(address) => match (address.as_pathname(), address.as_abstract_name()) {
-            (Some(path), _) => Place::Path(path.into()),
-            (None, Some(name)) => Place::Abstract(name.into()),
-            (None, None) => Place::Unnamed,
-        },
-        Err(_) => Place::Unnamed,
-    };
     let credentials =
         stream.peer_cred().ok().map(|peer| Credentials { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() });
     let ends = Ends { local: place(stream.local_addr()), remote: place(stream.peer_addr()), credentials };
     let (reader, writer) = stream.into_split();
     Ok(Stream { reader: Box::new(reader), writer: Arc::new(writer), framing, ends })
+}
+
+fn place(address: io::Result<tokio::net::unix::SocketAddr>) -> Place {
+    let Ok(address) = address else { return Place::Unnamed };
+    #[cfg(target_os = "linux")]
+    if let Some(name) = address.as_abstract_name() {
+        return Place::Abstract(name.into());
+    }
+    address.as_pathname().map_or(Place::Unnamed, |path| Place::Path(path.into()))
 }
 
 impl ReadHalf for OwnedReadHalf {
@@ -190,6 +206,10 @@ impl WriteHalf for OwnedWriteHalf {
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.as_ref().poll_write_ready(cx)
+    }
+
+    fn kernel_bytes(&self) -> usize {
+        super::kernel_bytes(self.as_ref())
     }
 
     fn shut_down(&self) -> io::Result<()> {

@@ -48,6 +48,9 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// Ready when `try_write` is worth another try. Only the driver calls it.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// How many bytes that were written may still be on their way, here and at the peer.
+    fn kernel_bytes(&self) -> usize;
+
     /// Tells the peer that nothing more will come.
     fn shut_down(&self) -> io::Result<()>;
 }
@@ -67,6 +70,17 @@ pub(crate) struct Stream {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").field("framing", &self.framing).field("ends", &self.ends).finish()
+    }
+}
+
+/// A place where connections arrive.
+pub(crate) trait Accept: Send + Sync + std::fmt::Debug + 'static {
+    /// The next connection. Only one task asks.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>>;
+
+    /// The IP address it is bound to, if that is what it is bound to.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
     }
 }
 
@@ -120,11 +134,9 @@ pub struct Credentials {
     pub pid: Option<i32>,
 }
 
-/// Options of a stream socket that both sides set.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct StreamOptions {
-    /// Send small segments at once (`TCP_NODELAY`).
-    pub(crate) no_delay: bool,
-    /// Let the kernel probe an idle peer after this time.
-    pub(crate) keep_alive: Option<std::time::Duration>,
+/// What two kernels can hold of one direction of a stream: our send buffer, and about as much in
+/// the peer's receive buffer.
+#[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
+fn kernel_bytes<'s>(socket: impl Into<socket2::SockRef<'s>>) -> usize {
+    socket.into().send_buffer_size().map_or(usize::MAX, |bytes| bytes.saturating_mul(2))
 }

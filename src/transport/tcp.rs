@@ -1,25 +1,43 @@
 //! `tcp://`, `tcp4://`, `tcp6://`.
 
-use super::{Ends, Place, ReadHalf, Stream, StreamOptions, WriteHalf};
+use super::{Accept, Ends, Place, ReadHalf, Stream, WriteHalf};
+use crate::options::{DialOptions, ListenOptions};
 use bytes::{BufMut, BytesMut};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use spanwire_core::addr::{AddrError, Family, Host, Tcp};
 use spanwire_core::framing::sp::Framing;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// Connects to `remote`, from the address `local` if one is given.
-pub(crate) async fn connect(
-    remote: SocketAddr,
-    local: Option<IpAddr>,
-    options: StreamOptions,
-) -> io::Result<Stream> {
+/// Connects to any of the addresses that a dialled address means.
+pub(crate) async fn dial(tcp: &Tcp, options: &DialOptions) -> io::Result<Stream> {
+    let (host, port) = tcp.remote().map_err(bad_address)?;
+    let local = tcp.local().or(options.local_address);
+    let mut last = None;
+    for remote in resolve(host, port, tcp.family()).await? {
+        if local.is_some_and(|local| local.is_ipv4() != remote.is_ipv4()) {
+            continue;
+        }
+        match connect(remote, local).await {
+            Ok(stream) => return wrap(stream, options.no_delay, options.keep_alive),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| {
+        let text = "the local address is of another kind than the remote ones";
+        io::Error::new(io::ErrorKind::AddrNotAvailable, text)
+    }))
+}
+
+async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(local) = local {
         socket.bind(SocketAddr::new(local, 0))?;
@@ -30,11 +48,67 @@ pub(crate) async fn connect(
         // itself (simultaneous open). It would then shake hands with its own echo for ever.
         return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connected to itself"));
     }
-    wrap(stream, options)
+    Ok(stream)
 }
 
-/// Listens at `address`. An IPv6 wildcard takes IPv4 as well unless `only_v6`.
-pub(crate) fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListener> {
+/// All addresses of a host, as far as the scheme allows them.
+async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
+    let found: Vec<SocketAddr> = match host {
+        Host::Ip(ip) => vec![SocketAddr::new(*ip, port)],
+        Host::Name(name) => tokio::net::lookup_host((name.as_str(), port)).await?.collect(),
+    };
+    let allowed = |address: &SocketAddr| match family {
+        Family::Any => true,
+        Family::V4 => address.is_ipv4(),
+        Family::V6 => address.is_ipv6(),
+    };
+    let usable: Vec<SocketAddr> = found.into_iter().filter(allowed).collect();
+    match usable.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address of this kind")),
+        false => Ok(usable),
+    }
+}
+
+fn bad_address(error: AddrError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
+/// A listening TCP socket, and what its connections are set to.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    socket: TcpListener,
+    no_delay: bool,
+    keep_alive: Option<Duration>,
+}
+
+/// Listens; returns the address with its real port, too.
+pub(crate) async fn listen(tcp: &Tcp, options: &ListenOptions) -> io::Result<(Listening, Tcp)> {
+    let (host, port) = tcp.bind().map_err(bad_address)?;
+    let candidates = match (host, tcp.family()) {
+        (Some(host), family) => resolve(host, port, family).await?,
+        (None, Family::V6) => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
+        (None, Family::V4) => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
+        // All interfaces means both kinds of address where the machine has both.
+        (None, Family::Any) => {
+            vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]
+        }
+    };
+    let mut last = None;
+    for address in candidates {
+        match bind(address, tcp.family() == Family::V6, options.backlog) {
+            Ok(socket) => {
+                let port = socket.local_addr()?.port();
+                let ListenOptions { no_delay, keep_alive, .. } = *options;
+                return Ok((Listening { socket, no_delay, keep_alive }, tcp.clone().with_port(port)));
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// Binds to `address`. An IPv6 wildcard takes IPv4 as well unless `only_v6`.
+fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
@@ -48,10 +122,21 @@ pub(crate) fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Resu
     TcpListener::from_std(socket.into())
 }
 
+impl Accept for Listening {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        let (stream, _) = ready!(self.socket.poll_accept(cx))?;
+        Poll::Ready(wrap(stream, self.no_delay, self.keep_alive))
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+}
+
 /// Makes a connected socket a [`Stream`].
-pub(crate) fn wrap(stream: TcpStream, options: StreamOptions) -> io::Result<Stream> {
-    stream.set_nodelay(options.no_delay)?;
-    if let Some(idle) = options.keep_alive {
+pub(crate) fn wrap(stream: TcpStream, no_delay: bool, keep_alive: Option<Duration>) -> io::Result<Stream> {
+    stream.set_nodelay(no_delay)?;
+    if let Some(idle) = keep_alive {
         SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
     }
     let ends = Ends {
@@ -86,6 +171,10 @@ impl WriteHalf for OwnedWriteHalf {
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.as_ref().poll_write_ready(cx)
+    }
+
+    fn kernel_bytes(&self) -> usize {
+        super::kernel_bytes(self.as_ref())
     }
 
     fn shut_down(&self) -> io::Result<()> {

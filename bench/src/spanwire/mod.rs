@@ -76,7 +76,7 @@ async fn run_async(role: &Role, flow: &Flow) -> Result<()> {
         (Work::RoundTrip, Side::Server) => {
             let socket = RepSocket::new();
             let listener = socket.listen(address).await.context("listening")?;
-            role::say_url(&listener.url())?;
+            role::say_url(listener.url())?;
             socket.wait_peers(1).await.context("waiting for the client")?;
             serve::on_runtime(async |job| roundtrip::answer(&socket, job, flow).await).await
         }
@@ -88,7 +88,7 @@ async fn run_async(role: &Role, flow: &Flow) -> Result<()> {
         (Work::OneWay, Side::Server) => {
             let socket = PullSocket::new();
             let listener = socket.listen(address).await.context("listening")?;
-            role::say_url(&listener.url())?;
+            role::say_url(listener.url())?;
             socket.wait_peers(1).await.context("waiting for the client")?;
             serve::on_runtime(async |job| oneway::receive(&socket, job, flow).await).await
         }
@@ -108,7 +108,7 @@ fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
         (Work::RoundTrip, Side::Server) => {
             let socket = blocking::RepSocket::new();
             let listener = socket.listen(address).context("listening")?;
-            role::say_url(&listener.url())?;
+            role::say_url(listener.url())?;
             socket.wait_peers(1).context("waiting for the client")?;
             role::serve(|job| roundtrip::answer_blocking(&socket, job, flow))
         }
@@ -120,7 +120,7 @@ fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
         (Work::OneWay, Side::Server) => {
             let socket = blocking::PullSocket::new();
             let listener = socket.listen(address).context("listening")?;
-            role::say_url(&listener.url())?;
+            role::say_url(listener.url())?;
             socket.wait_peers(1).context("waiting for the client")?;
             role::serve(|job| oneway::receive_blocking(&socket, job, flow))
         }

@@ -222,6 +222,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_protocol_is_printed_by_its_name() {
+        for protocol in Protocol::ALL {
+            assert!(!protocol.name().is_empty());
+            assert_eq!(std::format!("{protocol}"), protocol.name());
+        }
+    }
+
+    #[test]
     fn a_length_equal_to_the_limit_is_allowed_and_one_more_is_not() {
         let prefix = Framing::Tcp.encode_prefix(100);
         assert_eq!(Framing::Tcp.decode_prefix(&prefix, 100), Ok(Some(100)));

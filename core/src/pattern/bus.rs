@@ -144,9 +144,7 @@ impl Pattern for Bus {
 #[cfg(test)]
 mod tests {
     use super::super::script::{Script, pipe};
-    use super::super::sequences::telling::{self as sequences, Attached, Subject};
     use super::*;
-    use proptest::prelude::*;
 
     fn attached(mut bus: Bus, peers: u32) -> (Bus, Script) {
         let mut fx = Script::default();
@@ -264,21 +262,5 @@ mod tests {
         recv(&mut bus, &mut fx, 1, "a");
         let message = take(&mut bus, &mut fx).unwrap();
         assert_eq!((message.header(), message.pipe()), (&Header::EMPTY, Some(pipe(1))));
-    }
-
-    impl Subject for Bus {
-        fn copies_of_sent(&self, message: &Message, attached: &Attached) -> usize {
-            let source = message.header().clone().take_tag().filter(|_| self.raw);
-            attached.iter().filter(|pipe| Some(pipe.get()) != source).count().max(1)
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_copy_is_lost_uncounted(ops in sequences::ops(), raw: bool) {
-            let options = sequences::tight();
-            let bus = if raw { Bus::raw(&options) } else { Bus::new(&options) };
-            sequences::run(bus, &options, ops);
-        }
     }
 }

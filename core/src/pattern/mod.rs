@@ -20,7 +20,7 @@
 //! | `topics` `conflate` | subscribed prefixes; the newest message per topic |
 //! | `queue` | what waits for the application, fair between pipes |
 //! | `rules` | any one of them, behind one type |
-//! | `script` `sequences` | for tests: effects written down, and random lives |
+//! | `script` `sequences` | for tests and fuzzers: effects written down, and lives of every rule |
 
 mod backtrace;
 mod bus;
@@ -45,8 +45,9 @@ mod respondent;
 mod rules;
 #[cfg(any(test, feature = "script"))]
 pub mod script;
-#[cfg(test)]
-mod sequences;
+#[cfg(any(test, feature = "script"))]
+#[doc(hidden)]
+pub mod sequences;
 mod subscriber;
 mod surveyor;
 mod topics;

@@ -85,9 +85,7 @@ impl Pattern for Pair0 {
 mod tests {
     use super::super::Refusal;
     use super::super::script::{Script, pipe};
-    use super::super::sequences::telling::{self as sequences, Subject};
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn the_first_peer_stays_and_the_second_is_refused() {
@@ -140,15 +138,5 @@ mod tests {
         assert_eq!(fx.readable, [(CtxId::DEFAULT, 1)]);
         let message = pair.take(Time::ZERO, CtxId::DEFAULT, &mut fx).unwrap();
         assert_eq!((message.header().len(), &message[..]), (0, &b"abcd"[..]));
-    }
-
-    impl Subject for Pair0 {}
-
-    proptest! {
-        #[test]
-        fn no_copy_is_lost_uncounted(ops in sequences::ops()) {
-            let options = sequences::tight();
-            sequences::run(Pair0::new(&options), &options, ops);
-        }
     }
 }

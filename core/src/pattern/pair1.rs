@@ -66,7 +66,7 @@ impl Pair1 {
 /// What a device's message shall count when it goes on, if its header can be sent at all.
 fn next_hop(header: &Header) -> Option<u32> {
     let hops = u32::from_be_bytes(header.as_slice().try_into().ok()?);
-    (hops < MOST_HOPS).then_some(hops + 1)
+    (hops < MOST_HOPS).then(|| hops + 1)
 }
 
 impl Pattern for Pair1 {
@@ -149,9 +149,7 @@ impl Pattern for Pair1 {
 #[cfg(test)]
 mod tests {
     use super::super::script::{Script, pipe};
-    use super::super::sequences::telling::{self as sequences, Subject};
     use super::*;
-    use proptest::prelude::*;
 
     const CTX: CtxId = CtxId::DEFAULT;
 
@@ -238,7 +236,7 @@ mod tests {
     #[test]
     fn raw_sends_only_headers_that_can_count_one_more() {
         let (mut pair, mut fx) = attached(Pair1::raw(&Options::default()), 1);
-        for bad in [&b""[..], b"\0\0\x01", b"\0\0\0\0\0", b"\0\0\0\xff", b"\0\0\x01\0"] {
+        for bad in [&b""[..], b"\0\0\x01", b"\0\0\0\0\0", b"\0\0\0\xff", b"\0\0\x01\0", &[0xff; 4]] {
             let message = Message::with_header(bad, "a");
             let refused = pair.send(Time::ZERO, CTX, message.clone(), &mut fx);
             assert_eq!(refused, Err((Refusal::BadHeader, message)));
@@ -312,20 +310,5 @@ mod tests {
         assert!(!pair.room(pipe(1)) && !pair.room(pipe(2)));
         assert!(pair.take(Time::ZERO, CTX, &mut fx).is_ok());
         assert_eq!(fx.resumed, [pipe(1), pipe(2)]);
-    }
-
-    impl Subject for Pair1 {}
-
-    proptest! {
-        #[test]
-        fn no_copy_is_lost_uncounted(ops in sequences::ops(), form in 0..3) {
-            let options = sequences::tight();
-            let pair = match form {
-                0 => Pair1::new(&options),
-                1 => Pair1::poly(&options),
-                _ => Pair1::raw(&options),
-            };
-            sequences::run(pair, &options, ops);
-        }
     }
 }

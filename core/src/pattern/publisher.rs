@@ -208,11 +208,9 @@ impl Pattern for Pub {
 #[cfg(test)]
 mod tests {
     use super::super::script::{Script, pipe};
-    use super::super::sequences::telling::{self as sequences, Attached, Subject};
     use super::*;
     use crate::options::Topic;
     use core::time::Duration;
-    use proptest::prelude::*;
 
     fn publisher(overflow: Overflow, peers: u32) -> (Pub, Script) {
         let options = Options { outbox_messages: 2, outbox_bytes: 40, overflow, ..Options::default() };
@@ -389,29 +387,5 @@ mod tests {
         assert_eq!(fx.dropped, [(Dropped::Unexpected, Some(pipe(2)), 6)]);
         assert_eq!(fx.closed, [(pipe(2), DetachReason::ProtocolViolation)]);
         assert_eq!(publisher.take(Time::ZERO, CtxId::DEFAULT, &mut fx), Err(Nothing::Asked));
-    }
-
-    impl Subject for Pub {
-        fn copies_of_sent(&self, _: &Message, attached: &Attached) -> usize {
-            attached.len().max(1)
-        }
-
-        fn special(&mut self, _: u8, _: CtxId, body: &[u8], attached: &Attached, fx: &mut Script) -> usize {
-            self.publish_anyway(Time::ZERO, body.to_vec().into(), fx);
-            attached.len().max(1)
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_copy_is_lost_uncounted(ops in sequences::ops(), mode in 0..3) {
-            let overflow = match mode {
-                0 => Overflow::DropOldest,
-                1 => Overflow::Block(Duration::from_secs(1)),
-                _ => Overflow::Conflate(Topic::Bytes(1)),
-            };
-            let options = Options { overflow, ..sequences::tight() };
-            sequences::run(Pub::new(&options), &options, ops);
-        }
     }
 }

@@ -66,6 +66,13 @@ mod tests {
     }
 
     #[test]
+    fn the_random_numbers_are_those_of_splitmix64() {
+        let mut backoff = Backoff::new(Duration::ZERO, Duration::ZERO, 1_234_567);
+        let numbers = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!(numbers.map(|_: u64| backoff.random()), numbers);
+    }
+
+    #[test]
     fn success_starts_it_again() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), 7);
         for _ in 0..10 {

@@ -148,6 +148,16 @@ impl Inbox {
     pub fn held_bytes(&self) -> usize {
         self.chunk.len() + self.body.as_ref().map_or(0, |(body, _)| body.capacity())
     }
+
+    /// Panics when the account does not add up.
+    pub fn check_invariants(&self) {
+        assert!(self.prefix_len < self.framing.prefix_bytes(), "a whole prefix is not kept");
+        assert!(self.prefix_len == 0 || self.body.is_none(), "half a prefix inside a payload");
+        if let Some((body, length)) = &self.body {
+            assert!(body.len() <= *length, "more than the payload");
+            assert!(self.max_bytes == 0 || *length <= self.max_bytes, "a payload over the limit");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -235,10 +245,66 @@ mod tests {
         let mut inbox = Inbox::new(Framing::Tcp, 0);
         inbox.feed(Bytes::copy_from_slice(&(1_u64 << 40).to_be_bytes()));
         assert_eq!(inbox.next(), Ok(None));
-        assert!(inbox.held_bytes() <= FIRST_BYTES);
+        assert_eq!(inbox.held_bytes(), 64 * 1024);
         let (body, missing) = inbox.direct().expect("a large message is missing");
         assert_eq!(missing, 1 << 40);
         assert!(body.capacity() <= FIRST_BYTES);
+    }
+
+    /// An inbox that lacks all of a payload but its first byte.
+    fn lacking(missing: usize) -> Inbox {
+        let mut inbox = Inbox::new(Framing::Tcp, 0);
+        let prefix = Framing::Tcp.encode_prefix(missing as u64 + 1);
+        inbox.feed(Bytes::from([&prefix[..8], b"x"].concat()));
+        assert_eq!(inbox.next(), Ok(None));
+        inbox
+    }
+
+    #[test]
+    fn sixteen_kib_are_worth_a_read_of_their_own() {
+        assert!(lacking(16 * 1024 - 1).direct().is_none());
+        assert_eq!(lacking(16 * 1024).direct().map(|(_, missing)| missing), Some(16 * 1024));
+        let mut inbox = lacking(1 << 20);
+        inbox.feed(Bytes::from_static(b"yz"));
+        assert!(inbox.direct().is_none(), "what was fed comes first");
+        assert_eq!(inbox.next(), Ok(None));
+        assert_eq!(inbox.direct().map(|(_, missing)| missing), Some((1 << 20) - 2));
+    }
+
+    #[test]
+    fn a_large_message_gets_more_room_once_less_than_a_read_is_left() {
+        const KIB: usize = 1024;
+        let mut inbox = lacking(KIB * KIB);
+        assert_eq!(inbox.held_bytes(), 64 * KIB);
+        let (body, _) = inbox.direct().unwrap();
+        assert_eq!(body.capacity(), 64 * KIB);
+        body.resize(48 * KIB, 7);
+        let (body, _) = inbox.direct().unwrap();
+        assert_eq!(body.capacity(), 64 * KIB, "sixteen are left");
+        body.resize(48 * KIB + 1, 7);
+        let (body, _) = inbox.direct().unwrap();
+        assert!(body.capacity() > 100 * KIB);
+    }
+
+    #[test]
+    fn an_inbox_knows_where_it_stands() {
+        let stands = |inbox: &Inbox| (inbox.at_boundary(), inbox.is_empty(), inbox.held_bytes());
+        let mut inbox = Inbox::new(Framing::Tcp, 0);
+        assert_eq!(stands(&inbox), (true, true, 0));
+        inbox.feed(Bytes::from_static(b"\0\0\0"));
+        assert_eq!(stands(&inbox), (false, false, 3));
+        assert_eq!(inbox.next(), Ok(None));
+        assert_eq!(stands(&inbox), (false, true, 0), "inside a prefix");
+        inbox.feed(Bytes::from_static(b"\0\0\0\0\x03a"));
+        assert_eq!(inbox.next(), Ok(None));
+        assert_eq!(stands(&inbox), (false, true, 3), "inside a payload");
+        inbox.feed(Bytes::from_static(b"bc"));
+        assert_eq!(stands(&inbox), (false, false, 5));
+        assert_eq!(inbox.next(), Ok(Some(Bytes::from_static(b"abc"))));
+        assert_eq!(stands(&inbox), (true, true, 0));
+        let mut inbox = lacking(20 * 1024);
+        inbox.direct().unwrap().0.resize(20 * 1024 + 1, 7);
+        assert!(!inbox.is_empty() && !inbox.at_boundary(), "filled, and not handed on");
     }
 
     #[test]

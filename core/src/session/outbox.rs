@@ -417,6 +417,77 @@ mod tests {
         }
     }
 
+    #[test]
+    fn bodies_up_to_four_kib_share_buffers_of_sixty_four() {
+        let pieces = |bodies: &[usize]| {
+            let mut outbox = Outbox::new(Framing::Tcp);
+            for body in bodies {
+                outbox.push(Message::with_header(&[7; 8][..], vec![7; *body]));
+            }
+            let batch = outbox.take();
+            batch.slices(&mut [&b""[..]; 40], usize::MAX, |bytes| bytes).0
+        };
+        assert_eq!((pieces(&[4_096]), pieces(&[4_097])), (1, 2), "one is kept by reference");
+        // With its prefix and its header, each is a sixteenth of a buffer.
+        assert_eq!((pieces(&[4_080; 16]), pieces(&[4_080; 17])), (1, 2));
+    }
+
+    #[test]
+    fn a_writer_may_take_several_turns_with_a_batch() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        outbox.push("abc".into());
+        let mut batch = outbox.take();
+        batch.advance(8);
+        assert_eq!(bytes_of(&batch), b"abc");
+        batch.advance(1);
+        assert_eq!(bytes_of(&batch), b"bc");
+        assert_eq!(outbox.settle(batch, 9), Flushed::default());
+        assert_eq!(bytes_of(&outbox.take()), b"bc");
+    }
+
+    #[test]
+    fn a_large_unsent_body_is_given_back_without_a_copy() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        let large = Bytes::from(vec![1; 5_000]);
+        let place = large.as_ptr();
+        outbox.push(Message::new(large));
+        outbox.push("behind it".into());
+        assert_eq!(outbox.unsent()[0].body().as_ptr(), place);
+    }
+
+    #[test]
+    fn a_quiet_outbox_keeps_little() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        for (before, after) in [(512, 512), (513, 0)] {
+            outbox.spare_buffer = Vec::with_capacity(before);
+            outbox.trim();
+            assert_eq!(outbox.spare_buffer.capacity(), after);
+        }
+        for (before, after) in [(32, 32), (33, 0)] {
+            outbox.lengths = VecDeque::with_capacity(before);
+            outbox.trim();
+            assert_eq!(outbox.lengths.capacity(), after);
+        }
+        outbox.lengths = VecDeque::with_capacity(33);
+        outbox.push("x".into());
+        outbox.trim();
+        assert_eq!((outbox.messages(), outbox.lengths.capacity()), (1, 33));
+    }
+
+    #[test]
+    fn the_largest_buffer_becomes_the_spare_one() {
+        for capacities in [[100, 50], [50, 100]] {
+            let buffer = |capacity| {
+                let mut bytes = Vec::with_capacity(capacity);
+                bytes.push(7);
+                Segment::Copied { bytes, start: 0 }
+            };
+            let mut spare = Vec::new();
+            discard_front(&mut capacities.map(buffer).into(), 2, &mut spare);
+            assert_eq!((spare.capacity(), spare.len()), (100, 0));
+        }
+    }
+
     #[derive(Clone, Debug)]
     enum Op {
         Push(usize, bool),

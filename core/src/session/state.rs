@@ -194,6 +194,21 @@ impl Session {
         self.deadline = None;
         Step::Drop { detach }
     }
+
+    /// Panics when state, handshake and deadline do not fit together.
+    pub fn check_invariants(&self) {
+        assert!(self.received_len <= HANDSHAKE_BYTES, "more than a handshake");
+        match self.state {
+            State::Handshaking => assert!(self.handshake_missing() > 0, "a whole handshake is judged"),
+            State::Attaching | State::Attached | State::Draining | State::HalfClosed => {
+                assert_eq!(self.handshake_missing(), 0, "attached without a handshake");
+            }
+            State::Closed(_) => {}
+        }
+        // An attached pipe may be quiet for ever, and a closed one waits for nothing.
+        let timeless = matches!(self.state, State::Attached | State::Closed(_));
+        assert_eq!(self.deadline.is_none(), timeless, "deadline in {:?}", self.state);
+    }
 }
 
 #[cfg(test)]

@@ -1,46 +1,48 @@
-//! Random lives of the patterns that ask and answer: whatever happens in whatever order, nothing
-//! panics, no outbox gets more than its room, whoever waits is told, and every message is accounted
-//! for.
+//! Lives of the patterns that ask and answer.
+//!
+//! No outbox gets more than its room, whoever waits is told, and every message is accounted for.
 
+use super::Kind;
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
 use crate::pattern::script::Script;
-use crate::pattern::{CtxId, Nothing, Pattern, Rep, Req, Surveyor};
-use crate::pattern::{RawRep, RawReq, RawSurveyor};
+use crate::pattern::{CtxId, Member, Nothing, Pattern, Refusal, Rep, Req, Rules, Surveyor};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
-use proptest::prelude::*;
 
-/// What a pattern is expected to do with what it is given.
-#[derive(Copy, Clone, PartialEq)]
-enum Kind {
-    Req,
-    RawReq,
-    Surveyor,
-    RawSurveyor,
-    Rep,
-    RawRep,
-}
-
-impl Kind {
-    fn asks(self) -> bool {
-        matches!(self, Self::Req | Self::RawReq | Self::Surveyor | Self::RawSurveyor)
-    }
-
-    fn sends_to_all(self) -> bool {
-        matches!(self, Self::Surveyor | Self::RawSurveyor)
-    }
+/// Lives through `life`, three bytes a step, and then down to the end of everything.
+pub(super) fn live(kind: Kind, rule: Rules, life: &[u8]) {
+    let mut world = World {
+        kind,
+        rule,
+        options: kind.options(),
+        fx: Script::default(),
+        now: Time::from_nanos(1),
+        pipes: 0,
+        contexts: vec![CtxId::DEFAULT],
+        outboxes: BTreeMap::new(),
+        headers: Vec::new(),
+        requests: Vec::new(),
+        received: 0,
+        delivered: 0,
+        transmitted: 0,
+        resent: 0,
+        expected: 0,
+        unsent: 0,
+        dropped: BTreeMap::new(),
+    };
+    life.chunks_exact(3).for_each(|step| world.step([step[0], step[1], step[2]]));
+    world.settle();
 }
 
 /// A rule and the world around it.
-struct World<P> {
+struct World {
     kind: Kind,
-    rule: P,
-    /// The latest request or survey of a context, as the rule names it.
-    ticket: fn(&P, CtxId) -> Option<u32>,
+    rule: Rules,
     options: Options,
     fx: Script,
     now: Time,
@@ -50,6 +52,8 @@ struct World<P> {
     outboxes: BTreeMap<PipeId, VecDeque<Message>>,
     /// Headers that were sent, for replies, or received, for raw replies; the latest at the end.
     headers: Vec<Header>,
+    /// Requests that were taken without a context, and wait for their reply.
+    requests: Vec<Message>,
     received: usize,
     delivered: usize,
     transmitted: usize,
@@ -60,50 +64,14 @@ struct World<P> {
     dropped: BTreeMap<(Dropped, bool), usize>,
 }
 
-const TIGHT: fn() -> Options = || Options {
-    outbox_messages: 3,
-    outbox_bytes: 40,
-    recv_messages: 6,
-    recv_bytes: 120,
-    requests_per_pipe: 2,
-    answers_per_survey: 3,
-    hop_limit: 3,
-    resend_time: Some(Duration::from_nanos(20)),
-    survey_time: Duration::from_nanos(30),
-    resend_failures: 2,
-    ..Options::default()
-};
-
-impl<P: Pattern> World<P> {
-    fn new(kind: Kind, options: Options, rule: P, ticket: fn(&P, CtxId) -> Option<u32>) -> Self {
-        Self {
-            kind,
-            rule,
-            ticket,
-            options,
-            fx: Script::default(),
-            now: Time::from_nanos(1),
-            pipes: 0,
-            contexts: vec![CtxId::DEFAULT],
-            outboxes: BTreeMap::new(),
-            headers: Vec::new(),
-            received: 0,
-            delivered: 0,
-            transmitted: 0,
-            resent: 0,
-            expected: 0,
-            unsent: 0,
-            dropped: BTreeMap::new(),
-        }
-    }
-
+impl World {
     /// One thing happens, chosen by three numbers.
     fn step(&mut self, [what, a, b]: [u8; 3]) {
         self.now = self.now + Duration::from_nanos(u64::from(b % 4));
         let could_take: Vec<bool> = self.contexts.iter().map(|ctx| self.rule.readable(*ctx)).collect();
         let could_send = self.rule.writable(CtxId::DEFAULT);
         let ctx = self.contexts[usize::from(a) % self.contexts.len()];
-        match what % 16 {
+        match what % 18 {
             0 | 1 => self.attach(),
             2 => self.detach_some(a, b),
             3..=5 => self.send(ctx, b),
@@ -112,20 +80,38 @@ impl<P: Pattern> World<P> {
             11 => self.recv_garbage(a, b),
             12 | 13 => self.drain(a, b),
             14 => self.expire(b),
+            15 | 16 => self.special(ctx, a, b),
             _ if b % 2 == 0 => self.contexts.push(self.rule.open()),
             _ => {
                 self.rule.close(self.now, ctx, &mut self.fx);
+                if ctx != CtxId::DEFAULT {
+                    assert_eq!(
+                        self.rule.take(self.now, ctx, &mut self.fx),
+                        Err(Nothing::Asked),
+                        "it is closed"
+                    );
+                }
                 self.contexts.retain(|open| *open != ctx || ctx == CtxId::DEFAULT);
             }
         }
         // Who takes and who gives up needs no telling.
-        for (ctx, could) in self.contexts.iter().zip(could_take).filter(|_| what % 16 != 15) {
+        for (ctx, could) in self.contexts.iter().zip(could_take).filter(|_| what % 18 != 17) {
             let told = self.fx.readable.iter().any(|(to, _)| to == ctx || *to == CtxId::DEFAULT);
             assert!(could || !self.rule.readable(*ctx) || told, "nobody tells {ctx:?} to take");
         }
         let can_send = self.kind != Kind::Rep && self.rule.writable(CtxId::DEFAULT);
         assert!(could_send || !can_send || !self.fx.writable.is_empty(), "nobody tells senders");
         self.carry_out();
+    }
+
+    /// The latest request or survey of a context, as the rule names it.
+    fn ticket(&mut self, ctx: CtxId) -> Option<u32> {
+        let request = Req::of(&mut self.rule).map(|rule| rule.ticket(ctx));
+        request.or_else(|| Surveyor::of(&mut self.rule).map(|rule| rule.ticket(ctx)))
+    }
+
+    fn sends_to_all(&self) -> bool {
+        matches!(self.kind, Kind::Surveyor | Kind::RawSurveyor)
     }
 
     /// Does what the rule wanted, and holds it against what it may want.
@@ -188,7 +174,6 @@ impl<P: Pattern> World<P> {
     fn send(&mut self, ctx: CtxId, b: u8) {
         let body = vec![b; usize::from(b % 32)];
         let mut message = match self.kind {
-            Kind::Req | Kind::Surveyor | Kind::Rep => Message::from(body),
             Kind::RawReq | Kind::RawSurveyor => {
                 Message::with_header([0, 0, 0, 9, 0x80, 0, 0, b].as_slice(), body)
             }
@@ -196,16 +181,23 @@ impl<P: Pattern> World<P> {
                 Some(header) => Message::with_header(header.as_slice(), body),
                 None => Message::from(body),
             },
+            _ => Message::from(body),
         };
         if b % 5 == 0 {
             message.set_pipe(self.pipe(b));
         }
-        let copies = if self.kind.sends_to_all() { self.outboxes.len().max(1) } else { 1 };
+        let copies = if self.sends_to_all() { self.outboxes.len().max(1) } else { 1 };
         let moved = |fx: &Script| fx.sent.len() + fx.dropped.len();
         let before = moved(&self.fx);
+        let writable = self.rule.writable(ctx);
         match self.rule.send(self.now, ctx, message.clone(), &mut self.fx) {
-            Ok(()) => self.expected += copies,
-            Err((_, refused)) => {
+            Ok(()) => {
+                assert!(writable, "sent what was not writable");
+                self.expected += copies;
+            }
+            Err((why, refused)) => {
+                let hopeless = matches!(why, Refusal::NoPeer | Refusal::State);
+                assert!(!(writable && hopeless), "{why:?}, and yet writable");
                 assert_eq!(refused, message, "a refused message comes back as it was");
                 assert_eq!(moved(&self.fx), before, "nothing has moved");
             }
@@ -216,8 +208,9 @@ impl<P: Pattern> World<P> {
         let readable = self.rule.readable(ctx);
         match self.rule.take(self.now, ctx, &mut self.fx) {
             Ok(message) => {
+                assert!(readable, "took what was not readable");
                 self.delivered += 1;
-                if let Some(ticket) = (self.ticket)(&self.rule, ctx) {
+                if let Some(ticket) = self.ticket(ctx) {
                     assert_eq!(message[..4], ticket.to_be_bytes(), "an answer to another question");
                     assert!(message.header().is_empty());
                 } else {
@@ -230,6 +223,39 @@ impl<P: Pattern> World<P> {
             }
             Err(Nothing::Yet | Nothing::Asked) => assert!(!readable, "it said there was something"),
             Err(_) => assert!(self.kind.asks()),
+        }
+    }
+
+    /// What only this rule can do.
+    fn special(&mut self, ctx: CtxId, a: u8, b: u8) {
+        let (now, fx) = (self.now, &mut self.fx);
+        if let Some(rule) = Req::of(&mut self.rule) {
+            let other = rule.ticket(ctx).wrapping_add(u32::from(b) + 1);
+            assert_eq!(rule.take_ticket(now, ctx, other, fx), Err(Nothing::Cancelled));
+        } else if let Some(rule) = Surveyor::of(&mut self.rule) {
+            let other = rule.ticket(ctx).wrapping_add(u32::from(b) + 1);
+            assert_eq!(rule.take_ticket(now, ctx, other, fx), Err(Nothing::Cancelled));
+            match b % 3 {
+                0 => rule.set_survey_time(ctx, Duration::from_nanos(u64::from(a % 40))),
+                _ => rule.end_when_all_answered(ctx, fx),
+            }
+        } else if let Some(rule) = Rep::of(&mut self.rule) {
+            if b % 2 == 0 {
+                let Ok(request) = rule.take_request(now, fx) else { return };
+                self.delivered += 1;
+                self.requests.push(request);
+                return;
+            }
+            let Some(request) = self.requests.pop() else { return };
+            let to = request.pipe().expect("a request says where it came from");
+            let reply = Message::from(vec![a; usize::from(a % 32)]);
+            match rule.reply(to, request.header().clone(), reply.clone(), fx) {
+                Ok(()) => self.expected += 1,
+                Err((_, refused)) => {
+                    assert_eq!(refused, reply, "a refused reply comes back as it was");
+                    self.requests.push(request);
+                }
+            }
         }
     }
 
@@ -284,6 +310,9 @@ impl<P: Pattern> World<P> {
         self.rule.clear(&mut self.fx);
         self.carry_out();
         assert_eq!(self.rule.waiting(), 0);
+        for ctx in &self.contexts {
+            assert!(self.rule.take(self.now, *ctx, &mut self.fx).is_err(), "something is left to take");
+        }
         while let Some(pipe) = self.pipe(0) {
             self.detach(pipe, DetachReason::ClosedHere);
             self.carry_out();
@@ -299,7 +328,7 @@ impl<P: Pattern> World<P> {
             incoming += either(why);
         }
         incoming += either(Dropped::QueueFull);
-        if self.kind == Kind::Req {
+        if matches!(self.kind, Kind::Req | Kind::ReqOnce) {
             assert!(either(Dropped::PipeLost) <= self.unsent, "each loss was once sent");
         } else {
             incoming += either(Dropped::PipeLost);
@@ -307,57 +336,5 @@ impl<P: Pattern> World<P> {
         }
         assert_eq!(self.received, incoming, "everything received was delivered or counted");
         assert!(either(Dropped::Unanswered) <= self.delivered);
-    }
-}
-
-fn live<P: Pattern>(
-    kind: Kind,
-    options: Options,
-    rule: P,
-    ticket: fn(&P, CtxId) -> Option<u32>,
-    steps: &[[u8; 3]],
-) {
-    let mut world = World::new(kind, options, rule, ticket);
-    steps.iter().for_each(|step| world.step(*step));
-    world.settle();
-}
-
-fn steps() -> impl Strategy<Value = Vec<[u8; 3]>> {
-    prop::collection::vec(any::<[u8; 3]>(), 0..200)
-}
-
-proptest! {
-    #[test]
-    fn req(steps in steps(), seed: u32, resend: bool) {
-        let mut options = TIGHT();
-        options.resend_time = options.resend_time.filter(|_| resend);
-        let rule = Req::new(&options, seed);
-        live(Kind::Req, options, rule, |rule, ctx| Some(rule.ticket(ctx)), &steps);
-    }
-
-    #[test]
-    fn surveyor(steps in steps(), seed: u32) {
-        let rule = Surveyor::new(&TIGHT(), seed);
-        live(Kind::Surveyor, TIGHT(), rule, |rule, ctx| Some(rule.ticket(ctx)), &steps);
-    }
-
-    #[test]
-    fn rep(steps in steps()) {
-        live(Kind::Rep, TIGHT(), Rep::new(&TIGHT()), |_, _| None, &steps);
-    }
-
-    #[test]
-    fn raw_req(steps in steps()) {
-        live(Kind::RawReq, TIGHT(), RawReq::new(&TIGHT()), |_, _| None, &steps);
-    }
-
-    #[test]
-    fn raw_surveyor(steps in steps()) {
-        live(Kind::RawSurveyor, TIGHT(), RawSurveyor::new(&TIGHT()), |_, _| None, &steps);
-    }
-
-    #[test]
-    fn raw_rep(steps in steps()) {
-        live(Kind::RawRep, TIGHT(), RawRep::new(&TIGHT()), |_, _| None, &steps);
     }
 }

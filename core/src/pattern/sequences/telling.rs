@@ -1,212 +1,175 @@
-//! Random sequences of operations against a rule: whatever happens, its books balance.
+//! Lives of the patterns that send without being asked, or only receive.
 //!
 //! Every copy of every message is afterwards in exactly one place: handed to the kernel, waiting in
 //! an outbox or in the rule, taken by the application, or discarded and counted.
 
-use crate::event::DetachReason;
+use super::Kind;
+use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
 use crate::options::Options;
 use crate::pattern::script::Script;
-use crate::pattern::{CtxId, Nothing, Pattern};
+use crate::pattern::{CtxId, Member, Nothing, Pattern, Pub, Refusal, Rules, Sub};
 use crate::time::Time;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
-use proptest::prelude::*;
 
-/// The pipes that are attached at the moment.
-pub(crate) type Attached = BTreeSet<PipeId>;
-
-/// A rule, with what its own tests know of how many copies it owes.
-pub(crate) trait Subject: Pattern {
-    /// How many copies an accepted `send` makes of `message`.
-    fn copies_of_sent(&self, message: &Message, attached: &Attached) -> usize {
-        let _ = (message, attached);
-        1
-    }
-
-    /// How many copies a `recv` makes of `message`.
-    fn copies_of_received(&self, message: &Message) -> usize {
-        let _ = message;
-        1
-    }
-
-    /// An operation that only this rule has; returns how many copies it made of a message.
-    fn special(&mut self, kind: u8, ctx: CtxId, bytes: &[u8], attached: &Attached, fx: &mut Script) -> usize {
-        let _ = (kind, ctx, bytes, attached, fx);
-        0
-    }
-}
-
-/// Pipes are named by their slots and contexts by their numbers, so that both are used again.
-#[derive(Clone, Debug)]
-pub(crate) enum Op {
-    Attach(u32),
-    Detach(u32),
-    Send {
-        ctx: CtxId,
-        to: Option<u32>,
-        message: Message,
-    },
-    Recv {
-        from: u32,
-        message: Message,
-    },
-    Take(CtxId),
-    /// A writer takes all that waits for a pipe; from then on it cannot be dropped.
-    Write(u32),
-    /// The kernel took at most so many messages of what is being written.
-    Drained(u32, usize),
-    Open,
-    Close(CtxId),
-    Special {
-        kind: u8,
-        ctx: CtxId,
-        bytes: Vec<u8>,
-    },
-}
-
-const SLOTS: u32 = 4;
-const CONTEXTS: u32 = 4;
-
-/// Any operation. Bytes are few, so that topics, tags and hop counts often mean something.
-pub(crate) fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let slot = 0..SLOTS;
-    let ctx = (0..CONTEXTS).prop_map(CtxId);
-    let bytes = prop::collection::vec(prop::sample::select(vec![0, 0, 0, 1, 2, 9, 255]), 0..12);
-    let header = prop_oneof![
-        3 => Just(Vec::new()),
-        3 => (0..12_u8).prop_map(|last| vec![0, 0, 0, last]),
-        1 => prop::collection::vec(any::<u8>(), 0..6),
-    ];
-    let message = (header, bytes.clone()).prop_map(|(h, b)| Message::with_header(&h[..], b));
-    let op = prop_oneof![
-        3 => slot.clone().prop_map(Op::Attach),
-        1 => slot.clone().prop_map(Op::Detach),
-        8 => (ctx.clone(), prop::option::of(slot.clone()), message.clone())
-            .prop_map(|(ctx, to, message)| Op::Send { ctx, to, message }),
-        8 => (slot.clone(), message).prop_map(|(from, message)| Op::Recv { from, message }),
-        4 => ctx.clone().prop_map(Op::Take),
-        2 => slot.clone().prop_map(Op::Write),
-        4 => (slot, 1..4_usize).prop_map(|(slot, most)| Op::Drained(slot, most)),
-        1 => Just(Op::Open),
-        1 => ctx.clone().prop_map(Op::Close),
-        3 => (any::<u8>(), ctx, bytes).prop_map(|(kind, ctx, bytes)| Op::Special { kind, ctx, bytes }),
-    ];
-    prop::collection::vec(op, 0..120)
-}
-
-/// Options with bounds that a short sequence reaches.
-pub(crate) fn tight() -> Options {
-    Options { outbox_messages: 3, outbox_bytes: 40, recv_messages: 4, recv_bytes: 40, ..Options::default() }
-}
-
-/// Runs `ops` against `rule`, made with `options`, and then everything down to its end.
-pub(crate) fn run(rule: impl Subject, options: &Options, ops: Vec<Op>) {
+/// Lives through `life`, and then down to the end of everything.
+pub(super) fn live(kind: Kind, rule: Rules, life: &[u8]) {
     let mut world = World {
+        kind,
+        options: kind.options(),
         rule,
-        options,
         fx: Script::default(),
-        attached: Attached::new(),
-        latest: vec![None; SLOTS as usize],
+        attached: BTreeSet::new(),
+        latest: vec![None; SLOTS],
         next_id: 1,
         writing: Vec::new(),
         stalled: BTreeSet::new(),
+        topics: BTreeMap::from([(CtxId::DEFAULT, BTreeSet::new())]),
         owed: 0,
         written: 0,
         taken: 0,
     };
-    for op in ops {
-        world.step(op);
+    let mut life = Life(life);
+    while !life.0.is_empty() {
+        world.step(&mut life);
         world.check();
     }
     world.finish();
 }
 
-/// The hands of a test: outboxes, a kernel, an application, and the books.
-struct World<'a, R> {
-    rule: R,
-    options: &'a Options,
+/// Pipes are named by their slots and contexts by their numbers, so that both are used again.
+const SLOTS: usize = 4;
+const CONTEXTS: u32 = 4;
+
+/// What is left of it. At its end it goes on with zeros, so that the last operation is a whole one.
+struct Life<'a>(&'a [u8]);
+
+impl Life<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((byte, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *byte
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::from(self.byte()) % limit
+    }
+
+    fn slot(&mut self) -> usize {
+        self.below(SLOTS)
+    }
+
+    fn ctx(&mut self) -> CtxId {
+        CtxId(u32::from(self.byte()) % CONTEXTS)
+    }
+
+    /// Bytes are few, so that topics and tags often mean something.
+    fn bytes(&mut self) -> Vec<u8> {
+        const FEW: [u8; 7] = [0, 0, 0, 1, 2, 9, 255];
+        (0..self.below(12)).map(|_| FEW[self.below(FEW.len())]).collect()
+    }
+
+    /// Headers are none, a tag that counts hops or names a pipe, or anything.
+    fn message(&mut self) -> Message {
+        let header = match self.below(7) {
+            0..=2 => Vec::new(),
+            3..=5 => vec![0, 0, 0, self.byte() % 12],
+            _ => (0..self.below(6)).map(|_| self.byte()).collect(),
+        };
+        Message::with_header(&header[..], self.bytes())
+    }
+}
+
+/// A rule and the world around it: outboxes, a kernel, an application, and the books.
+struct World {
+    kind: Kind,
+    options: Options,
+    rule: Rules,
     fx: Script,
-    attached: Attached,
+    attached: BTreeSet<PipeId>,
     /// By slot, the pipe that is or was there last.
     latest: Vec<Option<PipeId>>,
     next_id: u32,
+    /// What the writers of pipes have taken; it can no longer be dropped.
     writing: Vec<(PipeId, Message)>,
     /// Pipes that `room` has denied and `resume` not yet named.
     stalled: BTreeSet<PipeId>,
+    /// What the open contexts of a SUB are subscribed to.
+    topics: BTreeMap<CtxId, BTreeSet<Vec<u8>>>,
+    /// Copies of messages that the rule has answered for.
     owed: usize,
     written: usize,
     taken: usize,
 }
 
-impl<R: Subject> World<'_, R> {
-    fn step(&mut self, op: Op) {
-        match op {
-            Op::Attach(slot) => self.attach(slot),
-            Op::Detach(slot) => {
-                if let Some(pipe) = self.pipe(slot) {
+impl World {
+    /// One thing happens.
+    fn step(&mut self, life: &mut Life<'_>) {
+        let contexts: Vec<CtxId> = self.topics.keys().copied().collect();
+        let could_take: Vec<bool> = contexts.iter().map(|ctx| self.rule.readable(*ctx)).collect();
+        let could_send = self.rule.writable(CtxId::DEFAULT);
+        match life.below(36) {
+            0..=3 => self.attach(life.slot()),
+            4 => {
+                if let Some(pipe) = self.pipe(life.slot()) {
                     self.detach(pipe, DetachReason::PeerClosed);
                 }
             }
-            Op::Send { ctx, to, mut message } => {
-                message.set_pipe(to.and_then(|slot| self.latest[slot as usize]));
-                let copies = self.rule.copies_of_sent(&message, &self.attached);
-                match self.rule.send(Time::ZERO, ctx, message.clone(), &mut self.fx) {
-                    Ok(()) => self.owed += copies,
-                    Err((_, refused)) => assert_eq!(refused, message, "a refusal gives the message back"),
-                }
-            }
-            Op::Recv { from, message } => {
-                let Some(pipe) = self.pipe(from) else { return };
-                if !self.rule.room(pipe) {
-                    self.stalled.insert(pipe);
-                    return;
-                }
-                self.owed += self.rule.copies_of_received(&message);
-                self.rule.recv(Time::ZERO, pipe, message.received(pipe, Time::ZERO), &mut self.fx);
-            }
-            Op::Take(ctx) => drop(self.take(ctx)),
-            Op::Write(slot) => {
-                let Some(pipe) = self.pipe(slot) else { return };
+            5..=12 => self.send(life),
+            13..=20 => self.recv(life),
+            21..=24 => drop(self.take(life.ctx())),
+            25 | 26 => {
+                let Some(pipe) = self.pipe(life.slot()) else { return };
                 self.writing.extend(extract(&mut self.fx.sent, pipe));
             }
-            Op::Drained(slot, most) => {
-                let Some(pipe) = self.pipe(slot) else { return };
-                let mut lengths = Vec::new();
-                self.writing.retain(|(to, message)| {
-                    let keep = *to != pipe || lengths.len() == most;
-                    if !keep {
-                        lengths.push(message.len());
-                    }
-                    keep
-                });
-                self.written += lengths.len();
-                let bytes = lengths.iter().sum();
-                self.rule.drained(Time::ZERO, pipe, lengths.len(), bytes, &mut self.fx);
+            27..=30 => self.drain(life),
+            31 => {
+                let ctx = self.rule.open();
+                self.topics.entry(ctx).or_default();
             }
-            Op::Open => drop(self.rule.open()),
-            Op::Close(ctx) => self.rule.close(Time::ZERO, ctx, &mut self.fx),
-            Op::Special { kind, ctx, bytes } => {
-                self.owed += self.rule.special(kind, ctx, &bytes, &self.attached, &mut self.fx);
+            32 => {
+                let ctx = life.ctx();
+                self.rule.close(Time::ZERO, ctx, &mut self.fx);
+                self.topics.remove(&ctx);
+                if matches!(self.kind, Kind::SubNewest | Kind::SubOldest | Kind::RawSub) {
+                    let nothing = if ctx == CtxId::DEFAULT { Nothing::Yet } else { Nothing::Asked };
+                    assert_eq!(self.rule.take(Time::ZERO, ctx, &mut self.fx), Err(nothing), "it is closed");
+                }
+                self.topics.entry(CtxId::DEFAULT).or_default();
             }
+            _ => self.special(life),
         }
+        for (ctx, could) in contexts.into_iter().zip(could_take) {
+            let told = self.fx.readable.iter().any(|(to, count)| *to == ctx && *count > 0);
+            let can_take = self.topics.contains_key(&ctx) && self.rule.readable(ctx);
+            assert!(could || !can_take || told, "nobody tells {ctx:?} to take");
+        }
+        let can_send = self.rule.writable(CtxId::DEFAULT);
+        assert!(could_send || !can_send || !self.fx.writable.is_empty(), "nobody tells senders");
     }
 
     /// The pipe that is attached in `slot`.
-    fn pipe(&self, slot: u32) -> Option<PipeId> {
-        self.latest[slot as usize].filter(|pipe| self.attached.contains(pipe))
+    fn pipe(&self, slot: usize) -> Option<PipeId> {
+        self.latest[slot].filter(|pipe| self.attached.contains(pipe))
     }
 
-    fn attach(&mut self, slot: u32) {
+    fn attach(&mut self, slot: usize) {
         if self.pipe(slot).is_some() {
             return;
         }
-        let pipe = PipeId::new(self.next_id, slot).expect("ids start at one");
+        let pipe = PipeId::new(self.next_id, slot as u32).expect("ids start at one");
         self.next_id += 1;
-        if self.rule.attach(Time::ZERO, pipe, &mut self.fx).is_ok() {
-            self.latest[slot as usize] = Some(pipe);
-            self.attached.insert(pipe);
+        let alone = matches!(self.kind, Kind::Pair0 | Kind::Pair1 | Kind::RawPair1);
+        match self.rule.attach(Time::ZERO, pipe, &mut self.fx) {
+            Ok(()) => {
+                assert!(!alone || self.attached.is_empty(), "two peers of a pair");
+                self.latest[slot] = Some(pipe);
+                self.attached.insert(pipe);
+            }
+            Err(why) => assert!(alone && why == DetachReason::Busy && !self.attached.is_empty()),
         }
     }
 
@@ -219,6 +182,71 @@ impl<R: Subject> World<'_, R> {
         self.rule.detach(Time::ZERO, pipe, why, unsent, &mut self.fx);
     }
 
+    fn send(&mut self, life: &mut Life<'_>) {
+        let ctx = life.ctx();
+        // Half of them name a pipe, which may be gone.
+        let to = life.below(2 * SLOTS);
+        let mut message = life.message();
+        message.set_pipe(self.latest.get(to).copied().flatten());
+        let copies = self.copies_of_sent(&message);
+        let moved = |fx: &Script| fx.sent.len() + fx.dropped.len();
+        let before = moved(&self.fx);
+        // Of many peers, only the one that is meant when none is named says whether it is writable.
+        let writable = self.rule.writable(ctx) || (self.kind == Kind::Poly && message.pipe().is_some());
+        match self.rule.send(Time::ZERO, ctx, message.clone(), &mut self.fx) {
+            Ok(()) => {
+                assert!(writable, "sent what was not writable");
+                self.owed += copies;
+            }
+            Err((why, refused)) => {
+                let hopeless = matches!(why, Refusal::NoPeer | Refusal::State);
+                assert!(!(self.rule.writable(ctx) && hopeless), "{why:?}, and yet writable");
+                assert_eq!(refused, message, "a refused message comes back as it was");
+                assert_eq!(moved(&self.fx), before, "nothing has moved");
+                assert!(why != Refusal::NoPeer || self.attached.is_empty(), "somebody is there");
+            }
+        }
+    }
+
+    /// What an accepted `send` makes of `message`.
+    fn copies_of_sent(&self, message: &Message) -> usize {
+        match self.kind {
+            Kind::PubDropping | Kind::PubBlocking | Kind::PubConflating | Kind::Bus => {
+                self.attached.len().max(1)
+            }
+            Kind::RawBus => {
+                let source = message.header().clone().take_tag();
+                self.attached.iter().filter(|pipe| Some(pipe.get()) != source).count().max(1)
+            }
+            _ => 1,
+        }
+    }
+
+    fn recv(&mut self, life: &mut Life<'_>) {
+        let from = life.slot();
+        let message = life.message();
+        let Some(pipe) = self.pipe(from) else { return };
+        if self.rule.room(pipe) {
+            self.owed += self.copies_of_received(&message);
+            self.rule.recv(Time::ZERO, pipe, message.received(pipe, Time::ZERO), &mut self.fx);
+        } else {
+            self.stalled.insert(pipe);
+        }
+    }
+
+    /// What a `recv` makes of `message`.
+    fn copies_of_received(&self, message: &Message) -> usize {
+        match self.kind {
+            Kind::SubNewest | Kind::SubOldest => {
+                let mut message = message.clone();
+                message.join();
+                let wants = |topics: &&BTreeSet<Vec<u8>>| topics.iter().any(|t| message.starts_with(t));
+                self.topics.values().filter(wants).count().max(1)
+            }
+            _ => 1,
+        }
+    }
+
     fn take(&mut self, ctx: CtxId) -> bool {
         let readable = self.rule.readable(ctx);
         let took = self.rule.take(Time::ZERO, ctx, &mut self.fx);
@@ -229,6 +257,43 @@ impl<R: Subject> World<'_, R> {
         }
         self.taken += usize::from(took.is_ok());
         took.is_ok()
+    }
+
+    /// The kernel took some of what is being written.
+    fn drain(&mut self, life: &mut Life<'_>) {
+        let (slot, most) = (life.slot(), 1 + life.below(3));
+        let Some(pipe) = self.pipe(slot) else { return };
+        let mut lengths = Vec::new();
+        self.writing.retain(|(to, message)| {
+            let keep = *to != pipe || lengths.len() == most;
+            if !keep {
+                lengths.push(message.len());
+            }
+            keep
+        });
+        self.written += lengths.len();
+        self.rule.drained(Time::ZERO, pipe, lengths.len(), lengths.iter().sum(), &mut self.fx);
+    }
+
+    /// What only this rule can do.
+    fn special(&mut self, life: &mut Life<'_>) {
+        let (what, ctx, bytes) = (life.below(3), life.ctx(), life.bytes());
+        if let Some(publisher) = Pub::of(&mut self.rule) {
+            publisher.publish_anyway(Time::ZERO, bytes.into(), &mut self.fx);
+            self.owed += self.attached.len().max(1);
+        } else if let Some(subscriber) = Sub::of(&mut self.rule) {
+            let topic = &bytes[..bytes.len().min(2)];
+            if what == 0 {
+                let had = self.topics.get_mut(&ctx).is_some_and(|topics| topics.remove(topic));
+                let took_back = subscriber.unsubscribe(ctx, topic, &mut self.fx).is_ok();
+                assert_eq!(took_back, had, "{ctx:?} and {topic:?}");
+            } else {
+                subscriber.subscribe(ctx, topic);
+                if let Some(topics) = self.topics.get_mut(&ctx) {
+                    topics.insert(topic.to_vec());
+                }
+            }
+        }
     }
 
     /// Where copies are that left the rule.
@@ -246,6 +311,8 @@ impl<R: Subject> World<'_, R> {
         for pipe in self.fx.resumed.drain(..) {
             assert!(self.stalled.remove(&pipe), "resumed without having been denied room");
         }
+        self.fx.readable.clear();
+        self.fx.writable.clear();
         self.rule.check_invariants();
         assert!(self.accounted() <= self.owed, "more copies than were made");
         for pipe in &self.attached {
@@ -270,8 +337,11 @@ impl<R: Subject> World<'_, R> {
         }
         self.rule.clear(&mut self.fx);
         self.rule.check_invariants();
+        assert!(!self.topics.keys().any(|ctx| self.rule.readable(*ctx)), "something is left to take");
         assert_eq!(self.rule.waiting(), 0, "something waits after the end");
         assert_eq!(self.accounted(), self.owed, "every copy is in one place");
+        let lost = self.fx.dropped.iter().filter(|(why, _, _)| *why == Dropped::PipeLost).count();
+        assert!(lost == 0 || self.kind != Kind::Push, "a job that never left is lost with its pipe");
     }
 }
 

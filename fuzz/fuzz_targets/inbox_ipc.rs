@@ -1,0 +1,4 @@
+//! See `spanwire_fuzz::inbox_ipc`.
+#![cfg_attr(fuzzing, no_main)]
+
+spanwire_fuzz::target!(inbox_ipc);
