@@ -18,6 +18,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 type Names = HashMap<Box<str>, (Weak<Core>, Weak<Endpoint>)>;
 
@@ -105,11 +106,13 @@ fn join(
         theirs.cancel();
         NotConnected::Refused(why)
     })?;
+    theirs.admitted();
     if let Err(why) = admit(&ours, &endpoint.origin()) {
         ours.cancel();
         theirs.end(DetachReason::PeerClosed);
         return Err(NotConnected::Refused(why));
     }
+    ours.admitted();
     // Either side may have sent before the other was there.
     for (pipe, from) in [(ours, &**endpoint), (theirs, at)] {
         pipe.lock().open = true;
@@ -141,10 +144,13 @@ struct Inner {
     /// Somebody else wanted to: the one who delivers looks again before stopping.
     again: bool,
     closing: bool,
-    /// Nothing is delivered any more.
-    ended: bool,
-    /// It ended during a delivery; whoever delivers has to part, for this reason.
-    part: Option<DetachReason>,
+    /// Its socket counts it among its pipes.
+    admitted: bool,
+    /// Nothing is delivered any more. When that came in the middle of a delivery, whoever delivers
+    /// parts from the other side, with what was not taken.
+    ended: Option<DetachReason>,
+    /// What will end it when closing has taken too long.
+    patience: Option<AbortHandle>,
     pass: Option<Pass>,
     dialer: Option<(Arc<Endpoint>, oneshot::Sender<Ended>)>,
 }
@@ -165,8 +171,9 @@ impl InprocPipe {
                 delivering: false,
                 again: false,
                 closing: false,
-                ended: false,
-                part: None,
+                admitted: false,
+                ended: None,
+                patience: None,
                 pass: Some(pass),
                 dialer,
             }),
@@ -212,7 +219,7 @@ impl InprocPipe {
                     inner.again = true;
                     return;
                 }
-                if !inner.open || inner.ended {
+                if !inner.open || inner.ended.is_some() {
                     return;
                 }
                 if inner.queue.is_empty() {
@@ -237,7 +244,7 @@ impl InprocPipe {
                 batch.append(&mut inner.queue);
                 inner.queue = batch;
             }
-            if let Some(why) = inner.part.take() {
+            if let Some(why) = inner.ended {
                 drop(inner);
                 return self.part(why);
             }
@@ -258,33 +265,57 @@ impl InprocPipe {
         }
     }
 
-    /// Ends the connection: at once, or when all is delivered.
-    pub(super) fn close(&self, closing: Closing) {
-        match closing.abort {
-            Some(why) => self.end(why),
-            None => {
-                self.lock().closing = true;
-                self.pump();
-            }
+    /// Ends the connection: at once, or when all is delivered, but no later than a deadline.
+    pub(super) fn close(self: &Arc<Self>, closing: Closing) {
+        if let Some(why) = closing.abort {
+            return self.end(why);
+        }
+        self.lock().closing = true;
+        self.pump();
+        let Some(deadline) = closing.deadline else { return };
+        let mut inner = self.lock();
+        if inner.ended.is_none() {
+            // The other side has no room for the rest.
+            let (pipe, sleep) = (Arc::downgrade(self), self.core.home.sleep_until(deadline));
+            let patience = self.core.home.spawn(async move {
+                sleep.await;
+                if let Some(pipe) = pipe.upgrade() {
+                    pipe.end(DetachReason::ClosedHere);
+                }
+            });
+            inner.patience.replace(patience).inspect(AbortHandle::abort);
         }
     }
 
     /// It never became a pipe.
     fn cancel(&self) {
         let mut inner = self.lock();
-        inner.ended = true;
+        inner.ended = Some(DetachReason::ClosedHere);
         drop((inner.pass.take(), inner.dialer.take()));
+    }
+
+    /// It is a pipe of its socket from now on. The other side may have ended it meanwhile.
+    fn admitted(&self) {
+        let ended = {
+            let mut inner = self.lock();
+            inner.admitted = true;
+            inner.ended.map(|why| (why, std::mem::take(&mut inner.queue)))
+        };
+        if let (Some((why, unsent)), Some(id)) = (ended, self.id.get()) {
+            self.core.detach(*id, why, unsent.into(), 0);
+        }
     }
 
     /// Ends the connection now, or as soon as whoever is delivering is back with what was not taken.
     fn end(&self, why: DetachReason) {
         {
             let mut inner = self.lock();
-            if std::mem::replace(&mut inner.ended, true) {
+            if inner.ended.is_some() {
                 return;
             }
+            inner.ended = Some(why);
+            inner.patience.take().inspect(AbortHandle::abort);
             if inner.delivering {
-                inner.part = Some(why);
                 return;
             }
         }
@@ -295,9 +326,10 @@ impl InprocPipe {
     fn part(&self, why: DetachReason) {
         let (unsent, pass, dialer) = {
             let mut inner = self.lock();
-            (std::mem::take(&mut inner.queue), inner.pass.take(), inner.dialer.take())
+            let unsent = inner.admitted.then(|| std::mem::take(&mut inner.queue));
+            (unsent, inner.pass.take(), inner.dialer.take())
         };
-        if let Some(id) = self.id.get() {
+        if let (Some(unsent), Some(id)) = (unsent, self.id.get()) {
             self.core.detach(*id, why, unsent.into(), 0);
         }
         if let Some((endpoint, tell_end)) = dialer {

@@ -311,7 +311,7 @@ async fn close_returns_from_every_state() {
         // The same, to one who never takes them: no longer than the deadline, and all are accounted for.
         let (push, pull) = (PushSocket::new(), PullSocket::new());
         push.dial(pull.listen(&url).await.unwrap().url()).await.unwrap();
-        while push.send_timeout(vec![0; 10_000], Duration::from_millis(50)).await.is_ok() {}
+        fill(&push, 10_000).await;
         let waits = push.stats().waiting_messages as u64;
         assert!(waits > 0);
         let report = closes("full", DEADLINE, push.close(DEADLINE)).await;
@@ -368,7 +368,7 @@ async fn close_returns_from_every_state() {
     let listener = push.listen("tcp://127.0.0.1:0").await.unwrap();
     let mut deaf = Stranger::tcp(listener.local_addr()).await;
     deaf.greet(Protocol::Pull).await;
-    while push.send_timeout(vec![0; 100_000], Duration::from_millis(50)).await.is_ok() {}
+    fill(&push, 100_000).await;
     let report = closes("a peer that never reads", DEADLINE, push.close(DEADLINE)).await;
     assert!(report.abandoned > 0);
     deaf.is_ended().await;
@@ -395,18 +395,28 @@ async fn close_returns_from_every_state() {
             let options = Options { close_deadline: DEADLINE, ..Options::default() };
             let (push, pull) = (PushSocket::with(options), PullSocket::new());
             push.dial(pull.listen(url).await.unwrap().url()).await.unwrap();
-            while push.send_timeout(vec![0; 100_000], Duration::from_millis(50)).await.is_ok() {}
+            fill(&push, 100_000).await;
             if !drops {
                 let close = push.close(SOON);
                 let polled = futures_util::future::poll_immediate(close).await;
                 assert!(polled.is_none(), "there is much to be sent first");
             }
+            let mut ended = push.events();
             drop(push);
-            until("they part", || pull.peers().is_empty()).await;
+            let started = Instant::now();
+            soon("the pusher is gone", async { while ended.next().await.is_some() {} }).await;
+            assert!(started.elapsed() < DEADLINE + PROMPT);
+            // Whoever does not take its messages sees the end only behind them.
+            until("they part", || pull.try_recv().is_err() && pull.peers().is_empty()).await;
             close_all!(pull);
         }
     }
     bed.is_clean().await;
+}
+
+/// Sends until it is full, and stays full: the kernel takes more of its own accord for a while.
+async fn fill(push: &PushSocket, bytes: usize) {
+    while push.send_timeout(vec![0; bytes], 3 * DEADLINE).await.is_ok() {}
 }
 
 /// The same once more, where closing meets senders and closers of other threads.
