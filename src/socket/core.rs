@@ -565,8 +565,7 @@ impl Core {
 }
 
 /// Sequential from a random start, as the spec suggests: two processes that were restarted should
-/// not give their pipes the same numbers. The address of a stack variable and the time are random
-/// enough for that.
+/// not give their pipes the same numbers.
 fn next_pipe_number() -> u32 {
     static START: OnceLock<()> = OnceLock::new();
     START.get_or_init(|| LAST_PIPE.store(super::random_seed(), Ordering::Relaxed));
@@ -708,6 +707,10 @@ impl Owner for Arc<Core> {
             state.visit(self, &mut out, |rule, fx| {
                 rule.drained(now, pipe, flushed.messages, flushed.bytes, fx);
             });
+            if self.timed {
+                // A request that had waited for this room is in flight from now on.
+                state.arm(&mut out);
+            }
         }
         out.run();
     }
@@ -736,14 +739,7 @@ impl Owner for Arc<Core> {
                 }
             }
             let now = rt::now();
-            let nobody_left = state.phase != Phase::Open && !unsent.is_empty();
-            state.visit(self, &mut out, |rule, fx| {
-                rule.detach(now, pipe, why, unsent, fx);
-                if nobody_left {
-                    // Jobs that would go to another peer are given up here, and counted.
-                    rule.clear(fx);
-                }
-            });
+            state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
             state.arm(&mut out);
             state.hub.tell(|| Event::Detached(entry.peer, why), |waker| out.wakers.push(waker));
             state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));

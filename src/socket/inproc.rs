@@ -350,3 +350,18 @@ impl std::fmt::Debug for InprocPipe {
         f.debug_struct("InprocPipe").field("id", &self.id.get()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PullSocket;
+
+    #[test]
+    fn a_batch_for_a_pipe_that_has_just_ended_stays_with_its_sender() {
+        let pull = PullSocket::new();
+        let gone = PipeId::new(7, 0).expect("a number from the middle");
+        let mut batch = VecDeque::from(["a".into(), "b".into()]);
+        assert_eq!(pull.handle.core.accept(gone, &mut batch), None);
+        assert_eq!(batch.len(), 2);
+    }
+}
