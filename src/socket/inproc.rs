@@ -146,10 +146,9 @@ struct Inner {
     closing: bool,
     /// Its socket counts it among its pipes.
     admitted: bool,
-    /// Nothing is delivered any more, for this reason.
+    /// Nothing is delivered any more. When that came in the middle of a delivery, whoever delivers
+    /// parts from the other side, with what was not taken.
     ended: Option<DetachReason>,
-    /// It ended during a delivery; whoever delivers has to part, for this reason.
-    part: Option<DetachReason>,
     /// What will end it when closing has taken too long.
     patience: Option<AbortHandle>,
     pass: Option<Pass>,
@@ -174,7 +173,6 @@ impl InprocPipe {
                 closing: false,
                 admitted: false,
                 ended: None,
-                part: None,
                 patience: None,
                 pass: Some(pass),
                 dialer,
@@ -246,7 +244,7 @@ impl InprocPipe {
                 batch.append(&mut inner.queue);
                 inner.queue = batch;
             }
-            if let Some(why) = inner.part.take() {
+            if let Some(why) = inner.ended {
                 drop(inner);
                 return self.part(why);
             }
@@ -316,8 +314,8 @@ impl InprocPipe {
                 return;
             }
             inner.ended = Some(why);
+            inner.patience.take().inspect(AbortHandle::abort);
             if inner.delivering {
-                inner.part = Some(why);
                 return;
             }
         }
@@ -328,7 +326,6 @@ impl InprocPipe {
     fn part(&self, why: DetachReason) {
         let (unsent, pass, dialer) = {
             let mut inner = self.lock();
-            inner.patience.take().inspect(AbortHandle::abort);
             let unsent = inner.admitted.then(|| std::mem::take(&mut inner.queue));
             (unsent, inner.pass.take(), inner.dialer.take())
         };
