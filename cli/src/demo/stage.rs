@@ -75,7 +75,7 @@ pub(super) struct Stage<'a> {
     members: RefCell<Vec<Box<dyn Member>>>,
     listeners: Cell<u32>,
     lost: mpsc::UnboundedSender<Loss>,
-    losses: RefCell<mpsc::UnboundedReceiver<Loss>>,
+    losses: Cell<Option<mpsc::UnboundedReceiver<Loss>>>,
     rounds: Cell<u32>,
     messages: Cell<u64>,
     bytes: Cell<u64>,
@@ -92,7 +92,7 @@ impl<'a> Stage<'a> {
             members: RefCell::default(),
             listeners: Cell::new(0),
             lost,
-            losses: RefCell::new(losses),
+            losses: Cell::new(Some(losses)),
             rounds: Cell::new(0),
             messages: Cell::new(0),
             bytes: Cell::new(0),
@@ -153,8 +153,7 @@ impl<'a> Stage<'a> {
         rounds: impl Future<Output = Result<(), Trouble>>,
         others: impl Future<Output = Result<Infallible, Trouble>>,
     ) -> Result<(), Trouble> {
-        // Only one plays at a time, so nobody else wants this while it is lent.
-        let mut losses = self.losses.borrow_mut();
+        let mut losses = self.losses.take().expect("a stage is played on once");
         let ended = tokio::select! {
             biased;
             ended = rounds => ended,

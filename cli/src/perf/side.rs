@@ -76,7 +76,7 @@ macro_rules! side {
             pub(in crate::perf) struct Socket {
                 pattern: Pattern,
                 /// What happened, for those who wait too long.
-                events: RefCell<Events>,
+                events: RefCell<Option<Events>>,
             }
 
             enum Pattern {
@@ -103,9 +103,9 @@ macro_rules! side {
 
             impl Socket {
                 fn look_up(&self) -> Result<(), Complaint> {
-                    // Lent to somebody who looks at them all the time.
-                    let Ok(mut events) = self.events.try_borrow_mut() else { return Ok(()) };
-                    while let Some(event) = events.try_next() {
+                    // Somebody else may have taken them, to look at them all the time.
+                    let mut events = self.events.borrow_mut();
+                    while let Some(event) = events.as_mut().and_then(Events::try_next) {
                         lost(&event)?;
                     }
                     Ok(())
@@ -123,7 +123,7 @@ macro_rules! side {
                         Kind::Pair0 => Pattern::Pair0(Pair0Socket::with(options)),
                         Kind::Pair1 => Pattern::Pair1(Pair1Socket::with(options)),
                     };
-                    let events = RefCell::new(each!(pattern, socket => socket.events()));
+                    let events = RefCell::new(Some(each!(pattern, socket => socket.events())));
                     Self { pattern, events }
                 }
 
@@ -233,10 +233,11 @@ side!(
         &self,
         work: impl Future<Output = Result<T, Complaint>>,
     ) -> Result<T, Complaint> {
-        // Nobody else looks at them: without timeouts, no call looks up.
-        let mut events = self.events.borrow_mut();
+        // Without timeouts, no call looks up.
+        let mut events = self.events.borrow_mut().take();
         let watch = async {
-            while let Some(event) = events.next().await {
+            while let Some(events) = &mut events {
+                let Some(event) = events.next().await else { break };
                 lost(&event)?;
             }
             Err(failed(RecvError::Closed))
