@@ -287,3 +287,50 @@ impl Wake for Parked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, poll_fn};
+
+    fn soon() -> Option<Instant> {
+        Some(Instant::now() + Duration::from_secs(30))
+    }
+
+    #[test]
+    fn a_wait_inside_another_takes_none_of_its_wake_ups() {
+        let mut polls = 0;
+        let outer = poll_fn(|cx| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            let past = Some(Instant::now() + Duration::from_millis(1));
+            assert!(block_until(pending::<()>(), past).is_none());
+            Poll::Pending
+        });
+        assert!(block_until(outer, soon()).is_some(), "it was woken before it even waited");
+    }
+
+    #[test]
+    fn a_stranger_that_parks_the_thread_takes_none_either() {
+        let mut polls = 0;
+        let work = poll_fn(|cx| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            thread::park();
+            Poll::Pending
+        });
+        assert!(block_until(work, soon()).is_some());
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_still_asks_once() {
+        assert_eq!(block_until(async { 7 }, Some(Instant::now())), Some(7));
+        assert!(block_until(pending::<()>(), Some(Instant::now())).is_none());
+    }
+}

@@ -323,3 +323,30 @@ async fn a_task_that_has_used_up_its_turn_may_still_block() {
     })
     .await;
 }
+
+#[test]
+fn messages_and_requests_are_iterators() {
+    let (push, pull) = pipeline("tcp://127.0.0.1:0");
+    let pulling = pull.clone();
+    let taking = thread::spawn(move || pulling.messages().map(|m| m.unwrap().len()).sum::<usize>());
+    push.send_many(["a", "bb", "ccc"]).unwrap();
+    push.close(SECOND);
+    // The three are delivered before the connection is gone.
+    let deadline = Instant::now() + LONG;
+    while pull.stats().ledger.delivered_messages < 3 {
+        assert!(Instant::now() < deadline);
+        thread::yield_now();
+    }
+    pull.close(SECOND);
+    assert_eq!(taking.join().unwrap(), 6);
+
+    let rep = RepSocket::new();
+    let listener = rep.listen("inproc://blocking-requests").unwrap();
+    let req = ReqSocket::new();
+    req.dial(listener.url()).unwrap();
+    let asking = thread::spawn(move || req.request("question").unwrap());
+    for request in rep.requests().take(1) {
+        request.unwrap().reply("answer").unwrap();
+    }
+    assert_eq!(&asking.join().unwrap()[..], b"answer");
+}

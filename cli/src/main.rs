@@ -2,51 +2,43 @@
 //!
 //! | subcommand | where | reads its arguments |
 //! | --- | --- | --- |
+//! | `demo` | [`demo`] | with clap |
+//! | `perf` | [`perf`] | with clap |
+//! | `device` | [`device`] | with clap |
 //! | `cat` | [`cat`] | itself, as nngcat does |
 //! | `nanocat` | [`nanocat`] | itself, as nanocat does |
+//! | `completions` `man` | [`docs`] | with clap |
 //!
-//! Everything else is clap's. Under the name `nngcat`, `nanocat` or `nn_req` and its kin, as a link
-//! for instance, the program is that command.
+//! Under the name `nngcat`, `nanocat` or `nn_req` and its kin, as a link for instance, the program is
+//! that command.
+//!
+//! Exit status: 0 when it worked, 1 when it failed, 2 when the command line makes no sense; `cat` and
+//! `nanocat` have those of the programs that they stand in for.
 
+#![forbid(unsafe_code)]
+
+mod args;
 mod cat;
+mod complaint;
+mod demo;
+mod device;
+mod docs;
 mod failure;
 mod flags;
 mod nanocat;
+mod perf;
+mod terminal;
 
-use clap::{Parser, Subcommand};
+use args::{Args, Command, Foreign};
+use clap::Parser;
+use complaint::Complaint;
 use spanwire::Protocol;
-use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 /// What a shell shows as the status of a program that died of SIGPIPE: 128 + 13.
 const BROKEN_PIPE: u8 = 141;
-
-/// Scalability Protocols from the shell, compatible with NNG, nanomsg and mangos.
-#[derive(Parser)]
-#[command(name = "spanwire", version, arg_required_else_help = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Send and receive messages, with the flags of nngcat(1)
-    #[command(disable_help_flag = true)]
-    Cat(Foreign),
-    /// Send and receive messages, with the flags of nanocat(1)
-    #[command(disable_help_flag = true)]
-    Nanocat(Foreign),
-}
-
-/// The arguments of a command that reads them itself.
-#[derive(clap::Args)]
-struct Foreign {
-    /// See its own --help
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "flags")]
-    args: Vec<OsString>,
-}
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -68,10 +60,24 @@ fn main() -> ExitCode {
         Some("nanocat") => return nanocat::main(args.into_iter().skip(1), None),
         _ => {}
     }
-    match Cli::parse().command {
-        Command::Cat(Foreign { args }) => cat::main(args.into_iter()),
-        Command::Nanocat(Foreign { args }) => nanocat::main(args.into_iter(), None),
+    let done = match Args::parse().command {
+        Command::Cat(Foreign { args }) => return cat::main(args.into_iter()),
+        Command::Nanocat(Foreign { args }) => return nanocat::main(args.into_iter(), None),
+        Command::Demo(args) => demo::run(&args),
+        Command::Perf(args) => perf::run(args),
+        Command::Device(args) => device::run(args),
+        Command::Completions(args) => docs::completions(&args),
+        Command::Man(args) => docs::man(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(complaint) => complaint.report(),
     }
+}
+
+/// Says something on standard error. If nobody can hear it, nothing is lost that matters.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The protocol that a link called `nn_<name>` chooses.
@@ -89,4 +95,10 @@ fn linked(name: &str) -> Option<Protocol> {
         "pair" => Protocol::Pair0,
         _ => return None,
     })
+}
+
+/// Runs `work` on this thread.
+fn block_on<T>(work: impl Future<Output = Result<T, Complaint>>) -> Result<T, Complaint> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Complaint::new(format!("cannot start: {error}")))?.block_on(work)
 }

@@ -1,6 +1,7 @@
 //! Every target over what its corpus keeps, and over a bounded number of mutations of that, on a
 //! stable compiler.
 
+use spanwire_core::pattern::sequences::Kind;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,19 @@ macro_rules! targets {
 }
 
 targets! { addr, handshake, inbox_ipc, inbox_tcp, lives, outbox_ops, payloads, }
+
+#[test]
+fn every_form_of_every_pattern_is_replayed() {
+    for target in ["lives", "payloads"] {
+        let kept = files(&format!("corpus/{target}"));
+        for n in 0..Kind::ALL.len() {
+            let is_of = |path: &PathBuf| {
+                fs::read(path).is_ok_and(|input| usize::from(input[0]) % Kind::ALL.len() == n)
+            };
+            assert!(kept.iter().any(is_of), "corpus/{target} has nothing for {:?}", Kind::ALL[n]);
+        }
+    }
+}
 
 fn replay(target: &str, check: fn(&[u8])) {
     let kept = files(&format!("corpus/{target}"));

@@ -144,7 +144,8 @@ macro_rules! common_twin {
             }
 
             /// Closes the socket for all its clones: stops accepting, sends what waits, and waits
-            /// for the peers to end, all of it no longer than `deadline`. Never hangs.
+            /// for the peers to end, all of it no longer than `deadline`; then it cuts what is left,
+            /// and gives tasks up to a second to end. Never hangs.
             ///
             /// Messages that were received and not taken are discarded and counted. Whoever waits
             /// on the socket gets `Closed`. When this returns, no task and no descriptor of the
@@ -204,6 +205,16 @@ macro_rules! sending_twin {
             ) -> Result<usize, crate::SendManyError> {
                 self.inner.handle.send_many_blocking(messages)
             }
+
+            /// A descriptor that is readable while `send` would not wait, for foreign event loops. A
+            /// large message may have to wait where a small one has not.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.inner.writable_fd()
+            }
         }
     };
 }
@@ -255,6 +266,21 @@ macro_rules! receiving_twin {
                 max: usize,
             ) -> Result<usize, crate::RecvError> {
                 self.inner.handle.recv_many_blocking(into, max)
+            }
+
+            /// The messages as an iterator that waits for each, for as long as it takes, and ends when
+            /// the socket is closed. It is a clone of the socket.
+            pub fn messages(&self) -> crate::blocking::Messages {
+                crate::blocking::Messages::new(self.inner.messages())
+            }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.inner.readable_fd()
             }
         }
     };

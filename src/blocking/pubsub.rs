@@ -1,5 +1,6 @@
 //! [`PubSocket`], [`SubSocket`] and [`SubContext`].
 
+use super::Messages;
 use crate::{Message, NotSubscribed, RecvError, SendError, SendManyError};
 use std::time::Duration;
 
@@ -57,6 +58,15 @@ impl PubSocket {
             }
         }
         Ok(sent)
+    }
+
+    /// A descriptor that is readable while `send` would not wait, for foreign event loops.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.inner.writable_fd()
     }
 }
 
@@ -133,5 +143,21 @@ impl SubContext {
     /// As `recv`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.inner.handle.recv_blocking(self.inner.ctx, Some(timeout))
+    }
+
+    /// The messages of this context as an iterator that waits for each, and ends when the socket is
+    /// closed. The subscriptions are those it has now.
+    pub fn into_messages(self) -> Messages {
+        Messages::new(self.inner.into_messages())
+    }
+
+    /// A descriptor that is readable while `recv` of this context would not wait, for foreign event loops.
+    /// Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.inner.readable_fd()
     }
 }

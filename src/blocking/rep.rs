@@ -1,5 +1,6 @@
 //! [`RepSocket`], [`RespondSocket`], the [`Request`]s they receive, and their contexts.
 
+use super::Requests;
 use crate::{Message, RecvError, SendError};
 use std::fmt;
 use std::ops::Deref;
@@ -47,9 +48,24 @@ macro_rules! replying_twin {
                 self.inner.handle.recv_request_blocking(Some(timeout)).map(Request::new)
             }
 
+            /// The requests as an iterator that waits for each, for as long as it takes, and ends when
+            /// the socket is closed. It is a clone of the socket.
+            pub fn requests(&self) -> Requests {
+                Requests::new(self.inner.requests())
+            }
+
             /// Opens a conversation that remembers the request it received last, and replies to it.
             pub fn context(&self) -> RepContext {
                 RepContext { inner: self.inner.context() }
+            }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.inner.readable_fd()
             }
         }
     };
@@ -66,7 +82,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn new(inner: crate::Request) -> Self {
+    pub(super) fn new(inner: crate::Request) -> Self {
         Self { inner }
     }
 

@@ -42,6 +42,16 @@ impl ReqSocket {
     pub fn context(&self) -> ReqContext {
         ReqContext { inner: self.inner.context() }
     }
+
+    /// A descriptor that is readable while a request could be sent at once, for foreign event loops. A
+    /// large request may have to wait where a small one has not.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.inner.writable_fd()
+    }
 }
 
 /// A conversation of a [`ReqSocket`]: one request at a time, sent and answered by separate calls.
@@ -104,5 +114,15 @@ impl ReqContext {
     /// As `recv`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.inner.recv_blocking(Some(timeout))
+    }
+
+    /// A descriptor that is readable while the reply to the latest request, or why there is none, can be
+    /// received, for foreign event loops. Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.inner.readable_fd()
     }
 }

@@ -115,4 +115,14 @@ impl SurveyContext {
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.inner.recv_blocking(Some(timeout))
     }
+
+    /// A descriptor that is readable while an answer, or the end of the survey, can be received, for
+    /// foreign event loops. Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.inner.readable_fd()
+    }
 }

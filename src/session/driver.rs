@@ -220,13 +220,14 @@ impl Driver {
         if !matches!(self.session.state(), State::Closed(_)) {
             self.read(cx);
         }
-        if self.session.state() == State::Draining {
-            // Asked anew: whoever was writing may be done by now, and would not wake us.
-            let quiet = pipe.handoff.await_quiet();
-            if quiet && self.input(Input::Flushed) == Step::ShutDownWrite {
-                // A failure here means that the connection is gone, which reading tells too.
-                let _ = pipe.writer().shut_down();
-            }
+        // Asked only now: since this turn began, a sender may have left something to write, or may
+        // still be writing.
+        if self.session.state() == State::Draining
+            && pipe.handoff.await_quiet()
+            && self.input(Input::Flushed) == Step::ShutDownWrite
+        {
+            // A failure here means that the connection is gone, which reading tells too.
+            let _ = pipe.writer().shut_down();
         }
         if drive == Drive::Shut && !matches!(self.session.state(), State::Closed(_)) {
             // What the peer had sent before is read by now.

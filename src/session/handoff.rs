@@ -7,13 +7,18 @@
 #![cfg_attr(not(spanwire_loom), allow(unreachable_pub))]
 
 #[cfg(spanwire_loom)]
-use loom::sync::{Mutex, MutexGuard};
+use loom::{
+    sync::{Mutex, MutexGuard},
+    thread::{self, ThreadId},
+};
 use spanwire_core::Time;
 use std::sync::PoisonError;
-#[cfg(not(spanwire_loom))]
-use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
-use std::thread::{self, ThreadId};
+#[cfg(not(spanwire_loom))]
+use std::{
+    sync::{Mutex, MutexGuard},
+    thread::{self, ThreadId},
+};
 
 /// What waits to be written. Two methods, so that loom can put something small in its place.
 pub trait Queue {
@@ -282,6 +287,7 @@ impl<Q: Queue> HandOff<Q> {
             }
             Wrote::All if !more => {
                 inner.phase = Phase::Quiet;
+                // Nobody else would tell the driver that it has nothing more to wait for.
                 match std::mem::take(&mut inner.awaited) {
                     true => wake(&mut inner),
                     false => Next::Done,

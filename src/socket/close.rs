@@ -30,9 +30,6 @@ impl Core {
                 state.farewell.abandoned += state.rule.waiting() as u64;
                 state.visit(self, &mut out, |rule, fx| rule.clear(fx));
                 state.waits.wake_all(|waker| out.wakers.push(waker));
-                for waker in state.watchers.drain(..) {
-                    out.wakers.push(waker);
-                }
                 state.keeper.take().into_iter().for_each(|waker| out.wakers.push(waker));
             }
         }

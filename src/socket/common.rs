@@ -271,11 +271,13 @@ macro_rules! common_methods {
             }
 
             /// Closes the socket for all its clones: stops accepting, sends what waits, and waits
-            /// for the peers to end, all of it no longer than `deadline`. Never hangs.
+            /// for the peers to end, all of it no longer than `deadline`; then it cuts what is left,
+            /// and gives tasks up to a second to end. Never hangs.
             ///
             /// Messages that were received and not taken are discarded and counted. Whoever waits
             /// on the socket gets `Closed`. When this returns, no task and no descriptor of the
-            /// socket is left. Cancel-safe: closing goes on, within the socket's `close_deadline`.
+            /// socket is left. Cancel-safe: once begun, closing goes on without it, and connections
+            /// end at `deadline` at the latest.
             pub async fn close(&self, deadline: std::time::Duration) -> crate::CloseReport {
                 self.handle.close(deadline).await
             }
@@ -330,6 +332,21 @@ macro_rules! sending_methods {
             ) -> Result<usize, crate::SendManyError> {
                 self.handle.send_many(messages).await
             }
+
+            /// The socket as a [`Sink`](futures_sink::Sink).
+            pub fn sink(&self) -> crate::MessageSink {
+                crate::MessageSink::of(&self.handle)
+            }
+
+            /// A descriptor that is readable while `send` would not wait, for foreign event loops. A
+            /// large message may have to wait where a small one has not.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(crate::socket::Ready::ToSend(spanwire_core::pattern::CtxId::DEFAULT))
+            }
         }
     };
 }
@@ -380,6 +397,21 @@ macro_rules! receiving_methods {
                 max: usize,
             ) -> Result<usize, crate::RecvError> {
                 self.handle.recv_many(into, max).await
+            }
+
+            /// The messages as a [`Stream`](futures_core::Stream) that ends when the socket is
+            /// closed.
+            pub fn messages(&self) -> crate::Messages {
+                crate::Messages::of(&self.handle)
+            }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(crate::socket::Ready::ToRecv(spanwire_core::pattern::CtxId::DEFAULT))
             }
         }
     };

@@ -80,6 +80,8 @@ pub(crate) struct Endpoint {
     url: Arc<str>,
     local: Option<SocketAddr>,
     dialed: bool,
+    /// It has one connection, and ends with it: an adopted descriptor.
+    once: bool,
     inner: Mutex<Inner>,
     /// Where a listener accepts. Its task accepts under this lock, so that whoever takes it out has
     /// closed it: the address is free when `close` returns.
@@ -104,6 +106,7 @@ impl Endpoint {
             url,
             local,
             dialed: state == EndpointState::Connecting,
+            once: state == EndpointState::Connected,
             inner: Mutex::new(Inner {
                 state,
                 stats: EndpointStats::default(),
@@ -172,8 +175,7 @@ impl Endpoint {
         if ended.why != DetachReason::ClosedHere {
             inner.last_error = Some(ended.why.as_str().into());
         }
-        if &*self.url == ADOPTED {
-            // It had no more than this one connection; the socket may forget it.
+        if self.once {
             inner.state = EndpointState::Closed;
         }
     }

@@ -11,7 +11,6 @@ use crate::session::pipe::Closing;
 use spanwire_core::pattern::{CtxId, Effects};
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, PipeId};
 use std::sync::Arc;
-use std::task::Waker;
 
 /// Everything of a socket's state but its rules.
 pub(super) struct Fx<'a> {
@@ -20,7 +19,6 @@ pub(super) struct Fx<'a> {
     pub(super) waits: &'a mut Waits,
     pub(super) ledger: &'a mut Ledger,
     pub(super) hub: &'a mut Hub,
-    pub(super) watchers: &'a mut Vec<Waker>,
     pub(super) out: &'a mut Out,
 }
 
@@ -32,12 +30,6 @@ impl Fx<'_> {
 
     fn later(&mut self, call: impl FnOnce() + Send + 'static) {
         self.out.work.push(Work::Call(Box::new(call)));
-    }
-
-    fn wake_watchers(&mut self) {
-        for waker in self.watchers.iter() {
-            self.out.wakers.push(waker.clone());
-        }
     }
 }
 
@@ -70,13 +62,11 @@ impl Effects for Fx<'_> {
         // there look. On the default one, messages are taken by one receiver each.
         let count = if ctx == CtxId::DEFAULT { count } else { usize::MAX };
         self.waits.wake(For::Message(ctx), count, |waker| wakers.push(waker));
-        self.wake_watchers();
     }
 
     fn writable(&mut self, count: usize) {
         let wakers = &mut self.out.wakers;
         self.waits.wake(For::Room, count, |waker| wakers.push(waker));
-        self.wake_watchers();
     }
 
     fn discard(&mut self, why: Dropped, pipe: Option<PipeId>, bytes: usize) {

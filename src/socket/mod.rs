@@ -11,7 +11,8 @@
 //! | `core` | the rules under their lock; pipes come and go |
 //! | `fx` `work` | effects, and what of them is done after the lock |
 //! | `ops` `waits` | the futures behind send and receive |
-//! | `block` | the same for threads |
+//! | `block` `poll_fd` | the same for threads; descriptors for foreign event loops |
+//! | `stream` `sink` | sockets as a `Stream` and as a `Sink` |
 //! | `lane` `inproc` | the way to a peer: a stream, or straight into another socket |
 //! | `endpoints` | dialers and listeners |
 //! | `keeper` `close` | timers, and the end |
@@ -31,6 +32,10 @@ mod inproc;
 mod keeper;
 mod lane;
 mod ops;
+#[cfg(unix)]
+mod poll_fd;
+mod sink;
+mod stream;
 mod waits;
 mod work;
 
@@ -53,12 +58,18 @@ pub use endpoints::{Dialer, EndpointState, EndpointStats, Listener};
 pub use events::{Event, Events};
 pub use pair0::Pair0Socket;
 pub use pair1::{Pair1Socket, PolySocket};
+#[cfg(unix)]
+pub use poll_fd::PollFd;
+#[cfg(unix)]
+pub(crate) use poll_fd::Ready;
 pub use publish::PubSocket;
 pub use pull::PullSocket;
 pub use push::PushSocket;
 pub use raw::RawSocket;
 pub use rep::{RepContext, RepSocket, Request, RespondSocket};
 pub use req::{ReqContext, ReqSocket};
+pub use sink::MessageSink;
+pub use stream::{Messages, Requests};
 pub use subscribe::{SubContext, SubSocket};
 pub use survey::{Survey, SurveyContext, SurveySocket};
 

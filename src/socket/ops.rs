@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 /// A way to put a message to the rules of a socket.
@@ -50,35 +50,47 @@ impl<P: Put> Future for SendOp<'_, P> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.core.owes_turn.load(Ordering::Relaxed) && this.core.owes_turn.swap(false, Ordering::Relaxed) {
-            // A batch was written in this thread; before the next, the others may run. This comes
-            // before the message is touched, so that dropping us here sends nothing.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let mut message = this.message.take().expect("a send is not polled after it was done");
-        let mut waiting = false;
-        let result = loop {
-            match (this.put)(this.core, message) {
-                Ok(()) => break Ok(()),
-                Err((Why::Refused(Refusal::Full | Refusal::NoPeer), back)) if waiting => {
-                    this.message = Some(back);
-                    return Poll::Pending;
-                }
-                Err((Why::Refused(Refusal::Full | Refusal::NoPeer), back)) => {
-                    message = back;
-                    // What is owed to the kernel is written before anybody waits for room; and room
-                    // may come between the refusal and the ticket, so it is asked once more.
-                    if !this.core.flush_owed() {
-                        this.core.wait(For::Room, &mut this.ticket, cx.waker(), |_| false);
-                        waiting = this.ticket.is_some();
-                    }
-                }
-                Err((why, back)) => break Err(send_error(why, back)),
-            }
-        };
+        let sent = ready!(poll_put(this.core, &mut this.message, &mut this.ticket, cx, &this.put));
         this.leave();
-        Poll::Ready(result)
+        Poll::Ready(sent)
+    }
+}
+
+/// Puts `message` to the rules, and waits in line while they find no room for it: then the message
+/// stays where it is. The caller gives the ticket back.
+pub(super) fn poll_put(
+    core: &Arc<Core>,
+    message: &mut Option<Message>,
+    ticket: &mut Option<Ticket>,
+    cx: &mut Context<'_>,
+    put: impl Fn(&Arc<Core>, Message) -> Result<(), (Why, Message)>,
+) -> Poll<Result<(), SendError>> {
+    if core.owes_turn.load(Ordering::Relaxed) && core.owes_turn.swap(false, Ordering::Relaxed) {
+        // A batch was written in this thread; before the next, the others may run. This comes
+        // before the message is touched, so that dropping us here sends nothing.
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    let mut trying = message.take().expect("a send is not polled after it was done");
+    let mut waiting = false;
+    loop {
+        match put(core, trying) {
+            Ok(()) => return Poll::Ready(Ok(())),
+            Err((Why::Refused(Refusal::Full | Refusal::NoPeer), back)) if waiting => {
+                *message = Some(back);
+                return Poll::Pending;
+            }
+            Err((Why::Refused(Refusal::Full | Refusal::NoPeer), back)) => {
+                trying = back;
+                // What is owed to the kernel is written before anybody waits for room; and room
+                // may come between the refusal and the ticket, so it is asked once more.
+                if !core.flush_owed() {
+                    core.wait(For::Room, ticket, cx.waker(), |_| false);
+                    waiting = ticket.is_some();
+                }
+            }
+            Err((why, back)) => return Poll::Ready(Err(send_error(why, back))),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::core::own;
 use super::ops::send_error;
+use super::{Handle, MessageSink};
 use crate::{Message, Overflow, SendError, SendManyError};
 use spanwire_core::pattern::{CtxId, Pub, Rules};
 use std::time::Duration;
@@ -65,6 +66,24 @@ impl PubSocket {
         Ok(sent)
     }
 
+    /// The socket as a [`Sink`](futures_sink::Sink); it waits as [`send`](Self::send) does.
+    pub fn sink(&self) -> MessageSink {
+        let patience = match self.handle.options().overflow {
+            Overflow::Block(patience) => Some(patience),
+            _ => None,
+        };
+        MessageSink::patient(&self.handle, patience, Handle::publish_anyway)
+    }
+
+    /// A descriptor that is readable while `send` would not wait, for foreign event loops.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToSend(CtxId::DEFAULT))
+    }
+
     async fn publish(&self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
         let core = &self.handle.core;
         let message = match core.send_now(CtxId::DEFAULT, message) {
@@ -77,7 +96,7 @@ impl PubSocket {
             _ => return self.handle.send(CtxId::DEFAULT, message).await,
         };
         match self.handle.send_timeout(CtxId::DEFAULT, message, Some(patience)).await {
-            Err(SendError::TimedOut(message)) => self.publish_anyway(message),
+            Err(SendError::TimedOut(message)) => self.handle.publish_anyway(message),
             done => done,
         }
     }
@@ -93,14 +112,16 @@ impl PubSocket {
             _ => None,
         };
         match self.handle.send_blocking(CtxId::DEFAULT, message, patience) {
-            Err(SendError::TimedOut(message)) => self.publish_anyway(message),
+            Err(SendError::TimedOut(message)) => self.handle.publish_anyway(message),
             done => done,
         }
     }
+}
 
+impl Handle {
     /// Publishes over the heads of subscribers without room.
     fn publish_anyway(&self, message: Message) -> Result<(), SendError> {
-        let sent = self.handle.core.send_by(message, |rule, now, message, fx| {
+        let sent = self.core.send_by(message, |rule, now, message, fx| {
             own::<Pub>(rule).publish_anyway(now, message, fx);
             Ok(())
         });

@@ -1,8 +1,8 @@
 //! [`RepSocket`], [`RespondSocket`], the [`Request`]s they receive, and their contexts.
 
-use super::Handle;
 use super::core::{Core, NoMessage, Why, own};
 use super::ops::{Wait, recv_error, send_error};
+use super::{Handle, Requests};
 use crate::{Dropped, Header, Message, PipeId, RecvError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Rep, Rules};
 use std::fmt;
@@ -52,10 +52,24 @@ macro_rules! replying_methods {
                 self.handle.recv_request(Some(timeout)).await
             }
 
+            /// The requests as a stream that ends when the socket is closed.
+            pub fn requests(&self) -> Requests {
+                Requests::of(&self.handle)
+            }
+
             /// Opens a conversation that remembers the request it received last, and replies to it.
             pub fn context(&self) -> RepContext {
                 let ctx = self.handle.core.ask(|rule: &mut Rep, _, _| rule.open());
                 RepContext { handle: self.handle.clone(), ctx }
+            }
+
+            /// A descriptor that is readable while `recv` would not wait, for foreign event loops.
+            ///
+            /// # Errors
+            /// The process has no descriptor left.
+            #[cfg(unix)]
+            pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+                self.handle.poll_fd(super::Ready::ToRecv(CtxId::DEFAULT))
             }
         }
     };
@@ -85,7 +99,7 @@ impl Handle {
     }
 }
 
-fn take_request(core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+pub(super) fn take_request(core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
     core.take(CtxId::DEFAULT, wait, |rule, now, fx| own::<Rep>(rule).take_request(now, fx))
 }
 
@@ -101,7 +115,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn new(core: &Arc<Core>, mut message: Message) -> Self {
+    pub(super) fn new(core: &Arc<Core>, mut message: Message) -> Self {
         let backtrace = std::mem::take(message.header_mut());
         Self { core: core.clone(), pipe: message.pipe(), backtrace, message, open: true }
     }

@@ -54,6 +54,16 @@ impl ReqSocket {
         let ctx = self.handle.core.ask(|rule: &mut Req, _, _| rule.open());
         ReqContext { handle: self.handle.clone(), ctx }
     }
+
+    /// A descriptor that is readable while a request could be sent at once, for foreign event loops. A
+    /// large request may have to wait where a small one has not.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn writable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToSend(CtxId::DEFAULT))
+    }
 }
 
 impl Handle {
@@ -233,6 +243,16 @@ impl ReqContext {
         core.take(self.ctx, None, |rule, now, fx| rule.take(now, self.ctx, fx)).map_err(recv_error)
     }
 
+    /// A descriptor that is readable while the reply to the latest request, or why there is none, can be
+    /// received, for foreign event loops. Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToRecv(self.ctx))
+    }
+
     async fn recv_within(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
         let (core, ctx) = (&self.handle.core, self.ctx);
         let ticket = core.ask(|rule: &mut Req, _, _| rule.ticket(ctx));
@@ -253,6 +273,8 @@ impl ReqContext {
 
 impl Drop for ReqContext {
     fn drop(&mut self) {
+        #[cfg(unix)]
+        self.handle.core.unwatch_context(self.ctx);
         self.handle.core.ask(|rule: &mut Req, now, fx| rule.close(now, self.ctx, fx));
     }
 }

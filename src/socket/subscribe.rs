@@ -1,6 +1,6 @@
 //! [`SubSocket`] and its contexts.
 
-use super::Handle;
+use super::{Handle, Messages};
 use crate::{Message, NotSubscribed, RecvError};
 use spanwire_core::pattern::{CtxId, Pattern, Rules, Sub};
 use std::time::Duration;
@@ -91,10 +91,28 @@ impl SubContext {
     pub async fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.handle.recv(self.ctx, Some(timeout)).await
     }
+
+    /// The messages of this context as a stream that ends when the socket is closed. The
+    /// subscriptions are those it has now.
+    pub fn into_messages(self) -> Messages {
+        Messages::of_context(self)
+    }
+
+    /// A descriptor that is readable while `recv` of this context would not wait, for foreign event loops.
+    /// Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToRecv(self.ctx))
+    }
 }
 
 impl Drop for SubContext {
     fn drop(&mut self) {
+        #[cfg(unix)]
+        self.handle.core.unwatch_context(self.ctx);
         self.handle.core.ask(|rule: &mut Sub, now, fx| rule.close(now, self.ctx, fx));
     }
 }

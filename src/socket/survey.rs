@@ -184,10 +184,22 @@ impl SurveyContext {
         let core = &self.handle.core;
         core.take(self.ctx, None, |rule, now, fx| rule.take(now, self.ctx, fx)).map_err(recv_error)
     }
+
+    /// A descriptor that is readable while an answer, or the end of the survey, can be received, for
+    /// foreign event loops. Dropping the context ends it.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
+        self.handle.poll_fd(super::Ready::ToRecv(self.ctx))
+    }
 }
 
 impl Drop for SurveyContext {
     fn drop(&mut self) {
+        #[cfg(unix)]
+        self.handle.core.unwatch_context(self.ctx);
         self.handle.core.ask(|rule: &mut Surveyor, now, fx| rule.close(now, self.ctx, fx));
     }
 }

@@ -8,6 +8,8 @@
 use super::core::Core;
 #[cfg(feature = "inproc")]
 use super::inproc::InprocPipe;
+#[cfg(unix)]
+use super::poll_fd::Signal;
 use crate::session::pipe::StreamPipe;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -62,6 +64,9 @@ pub(crate) enum Work {
     /// Deliver what waits between two sockets of this process.
     #[cfg(feature = "inproc")]
     Pump(Arc<InprocPipe>),
+    /// Show whether the socket is ready.
+    #[cfg(unix)]
+    Show(Arc<Signal>),
     /// Anything that is rare.
     Call(Box<dyn FnOnce() + Send>),
 }
@@ -72,6 +77,8 @@ impl std::fmt::Debug for Work {
             Self::Write { .. } => "Write",
             #[cfg(feature = "inproc")]
             Self::Pump(_) => "Pump",
+            #[cfg(unix)]
+            Self::Show(_) => "Show",
             Self::Call(_) => "Call",
         })
     }
@@ -125,6 +132,8 @@ impl Work {
             }
             #[cfg(feature = "inproc")]
             Self::Pump(pipe) => pipe.pump(),
+            #[cfg(unix)]
+            Self::Show(signal) => signal.show(),
             Self::Call(call) => call(),
         }
     }

@@ -1,4 +1,4 @@
-//! Cases that stand alone, each with the libraries it wants: how a list of them is run.
+//! Cases, each with the libraries it wants: how a list of them is run.
 
 use crate::Outcome;
 use crate::foreign::{Foreign, Library, NoPeer};
@@ -27,7 +27,7 @@ impl Case {
 pub(crate) async fn run(name: &str, cases: Vec<Case>) {
     let tally = Tally::new(name, cases.len());
     let mut there = Vec::new();
-    for library in Library::ALL {
+    for library in Library::ALL.into_iter().filter(|one| cases.iter().any(|case| case.wants.contains(one))) {
         match Foreign::start(library).await {
             Ok(_) => there.push(library),
             Err(NoPeer::Missing(why)) => eprintln!("no {}: {why}", library.name()),
@@ -45,5 +45,6 @@ pub(crate) async fn run(name: &str, cases: Vec<Case>) {
         }
     };
     tokio::join!(lane(), lane());
+    Foreign::end_idle();
     tally.end();
 }

@@ -4,8 +4,9 @@
 //! takes its own away on the way back.
 
 use crate::Outcome;
+use crate::address::Transport;
 use crate::cases::{self, Case};
-use crate::foreign::{Foreign, Library, Transport, same, within};
+use crate::foreign::{Foreign, Library, same, within};
 use crate::talk::bodies;
 use Library::{Nanomsg, Nng, Pynng};
 use spanwire::device::{Device, Direction};
@@ -34,7 +35,7 @@ pub(crate) async fn run() {
 
 /// A request and its reply through one device: two tags there, the same two tags back.
 async fn requests(asks: Library, answers: Library) -> Outcome {
-    let (mut asker, mut answerer) = (Foreign::start_again(asks).await?, Foreign::start_again(answers).await?);
+    let (mut asker, mut answerer) = (Foreign::again(asks).await?, Foreign::again(answers).await?);
     asker.open("req", "req").await?;
     answerer.open("rep", "rep").await?;
     let [front, back] = raw([Protocol::Rep, Protocol::Req]);
@@ -67,7 +68,7 @@ async fn requests(asks: Library, answers: Library) -> Outcome {
 
 /// What arrives behind two devices is what the second of them sent, under the tag of the receiver.
 async fn tags_arrive_as_they_were_made() -> Outcome {
-    let (mut asker, mut answerer) = (Foreign::start_again(Nanomsg).await?, Foreign::start_again(Nng).await?);
+    let (mut asker, mut answerer) = (Foreign::again(Nanomsg).await?, Foreign::again(Nng).await?);
     asker.open("req", "req").await?;
     answerer.open("rep", "rep raw").await?;
     let [front, between] = raw([Protocol::Rep, Protocol::Req]);
@@ -102,10 +103,10 @@ async fn tags_arrive_as_they_were_made() -> Outcome {
 
 /// Devices of every library one behind the other.
 async fn mixed_chain() -> Outcome {
-    let mut asker = Foreign::start_again(Nng).await?;
-    let mut nng = Foreign::start_again(Nng).await?;
-    let mut nanomsg = Foreign::start_again(Nanomsg).await?;
-    let mut answerer = Foreign::start_again(Pynng).await?;
+    let mut asker = Foreign::again(Nng).await?;
+    let mut nng = Foreign::again(Nng).await?;
+    let mut nanomsg = Foreign::again(Nanomsg).await?;
+    let mut answerer = Foreign::again(Pynng).await?;
     let [front, between] = raw([Protocol::Rep, Protocol::Req]);
     let [next, back] = raw([Protocol::Rep, Protocol::Req]);
 
@@ -145,12 +146,12 @@ async fn mixed_chain() -> Outcome {
 }
 
 async fn surveys() -> Outcome {
-    let mut asker = Foreign::start_again(Pynng).await?;
+    let mut asker = Foreign::again(Pynng).await?;
     asker.open("surveyor", "surveyor").await?;
     asker.set("surveyor", "surveyor:survey-time", crate::foreign::STEP).await?;
     let [front, back] = raw([Protocol::Respondent, Protocol::Surveyor]);
     asker.dial("surveyor", &listen(&front, Transport::Tcp).await?).await?;
-    let mut answerers = [Foreign::start_again(Nng).await?, Foreign::start_again(Nanomsg).await?];
+    let mut answerers = [Foreign::again(Nng).await?, Foreign::again(Nanomsg).await?];
     for answerer in &mut answerers {
         answerer.open("respondent", "respondent").await?;
         dial(&back, &answerer.listen("respondent", &Transport::Tcp.fresh()).await?).await?;
@@ -195,11 +196,11 @@ async fn surveys() -> Outcome {
 }
 
 async fn publications() -> Outcome {
-    let mut publisher = Foreign::start_again(Nng).await?;
+    let mut publisher = Foreign::again(Nng).await?;
     publisher.open("pub", "pub").await?;
     let [front, back] = raw([Protocol::Sub, Protocol::Pub]);
     dial(&front, &publisher.listen("pub", &Transport::Abstract.fresh()).await?).await?;
-    let mut subscribers = [Foreign::start_again(Nanomsg).await?, Foreign::start_again(Pynng).await?];
+    let mut subscribers = [Foreign::again(Nanomsg).await?, Foreign::again(Pynng).await?];
     let url = listen(&back, Transport::Tcp).await?;
     for subscriber in &mut subscribers {
         subscriber.open("sub", "sub").await?;
@@ -232,7 +233,7 @@ async fn publications() -> Outcome {
 }
 
 async fn pipeline(sends: Library, receives: Library) -> Outcome {
-    let (mut push, mut pull) = (Foreign::start_again(sends).await?, Foreign::start_again(receives).await?);
+    let (mut push, mut pull) = (Foreign::again(sends).await?, Foreign::again(receives).await?);
     push.open("push", "push").await?;
     pull.open("pull", "pull").await?;
     let [front, back] = raw([Protocol::Pull, Protocol::Push]);
@@ -250,7 +251,7 @@ async fn pipeline(sends: Library, receives: Library) -> Outcome {
 }
 
 async fn pairs(protocol: Protocol, one: Library, other: Library) -> Outcome {
-    let (mut one, mut other) = (Foreign::start_again(one).await?, Foreign::start_again(other).await?);
+    let (mut one, mut other) = (Foreign::again(one).await?, Foreign::again(other).await?);
     let pattern = if protocol == Protocol::Pair0 { "pair0" } else { "pair1" };
     one.open("pair", pattern).await?;
     other.open("pair", pattern).await?;
@@ -271,7 +272,7 @@ async fn pairs(protocol: Protocol, one: Library, other: Library) -> Outcome {
 }
 
 async fn buses() -> Outcome {
-    let (mut one, mut other) = (Foreign::start_again(Nng).await?, Foreign::start_again(Nanomsg).await?);
+    let (mut one, mut other) = (Foreign::again(Nng).await?, Foreign::again(Nanomsg).await?);
     one.open("bus", "bus").await?;
     other.open("bus", "bus").await?;
     let [front, back] = raw([Protocol::Bus, Protocol::Bus]);
@@ -296,7 +297,7 @@ async fn buses() -> Outcome {
 
 /// A raw PAIR v1 of NNG sees that a message made two hops.
 async fn hops_of_a_pair() -> Outcome {
-    let (mut one, mut other) = (Foreign::start_again(Pynng).await?, Foreign::start_again(Nng).await?);
+    let (mut one, mut other) = (Foreign::again(Pynng).await?, Foreign::again(Nng).await?);
     one.open("pair", "pair1").await?;
     other.open("pair", "pair1 raw").await?;
     let [front, back] = raw([Protocol::Pair1, Protocol::Pair1]);

@@ -1,10 +1,9 @@
 //! [`Foreign`]: a process that holds sockets of another library, and does with them what it is told.
 
 use crate::Outcome;
+use std::cell::RefCell;
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -36,12 +35,26 @@ impl Library {
     }
 }
 
-/// A process of a foreign library. It dies with this value.
+/// A process of a foreign library, for the time of a case. Afterwards it waits for the next case of
+/// the same test, since starting an interpreter takes longer than most cases.
 pub(crate) struct Foreign {
     pub(crate) library: Library,
+    process: Option<Process>,
+}
+
+/// It dies with this value.
+struct Process {
+    library: Library,
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
+    /// Nothing keeps it from working for another case.
+    reusable: bool,
+}
+
+thread_local! {
+    /// Every test has a thread, a runtime and a pool of its own.
+    static IDLE: RefCell<Vec<Process>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A message as a foreign socket received it.
@@ -62,33 +75,33 @@ pub(crate) enum NoPeer {
 }
 
 impl Foreign {
-    /// Starts a process.
+    /// A process of this library, without sockets.
     pub(crate) async fn start(library: Library) -> Result<Self, NoPeer> {
-        let python = std::env::var_os("SPANWIRE_PYTHON").unwrap_or_else(|| "python3".into());
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/peer.py");
-        let mut command = Command::new(python);
-        command
-            .args([script, library.name()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| NoPeer::Missing(error.to_string()))?;
-        let stdin = child.stdin.take().expect("stdin is piped");
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut foreign = Self { library, child, stdin, stdout };
-        let hello = within("starting", foreign.read_answer()).await;
-        let (words, _) = hello.map_err(|error| NoPeer::Broken(format!("{}: {error}", library.name())))?;
-        match words.split_once(' ') {
-            Some(("ready", _)) => Ok(foreign),
-            _ => Err(NoPeer::Missing(words)),
+        let idle = IDLE.with_borrow_mut(|idle| {
+            let at = idle.iter().position(|process| process.library == library)?;
+            Some(idle.swap_remove(at))
+        });
+        if idle.is_some() {
+            let mut foreign = Self { library, process: idle };
+            if foreign.call("reset", b"").await.is_ok() {
+                return Ok(foreign);
+            }
+            // Whatever ails it, a new one has not.
+            foreign.process = None;
         }
+        Ok(Self { library, process: Some(Process::start(library).await?) })
     }
 
-    /// Starts a process of a library that is known to be there.
-    pub(crate) async fn start_again(library: Library) -> Outcome<Self> {
+    /// The same for a library that is known to be there.
+    pub(crate) async fn again(library: Library) -> Outcome<Self> {
         Self::start(library).await.map_err(|why| match why {
             NoPeer::Missing(why) | NoPeer::Broken(why) => why.into(),
         })
+    }
+
+    /// Ends the processes that wait for another case.
+    pub(crate) fn end_idle() {
+        IDLE.take();
     }
 
     /// Opens a socket of a pattern, which may be followed by `raw` or `poly`.
@@ -149,35 +162,78 @@ impl Foreign {
         Ok(received)
     }
 
-    /// Joins two raw sockets by the device of the library.
+    /// Joins two raw sockets by the device of the library. The process works for nobody else then.
     pub(crate) async fn device(&mut self, front: &str, back: &str) -> Outcome {
-        self.call(&format!("device {front} {back}"), b"").await.map(drop)
+        self.call(&format!("device {front} {back}"), b"").await?;
+        self.process()?.reusable = false;
+        Ok(())
     }
 
-    /// Closes all sockets.
-    pub(crate) async fn reset(&mut self) -> Outcome {
-        self.call("reset", b"").await.map(drop)
+    /// Its process id.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.as_ref()?.child.id()
     }
 
     /// Kills the process without any goodbye.
     pub(crate) async fn kill(mut self) -> Outcome {
-        within("killing a peer", self.child.kill()).await
+        let mut process = self.process.take().ok_or("killed twice")?;
+        within("killing a peer", process.child.kill()).await
     }
 
     async fn call(&mut self, words: &str, body: &[u8]) -> Outcome<(String, Vec<u8>)> {
         let what = format!("{} to {words}", self.library.name());
-        let line = format!("{} {words}\n", body.len());
-        let answered = async {
-            self.stdin.write_all(line.as_bytes()).await?;
-            self.stdin.write_all(body).await?;
-            self.stdin.flush().await?;
-            self.read_answer().await
-        };
-        let (answer, body) = within(&what, answered).await?;
+        let (answer, body) = within(&what, self.process()?.call(words, body)).await?;
         match answer.strip_prefix("ok") {
             Some(rest) => Ok((rest.trim_start().to_owned(), body)),
             None => Err(format!("{what}: {answer}").into()),
         }
+    }
+
+    fn process(&mut self) -> Outcome<&mut Process> {
+        Ok(self.process.as_mut().ok_or("its process is gone")?)
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take().filter(|process| process.reusable) {
+            IDLE.with_borrow_mut(|idle| idle.push(process));
+        }
+    }
+}
+
+impl Process {
+    async fn start(library: Library) -> Result<Self, NoPeer> {
+        let python = std::env::var_os("SPANWIRE_PYTHON").unwrap_or_else(|| "python3".into());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/peer.py");
+        let mut command = Command::new(python);
+        command
+            .args([script, library.name()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| NoPeer::Missing(error.to_string()))?;
+        let stdin = child.stdin.take().expect("stdin is piped");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut process = Self { library, child, stdin, stdout, reusable: true };
+        let hello = within("starting", process.read_answer()).await;
+        let (words, _) = hello.map_err(|error| NoPeer::Broken(format!("{}: {error}", library.name())))?;
+        match words.split_once(' ') {
+            Some(("ready", _)) => Ok(process),
+            _ => Err(NoPeer::Missing(words)),
+        }
+    }
+
+    async fn call(&mut self, words: &str, body: &[u8]) -> std::io::Result<(String, Vec<u8>)> {
+        let line = format!("{} {words}\n", body.len());
+        // Dropped before the answer is there, this leaves a process that says the wrong things.
+        self.reusable = false;
+        self.stdin.write_all(line.as_bytes()).await?;
+        self.stdin.write_all(body).await?;
+        self.stdin.flush().await?;
+        let answer = self.read_answer().await?;
+        self.reusable = true;
+        Ok(answer)
     }
 
     async fn read_answer(&mut self) -> std::io::Result<(String, Vec<u8>)> {
@@ -210,29 +266,4 @@ pub(crate) fn same(what: &str, got: &[u8], sent: &[u8]) -> Outcome {
     }
     let at = got.iter().zip(sent).position(|(a, b)| a != b).unwrap_or(got.len().min(sent.len()));
     Err(format!("{what} got {} bytes instead of {}, other from byte {at} on", got.len(), sent.len()).into())
-}
-
-/// A transport that ours and theirs have in common.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    Tcp,
-    Ipc,
-    Abstract,
-}
-
-impl Transport {
-    /// An address that nobody uses yet.
-    pub(crate) fn fresh(self) -> String {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        match self {
-            Self::Tcp => "tcp://127.0.0.1:0".into(),
-            Self::Ipc => format!("ipc://{}", path(&id).display()),
-            Self::Abstract => format!("abstract://spanwire-interop-{id}"),
-        }
-    }
-}
-
-fn path(id: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("spanwire-interop-{id}.sock"))
 }

@@ -4,12 +4,15 @@
 //! | --- | --- |
 //! | `peer.py` | the foreign side: sockets of one library, driven over stdin and stdout |
 //! | `foreign` | our end of that conversation |
+//! | `cases` | lists of cases, and how they are run |
+//! | `address` | addresses that nobody uses yet |
 //! | `sockets` | what our sockets have in common, as a trait |
 //! | `matrix` | every pattern, transport, role and direction of dialing |
 //! | `talk` | what is said in one cell |
-//! | `cases` | lists of cases that stand alone, and how they are run |
 //! | `devices` | devices of ours between foreign peers, and chains with theirs |
 //! | `troubles` | wrong protocols, dying repliers, repeated requests, too many hops |
+//! | `floods` | many messages and peers at once, and peers that do not read |
+//! | `returns` | peers that go away and come back, addresses that are taken |
 //! | `tally` | counts what ran and what should have |
 //!
 //! Every step has a deadline and waits for a message or an event, never for time to pass. Without
@@ -18,10 +21,13 @@
 
 #![cfg(all(target_os = "linux", feature = "tcp", feature = "ipc"))]
 
+mod address;
 mod cases;
 mod devices;
+mod floods;
 mod foreign;
 mod matrix;
+mod returns;
 mod sockets;
 mod talk;
 mod tally;
@@ -55,4 +61,14 @@ async fn devices_join_foreign_peers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn troubles_with_foreign_peers_are_survived() {
     troubles::run().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_arrive_in_order_and_once() {
+    floods::run().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_that_return_are_found() {
+    returns::run().await;
 }

@@ -1,11 +1,9 @@
 //! The matrix: what stands in it, and how its cells are run.
 
-use crate::Outcome;
-use crate::foreign::{Foreign, Library, NoPeer, Transport};
+use crate::address::Transport;
+use crate::cases::{self, Case};
+use crate::foreign::{Foreign, Library};
 use crate::talk;
-use crate::tally::Tally;
-use std::cell::RefCell;
-use std::collections::VecDeque;
 
 /// Which socket is ours. The other one follows from it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -100,47 +98,14 @@ fn cells(library: Library) -> Vec<Cell> {
     cells
 }
 
-/// Runs every cell with a library, a few at once.
+/// Runs every cell with a library.
 pub(crate) async fn run(library: Library) {
-    let cells = cells(library);
-    let tally = Tally::new(library.name(), cells.len());
-    let first = match Foreign::start(library).await {
-        Ok(foreign) => foreign,
-        Err(NoPeer::Missing(why)) => {
-            eprintln!("no {}: {why}", library.name());
-            tally.skipped(cells.len());
-            return tally.end();
-        }
-        Err(NoPeer::Broken(why)) => panic!("{why}"),
-    };
-    let waiting = RefCell::new(VecDeque::from(cells));
-    tokio::join!(lane(library, Some(first), &waiting, &tally), lane(library, None, &waiting, &tally),);
-    tally.end();
-}
-
-/// Takes one cell after the other; the foreign process lives on as long as all goes well.
-async fn lane(
-    library: Library,
-    mut foreign: Option<Foreign>,
-    waiting: &RefCell<VecDeque<Cell>>,
-    tally: &Tally,
-) {
-    loop {
-        let Some(cell) = waiting.borrow_mut().pop_front() else { return };
-        let outcome = one(library, &cell, &mut foreign).await;
-        if outcome.is_err() {
-            foreign = None;
-        }
+    let case = |cell: Cell| {
         let name = format!("{} with {cell:?}", library.name());
-        tally.ran(&name, outcome);
-    }
-}
-
-async fn one(library: Library, cell: &Cell, foreign: &mut Option<Foreign>) -> Outcome {
-    let foreign = match foreign {
-        Some(foreign) => foreign,
-        none => none.insert(Foreign::start_again(library).await?),
+        Case::new(name, [library], async move {
+            let mut foreign = Foreign::again(library).await?;
+            talk::talk(&cell, &mut foreign).await
+        })
     };
-    talk::talk(cell, foreign).await?;
-    foreign.reset().await
+    cases::run(library.name(), cells(library).into_iter().map(case).collect()).await;
 }

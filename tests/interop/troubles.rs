@@ -1,8 +1,9 @@
 //! What goes wrong between libraries, and what has to come of it.
 
 use crate::Outcome;
+use crate::address::Transport;
 use crate::cases::{self, Case};
-use crate::foreign::{Foreign, Library, Received, Transport, same, within};
+use crate::foreign::{Foreign, Library, Received, same, within};
 use crate::sockets::Socket;
 use crate::talk::{body, expect};
 use Library::{Nanomsg, Nng, Pynng};
@@ -61,7 +62,7 @@ fn is_known(library: Library, pattern: &str) -> bool {
 
 /// We refuse, and say why; whoever fits is served.
 async fn they_dial_the_wrong_pattern(library: Library, ours: Protocol, theirs: &str) -> Outcome {
-    let mut peer = Foreign::start_again(library).await?;
+    let mut peer = Foreign::again(library).await?;
     let socket = RawSocket::new(ours);
     let mut events = socket.events();
     let url = listen(&socket, Transport::Tcp).await?;
@@ -83,7 +84,7 @@ async fn they_dial_the_wrong_pattern(library: Library, ours: Protocol, theirs: &
 
 /// Our dial fails, and says why.
 async fn we_dial_the_wrong_pattern(library: Library, ours: Protocol, theirs: &str) -> Outcome {
-    let mut peer = Foreign::start_again(library).await?;
+    let mut peer = Foreign::again(library).await?;
     peer.open("wrong", theirs).await?;
     let url = peer.listen("wrong", &Transport::Ipc.fresh()).await?;
     let socket = RawSocket::new(ours);
@@ -101,7 +102,7 @@ async fn their_replier_dies(library: Library) -> Outcome {
     let ours = ReqSocket::new();
     let mut repliers = Vec::new();
     for transport in [Transport::Tcp, Transport::Ipc] {
-        let mut replier = Foreign::start_again(library).await?;
+        let mut replier = Foreign::again(library).await?;
         replier.open("rep", "rep").await?;
         dial(&ours, &replier.listen("rep", &transport.fresh()).await?).await?;
         repliers.push(replier);
@@ -141,7 +142,7 @@ async fn whoever_has_it(repliers: &mut [Foreign], question: &[u8]) -> Outcome<us
 
 /// Their request goes to another replier of ours when the first is closed with it in its hands.
 async fn our_replier_goes(library: Library) -> Outcome {
-    let mut peer = Foreign::start_again(library).await?;
+    let mut peer = Foreign::again(library).await?;
     peer.open("req", "req").await?;
     let repliers = [RepSocket::new(), RepSocket::new()];
     for replier in &repliers {
@@ -166,7 +167,7 @@ async fn our_replier_goes(library: Library) -> Outcome {
 
 /// A foreign replier that drops a request gets it again after the resend time.
 async fn we_repeat_a_request(library: Library) -> Outcome {
-    let mut peer = Foreign::start_again(library).await?;
+    let mut peer = Foreign::again(library).await?;
     peer.open("rep", "rep").await?;
     let ours = ReqSocket::with(Options { resend_time: Some(OFTEN), ..Options::default() });
     dial(&ours, &peer.listen("rep", &Transport::Tcp.fresh()).await?).await?;
@@ -184,7 +185,7 @@ async fn we_repeat_a_request(library: Library) -> Outcome {
 /// Since 1.7, NNG sends an overdue request again and again with the same id. Every copy may be
 /// answered; the asker takes one answer, and the next request gets its own.
 async fn they_repeat_a_request(library: Library) -> Outcome {
-    let mut peer = Foreign::start_again(library).await?;
+    let mut peer = Foreign::again(library).await?;
     peer.open("req", "req").await?;
     peer.set("req", "req:resend-time", OFTEN).await?;
     if library == Pynng {
@@ -215,7 +216,7 @@ const OFTEN: Duration = Duration::from_millis(50);
 
 /// Our PAIR keeps its first peer and refuses the second.
 async fn second_pair(library: Library, pattern: &str) -> Outcome {
-    let mut peer = Foreign::start_again(library).await?;
+    let mut peer = Foreign::again(library).await?;
     peer.open("first", pattern).await?;
     peer.open("second", pattern).await?;
     let (pair0, pair1) = (Pair0Socket::new(), Pair1Socket::new());
@@ -243,7 +244,7 @@ async fn second_pair(library: Library, pattern: &str) -> Outcome {
 
 /// Their PAIR keeps its first peer; our second one is told that it was sent away.
 async fn their_pair_is_taken(library: Library) -> Outcome {
-    let mut peer = Foreign::start_again(library).await?;
+    let mut peer = Foreign::again(library).await?;
     peer.open("pair", "pair0").await?;
     let url = peer.listen("pair", &Transport::Tcp.fresh()).await?;
     let (first, second) = (Pair0Socket::new(), Pair0Socket::new());
@@ -265,7 +266,7 @@ async fn their_pair_is_taken(library: Library) -> Outcome {
 
 /// A message over our limit costs its sender the connection, and is counted; one at the limit passes.
 async fn too_large(library: Library) -> Outcome {
-    let mut peer = Foreign::start_again(library).await?;
+    let mut peer = Foreign::again(library).await?;
     let ours = PullSocket::with(Options { max_message_bytes: 1000, ..Options::default() });
     let mut events = ours.events();
     let url = listen(&ours, Transport::Ipc).await?;
@@ -288,7 +289,7 @@ async fn too_large(library: Library) -> Outcome {
 /// Our REP takes a request of eight tags, its id among them, sends all of them back, and drops one
 /// of nine.
 async fn hops_of_a_request() -> Outcome {
-    let mut peer = Foreign::start_again(Nng).await?;
+    let mut peer = Foreign::again(Nng).await?;
     peer.open("req", "req raw").await?;
     let ours = RepSocket::new();
     peer.dial("req", &listen(&ours, Transport::Tcp).await?).await?;
@@ -302,7 +303,7 @@ async fn hops_of_a_request() -> Outcome {
 }
 
 async fn hops_of_a_survey() -> Outcome {
-    let mut peer = Foreign::start_again(Nng).await?;
+    let mut peer = Foreign::again(Nng).await?;
     peer.open("surveyor", "surveyor raw").await?;
     let ours = RespondSocket::new();
     dial(&ours, &peer.listen("surveyor", &Transport::Ipc.fresh()).await?).await?;
@@ -329,7 +330,7 @@ async fn hops_of_a_survey() -> Outcome {
 }
 
 async fn hops_of_a_pair() -> Outcome {
-    let mut peer = Foreign::start_again(Nng).await?;
+    let mut peer = Foreign::again(Nng).await?;
     peer.open("pair", "pair1 raw").await?;
     let ours = Pair1Socket::new();
     peer.dial("pair", &listen(&ours, Transport::Tcp).await?).await?;

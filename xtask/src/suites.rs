@@ -165,7 +165,7 @@ const EXAMPLES: Suite = Suite {
 pub(crate) const INTEROP: Suite = Suite {
     name: "interop",
     what: "every pattern with every foreign library, both roles, both directions",
-    required: false,
+    required: true,
     minutes: 10,
     run: |job| {
         let there = job.house.has_test("interop");
@@ -197,7 +197,7 @@ pub(crate) const CLI: Suite = Suite {
 const FUZZ: Suite = Suite {
     name: "fuzz",
     what: "every fuzz target over its corpus and a bounded number of mutations, on stable",
-    required: false,
+    required: true,
     minutes: 5,
     run: |job| {
         let house = job.house;

@@ -62,7 +62,11 @@ pub(crate) static FLAGS: &[Flag] = &[
     Flag {
         names: &["silent"],
         short: Some('q'),
-        doc: "Accepted for scripts; errors are still shown",
+        doc: "Say nothing of messages that are lost; errors are still shown",
+        set: |s, _| {
+            s.silent = true;
+            Ok(())
+        },
         ..PLAIN
     },
     Flag {

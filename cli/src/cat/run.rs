@@ -131,7 +131,7 @@ impl Session {
             self.print(&message)?;
             match self.socket.send(data.clone()).await {
                 // As in nngcat, an asker that left is no reason to end.
-                Err(SendError::NoSuchPeer(_)) => eprintln!("whoever asked is gone; the answer was dropped"),
+                Err(SendError::NoSuchPeer(_)) => self.warn("whoever asked is gone; the answer is lost"),
                 done => done.map_err(|error| self.not_sent(&error))?,
             }
             left = left.map(|left| left - 1);
@@ -219,11 +219,20 @@ impl Session {
         if self.out.is_empty() { Ok(()) } else { put(&self.out) }
     }
 
-    /// Gets rid of what waits, and says so if that fails.
+    /// Gets rid of what waits, and says so if that fails. A request counts as abandoned until it is
+    /// answered; that it was not is seen already.
     async fn close(&self) {
         let report = self.socket.close(LINGER).await;
-        if report.abandoned > 0 {
-            eprintln!("{} messages were not taken by their peers in time", report.abandoned);
+        if report.abandoned > 0 && self.plan.protocol != Protocol::Req {
+            let count = report.abandoned;
+            self.warn(&format!("messages that no peer took in time, and that are lost: {count}"));
+        }
+    }
+
+    /// Says what is no failure.
+    fn warn(&self, text: &str) {
+        if !self.plan.silent {
+            crate::complain(text);
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     /// `--async`.
     pub(crate) background: bool,
     pub(crate) verbose: bool,
+    /// `--silent`.
+    pub(crate) silent: bool,
     pub(crate) raw_socket: bool,
     /// Flags of transports that are not there yet and that were used; `--cacert`, `--cert` and
     /// `--key` may be given only once.
@@ -180,6 +182,7 @@ impl Settings {
             max_message_bytes: self.max_message_bytes,
             background,
             verbose: self.verbose,
+            silent: self.silent,
             raw_socket: self.raw_socket,
         })
     }
@@ -218,6 +221,10 @@ impl Settings {
             };
             return Err(Failure::socket(format!("{url}: this transport is not there yet{flags}")));
         }
+        // The library would listen everywhere, at any port. That is rarely meant by so little.
+        if self.endpoints.iter().any(|(_, url)| url == "tcp://") {
+            return Err(Failure::socket("tcp:// names no host and no port: write tcp://host:port"));
+        }
         Ok(())
     }
 }
@@ -241,6 +248,8 @@ pub(crate) struct Plan {
     /// Whether dialing returns at once and keeps trying.
     pub(crate) background: bool,
     pub(crate) verbose: bool,
+    /// Whether lost messages are not worth a word.
+    pub(crate) silent: bool,
     pub(crate) raw_socket: bool,
 }
 

@@ -91,6 +91,15 @@ mod tests {
     }
 
     #[test]
+    fn it_is_used_while_a_message_is_out() {
+        let mut credit = Credit::new(4, 10);
+        assert!(!credit.is_used());
+        assert!(credit.take(0) && credit.is_used());
+        credit.give_back(1, 0, 4);
+        assert!(!credit.is_used());
+    }
+
+    #[test]
     fn a_window_grows_while_the_peer_drains_and_shrinks_when_it_stops() {
         let mut credit = Credit::growing(2, 8, 1_000);
         assert!(credit.take(1) && credit.take(1) && !credit.take(1));

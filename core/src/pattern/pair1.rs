@@ -66,7 +66,7 @@ impl Pair1 {
 /// What a device's message shall count when it goes on, if its header can be sent at all.
 fn next_hop(header: &Header) -> Option<u32> {
     let hops = u32::from_be_bytes(header.as_slice().try_into().ok()?);
-    (hops < MOST_HOPS).then_some(hops + 1)
+    (hops < MOST_HOPS).then(|| hops + 1)
 }
 
 impl Pattern for Pair1 {
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn raw_sends_only_headers_that_can_count_one_more() {
         let (mut pair, mut fx) = attached(Pair1::raw(&Options::default()), 1);
-        for bad in [&b""[..], b"\0\0\x01", b"\0\0\0\0\0", b"\0\0\0\xff", b"\0\0\x01\0"] {
+        for bad in [&b""[..], b"\0\0\x01", b"\0\0\0\0\0", b"\0\0\0\xff", b"\0\0\x01\0", &[0xff; 4]] {
             let message = Message::with_header(bad, "a");
             let refused = pair.send(Time::ZERO, CTX, message.clone(), &mut fx);
             assert_eq!(refused, Err((Refusal::BadHeader, message)));

@@ -438,6 +438,23 @@ mod tests {
     }
 
     #[test]
+    fn raw_rep_tells_of_room_when_there_is_more_than_before() {
+        let options = Options { outbox_messages: 2, ..Options::default() };
+        let (mut rep, mut fx) = (RawRep::new(&options), Script::default());
+        rep.attach(NOW, pipe(1), &mut fx).unwrap();
+        fx.writable.clear();
+        let reply = || Message::with_header([&pipe(1).get().to_be_bytes(), ID].concat().as_slice(), "y");
+        assert_eq!(send(&mut rep, &mut fx, reply()), Ok(()));
+        rep.drained(NOW, pipe(1), 1, 5, &mut fx);
+        assert!(fx.writable.is_empty(), "there was room all the time");
+        for _ in 0..2 {
+            assert_eq!(send(&mut rep, &mut fx, reply()), Ok(()));
+        }
+        rep.drained(NOW, pipe(1), 1, 5, &mut fx);
+        assert_eq!(fx.writable, [1]);
+    }
+
+    #[test]
     fn raw_rep_sends_nothing_without_a_pipe_in_front() {
         let (mut rep, mut fx) = with_peers(RawRep::new);
         let reply = |tag: u32| Message::with_header(Header::tag(tag), "x");

@@ -500,6 +500,17 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_that_leaves_no_room_tells_nobody() {
+        let mut bed = Bed::new(1, Options { outbox_bytes: 10, ..Options::default() });
+        bed.send(A, "longer than what fits").unwrap();
+        bed.fx.writable.clear();
+        bed.req.drained(bed.now, pipe(1), 0, 0, &mut bed.fx);
+        assert!(bed.fx.writable.is_empty() && !bed.req.writable(A));
+        bed.req.drained(bed.now, pipe(1), 1, 25, &mut bed.fx);
+        assert_eq!((&bed.fx.writable[..], bed.req.writable(A)), (&[1][..], true));
+    }
+
+    #[test]
     fn requests_go_round_the_peers_with_ids_that_count_up() {
         let mut bed = Bed::new(2, Options::default());
         let b = bed.req.open();

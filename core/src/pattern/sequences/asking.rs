@@ -7,7 +7,7 @@ use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
 use crate::pattern::script::Script;
-use crate::pattern::{CtxId, Member, Nothing, Pattern, Rep, Req, Rules, Surveyor};
+use crate::pattern::{CtxId, Member, Nothing, Pattern, Refusal, Rep, Req, Rules, Surveyor};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -84,6 +84,13 @@ impl World {
             _ if b % 2 == 0 => self.contexts.push(self.rule.open()),
             _ => {
                 self.rule.close(self.now, ctx, &mut self.fx);
+                if ctx != CtxId::DEFAULT {
+                    assert_eq!(
+                        self.rule.take(self.now, ctx, &mut self.fx),
+                        Err(Nothing::Asked),
+                        "it is closed"
+                    );
+                }
                 self.contexts.retain(|open| *open != ctx || ctx == CtxId::DEFAULT);
             }
         }
@@ -182,9 +189,15 @@ impl World {
         let copies = if self.sends_to_all() { self.outboxes.len().max(1) } else { 1 };
         let moved = |fx: &Script| fx.sent.len() + fx.dropped.len();
         let before = moved(&self.fx);
+        let writable = self.rule.writable(ctx);
         match self.rule.send(self.now, ctx, message.clone(), &mut self.fx) {
-            Ok(()) => self.expected += copies,
-            Err((_, refused)) => {
+            Ok(()) => {
+                assert!(writable, "sent what was not writable");
+                self.expected += copies;
+            }
+            Err((why, refused)) => {
+                let hopeless = matches!(why, Refusal::NoPeer | Refusal::State);
+                assert!(!(writable && hopeless), "{why:?}, and yet writable");
                 assert_eq!(refused, message, "a refused message comes back as it was");
                 assert_eq!(moved(&self.fx), before, "nothing has moved");
             }
@@ -195,6 +208,7 @@ impl World {
         let readable = self.rule.readable(ctx);
         match self.rule.take(self.now, ctx, &mut self.fx) {
             Ok(message) => {
+                assert!(readable, "took what was not readable");
                 self.delivered += 1;
                 if let Some(ticket) = self.ticket(ctx) {
                     assert_eq!(message[..4], ticket.to_be_bytes(), "an answer to another question");
@@ -296,6 +310,9 @@ impl World {
         self.rule.clear(&mut self.fx);
         self.carry_out();
         assert_eq!(self.rule.waiting(), 0);
+        for ctx in &self.contexts {
+            assert!(self.rule.take(self.now, *ctx, &mut self.fx).is_err(), "something is left to take");
+        }
         while let Some(pipe) = self.pipe(0) {
             self.detach(pipe, DetachReason::ClosedHere);
             self.carry_out();

@@ -134,6 +134,10 @@ impl World {
                 let ctx = life.ctx();
                 self.rule.close(Time::ZERO, ctx, &mut self.fx);
                 self.topics.remove(&ctx);
+                if matches!(self.kind, Kind::SubNewest | Kind::SubOldest | Kind::RawSub) {
+                    let nothing = if ctx == CtxId::DEFAULT { Nothing::Yet } else { Nothing::Asked };
+                    assert_eq!(self.rule.take(Time::ZERO, ctx, &mut self.fx), Err(nothing), "it is closed");
+                }
                 self.topics.entry(CtxId::DEFAULT).or_default();
             }
             _ => self.special(life),
@@ -187,9 +191,16 @@ impl World {
         let copies = self.copies_of_sent(&message);
         let moved = |fx: &Script| fx.sent.len() + fx.dropped.len();
         let before = moved(&self.fx);
+        // Of many peers, only the one that is meant when none is named says whether it is writable.
+        let writable = self.rule.writable(ctx) || (self.kind == Kind::Poly && message.pipe().is_some());
         match self.rule.send(Time::ZERO, ctx, message.clone(), &mut self.fx) {
-            Ok(()) => self.owed += copies,
+            Ok(()) => {
+                assert!(writable, "sent what was not writable");
+                self.owed += copies;
+            }
             Err((why, refused)) => {
+                let hopeless = matches!(why, Refusal::NoPeer | Refusal::State);
+                assert!(!(self.rule.writable(ctx) && hopeless), "{why:?}, and yet writable");
                 assert_eq!(refused, message, "a refused message comes back as it was");
                 assert_eq!(moved(&self.fx), before, "nothing has moved");
                 assert!(why != Refusal::NoPeer || self.attached.is_empty(), "somebody is there");
@@ -326,6 +337,7 @@ impl World {
         }
         self.rule.clear(&mut self.fx);
         self.rule.check_invariants();
+        assert!(!self.topics.keys().any(|ctx| self.rule.readable(*ctx)), "something is left to take");
         assert_eq!(self.rule.waiting(), 0, "something waits after the end");
         assert_eq!(self.accounted(), self.owed, "every copy is in one place");
         let lost = self.fx.dropped.iter().filter(|(why, _, _)| *why == Dropped::PipeLost).count();

@@ -1,0 +1,129 @@
+//! [`Messages`] and [`Requests`]: what a socket receives, as streams.
+
+use super::core::NoMessage;
+use super::ops::{Wait, recv_error};
+use super::rep::take_request;
+use super::waits::{For, Ticket};
+use super::{Handle, Request, SubContext};
+use crate::{Message, RecvError};
+use futures_core::Stream;
+use futures_core::stream::FusedStream;
+use spanwire_core::pattern::{CtxId, Nothing, Pattern};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The messages of a socket, as a [`Stream`] that ends when the socket is closed.
+///
+/// It waits for as long as it takes, whatever the option `recv_timeout` says. It is a clone of
+/// its socket, so the socket stays open as long as it exists; any number of them share the messages
+/// among each other and with `recv`. The only errors are those after which nothing will ever come, such as
+/// `RuntimeGone`; the stream ends after one.
+///
+/// Cancel-safe: a message is taken only when `poll_next` returns it. One that has been woken and is
+/// neither polled nor dropped holds up those who wait behind it.
+#[derive(Debug)]
+pub struct Messages {
+    line: Line,
+    /// Dropped after it has left the line.
+    _context: Option<SubContext>,
+}
+
+impl Messages {
+    pub(crate) fn of(handle: &Handle) -> Self {
+        Self { line: Line::new(handle, CtxId::DEFAULT), _context: None }
+    }
+
+    pub(super) fn of_context(context: SubContext) -> Self {
+        Self { line: Line::new(&context.handle, context.ctx), _context: Some(context) }
+    }
+}
+
+impl Stream for Messages {
+    type Item = Result<Message, RecvError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.line.poll(cx, |handle, ctx, wait| {
+            handle.core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))
+        })
+    }
+}
+
+impl FusedStream for Messages {
+    fn is_terminated(&self) -> bool {
+        self.line.over
+    }
+}
+
+/// The requests of a replying socket, as a [`Stream`] that ends when the socket is closed.
+///
+/// As [`Messages`] in everything else. Cancel-safe: a request is taken only when `poll_next` returns
+/// it.
+#[derive(Debug)]
+pub struct Requests {
+    line: Line,
+}
+
+impl Requests {
+    pub(super) fn of(handle: &Handle) -> Self {
+        Self { line: Line::new(handle, CtxId::DEFAULT) }
+    }
+}
+
+impl Stream for Requests {
+    type Item = Result<Request, RecvError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let line = &mut self.line;
+        let taken = line.poll(cx, |handle, _, wait| take_request(&handle.core, wait));
+        taken.map(|taken| Some(taken?.map(|message| Request::new(&line.handle.core, message))))
+    }
+}
+
+impl FusedStream for Requests {
+    fn is_terminated(&self) -> bool {
+        self.line.over
+    }
+}
+
+/// A place among those who wait for messages, taken again and again.
+#[derive(Debug)]
+struct Line {
+    handle: Handle,
+    ctx: CtxId,
+    ticket: Option<Ticket>,
+    over: bool,
+}
+
+impl Line {
+    fn new(handle: &Handle, ctx: CtxId) -> Self {
+        Self { handle: handle.clone(), ctx, ticket: None, over: false }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&Handle, CtxId, Wait<'_>) -> Result<Message, NoMessage>,
+    ) -> Poll<Option<Result<Message, RecvError>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let why = match take(&self.handle, self.ctx, Some((&mut self.ticket, cx.waker()))) {
+            Ok(message) => return Poll::Ready(Some(Ok(message))),
+            Err(NoMessage::Nothing(Nothing::Yet)) => return Poll::Pending,
+            Err(why) => why,
+        };
+        self.over = true;
+        Poll::Ready(match why {
+            NoMessage::Closed => None,
+            why => Some(Err(recv_error(why))),
+        })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.handle.core.leave(For::Message(self.ctx), ticket);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Addresses that nobody uses yet.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A transport that ours and theirs have in common.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tcp,
+    Ipc,
+    Abstract,
+}
+
+impl Transport {
+    /// An address that nobody uses yet.
+    pub(crate) fn fresh(self) -> String {
+        match self {
+            Self::Tcp => "tcp://127.0.0.1:0".into(),
+            Self::Ipc => FOLDER.with(|folder| format!("ipc://{}/{}", folder.0.display(), number())),
+            Self::Abstract => format!("abstract://spanwire-interop-{}-{}", std::process::id(), number()),
+        }
+    }
+}
+
+thread_local! {
+    /// Killed peers leave their socket files behind; they go with the test.
+    static FOLDER: Folder = Folder::new();
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let name = format!("spanwire-interop-{}-{}", std::process::id(), number());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("the folder for temporary files takes one of ours");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
