@@ -748,7 +748,8 @@ impl Owner for Arc<Core> {
             let now = rt::now();
             state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
             state.arm(&mut out);
-            state.hub.tell(|| Event::Detached(entry.peer, why), |waker| out.wakers.push(waker));
+            let peer = || Arc::new(Peer { stats: entry.stats, ..(*entry.peer).clone() });
+            state.hub.tell(|| Event::Detached(peer(), why), |waker| out.wakers.push(waker));
             state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
         }
         out.run();
