@@ -86,9 +86,9 @@ impl Home {
     pub(crate) fn alarm(&self, span: Duration) -> Alarm {
         let (tell, rings) = oneshot::channel();
         let task = self.spawn(async move {
-            // Dropped with the task, which rings as well.
-            let _tell: oneshot::Sender<()> = tell;
             tokio::time::sleep(span).await;
+            // Whoever waited for it may be gone.
+            let _ = tell.send(());
         });
         Alarm { rings, task }
     }
@@ -145,10 +145,23 @@ pub(crate) struct Alarm {
     task: AbortHandle,
 }
 
+/// Why an [`Alarm`] rings.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rings {
+    /// Its time has come.
+    Timely,
+    /// Its runtime is being dropped.
+    RuntimeGone,
+}
+
 impl Future for Alarm {
-    type Output = ();
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.rings).poll(cx).map(|_| ())
+    type Output = Rings;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Rings> {
+        Pin::new(&mut self.rings).poll(cx).map(|rang| match rang {
+            Ok(()) => Rings::Timely,
+            // The task was dropped, and its end of the channel with it.
+            Err(_) => Rings::RuntimeGone,
+        })
     }
 }
 

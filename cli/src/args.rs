@@ -30,6 +30,7 @@ pub(crate) enum Command {
 
 /// The arguments of a command that reads them itself.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 pub(crate) struct Foreign {
     /// See its own --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "flags")]

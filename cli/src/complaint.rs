@@ -52,7 +52,15 @@ impl Complaint {
                 if let Some(advice) = self.advice {
                     text = format!("{text}\n  {advice}");
                 }
-                crate::args::Args::command().error(clap::error::ErrorKind::ValueValidation, text).exit()
+                let mut command = crate::args::Args::command();
+                command.build();
+                // The usage of the command in question is of more help than that of all.
+                let name = std::env::args().nth(1).unwrap_or_default();
+                let command = match command.find_subcommand_mut(&name) {
+                    Some(command) => command,
+                    None => &mut command,
+                };
+                command.error(clap::error::ErrorKind::ValueValidation, text).exit()
             }
         }
     }

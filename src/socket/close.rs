@@ -2,7 +2,7 @@
 
 use super::core::{CloseReport, Core, Phase};
 use super::work::Out;
-use crate::rt;
+use crate::rt::{self, Home, Rings};
 use crate::session::pipe::Closing;
 use spanwire_core::DetachReason;
 use spanwire_core::pattern::Pattern;
@@ -57,9 +57,15 @@ impl Core {
         for lane in self.lanes() {
             lane.close(Closing { abort: None, deadline: Some(until) });
         }
-        if !self.is_empty_within(deadline).await {
+        if let Err(rings) = self.is_empty_within(&self.home, deadline).await {
             self.cut(DetachReason::ClosedHere);
-            self.is_empty_within(LAST_GRACE).await;
+            let home = match rings {
+                Rings::Timely => self.home.clone(),
+                // It drops our tasks at this moment, maybe in another thread, and has no timers left.
+                Rings::RuntimeGone => Home::background(),
+            };
+            // If they do not end now, nothing that we could still do would make them.
+            let _ = self.is_empty_within(&home, LAST_GRACE).await;
         }
         self.end_events();
         self.lock().farewell
@@ -73,16 +79,16 @@ impl Core {
         });
     }
 
-    /// Waits until everything that ran for this socket has ended; `false` if that takes too long,
-    /// or the runtime is gone in which it would.
-    async fn is_empty_within(&self, span: Duration) -> bool {
+    /// Waits until everything that ran for this socket has ended, unless an alarm rings before.
+    async fn is_empty_within(&self, home: &Home, span: Duration) -> Result<(), Rings> {
         let mut alarm = None;
         poll_fn(|cx| {
             if self.gate.poll_empty(cx).is_ready() {
-                return Poll::Ready(true);
+                return Poll::Ready(Ok(()));
             }
-            let alarm = alarm.get_or_insert_with(|| self.home.alarm(span));
-            Pin::new(alarm).poll(cx).map(|()| false)
+            // Made only now: closing an idle socket is done at once.
+            let alarm = alarm.get_or_insert_with(|| home.alarm(span));
+            Pin::new(alarm).poll(cx).map(Err)
         })
         .await
     }

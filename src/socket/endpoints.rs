@@ -550,7 +550,7 @@ impl Core {
     #[cfg(all(unix, feature = "ipc"))]
     pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
         let stream = self.home.run(async { transport::fd::adopt(descriptor) }).await?;
-        let endpoint = Endpoint::new("fd".into(), None, EndpointState::Connected);
+        let endpoint = Endpoint::new(ADOPTED.into(), None, EndpointState::Connected);
         self.keep(&endpoint).map_err(|Gone| AdoptError::Closed)?;
         let (tell_settled, settled) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();
@@ -597,6 +597,9 @@ impl Core {
         Closing { abort: None, deadline: Some(rt::now() + self.options.close_deadline) }
     }
 }
+
+/// The address of whatever holds an adopted descriptor. Nothing else has one without a scheme.
+const ADOPTED: &str = "fd";
 
 /// The socket closed in the meantime.
 struct Gone;

@@ -294,7 +294,7 @@ async fn every_public_future_may_be_dropped_after_any_number_of_polls() {
     peers_and_events().await;
     closing().await;
     devices().await;
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// PUB that waits for its subscribers, and BUS that never waits.

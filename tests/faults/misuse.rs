@@ -32,7 +32,7 @@ async fn unsubscribe_of_what_was_never_subscribed_is_an_error() {
     drop(context);
     close_all!(publisher, sub);
     assert_eq!(sub.unsubscribe("ab"), Err(NotSubscribed));
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// A ring: each device's front is what the one before it dials.
@@ -118,7 +118,7 @@ async fn ring_of_inproc_sockets_and_devices_ends_by_the_hop_limit() {
     for socket in fronts.iter().chain(&backs) {
         close_all!(socket);
     }
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn use_after_close_says_closed() {
     close_all!(req);
     let error = soon("the asker", asking).await.unwrap().unwrap_err();
     assert_eq!(error, RequestError::Recv(RecvError::Closed));
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// Closes, with a deadline that only a peer that does not cooperate needs, and with enough time.
@@ -411,7 +411,7 @@ async fn close_returns_from_every_state() {
             close_all!(pull);
         }
     }
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// Sends until it is full, and stays full: the kernel takes more of its own accord for a while.
@@ -494,5 +494,5 @@ async fn close_from_several_threads_returns_while_a_peer_never_reads() {
         close_all!(pull);
         soon("the puller", puller).await.unwrap();
     }
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }

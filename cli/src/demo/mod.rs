@@ -30,6 +30,8 @@ use table::{Summary, Table};
 /// Nothing needs to be set up, and nothing is left behind. Fails if any message is lost or damaged,
 /// or any connection is cut.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
+#[command(after_help = crate::args::EXIT_STATUS)]
 pub(crate) struct Args {
     /// Cut a connection in the middle of this stop, to see that it is noticed.
     #[arg(long, value_name = "TRANSPORT/PATTERN", hide = true, value_parser = Stop::parse)]

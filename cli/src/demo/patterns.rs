@@ -66,7 +66,7 @@ async fn device(stage: &Stage<'_>) -> Played {
     let device = Device::new(front, back)?.tap(|_, _| {
         tapped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     });
-    let forward = async { Err::<Infallible, _>(Trouble(device.run().await.to_string())) };
+    let forward = async { Err::<Infallible, _>(Trouble::new(device.run().await.to_string())) };
     let others = async { tokio::try_join!(forward, answer(stage, &rep)).map(|(never, _)| never) };
     let rounds = async {
         stage
@@ -80,7 +80,7 @@ async fn device(stage: &Stage<'_>) -> Played {
     stage.play(rounds, others).await?;
     match tapped.load(std::sync::atomic::Ordering::Relaxed) {
         seen if seen == passed.get() => Ok(()),
-        seen => Err(Trouble(format!("the tap saw {seen} of {} messages", passed.get()))),
+        seen => Err(Trouble::new(format!("the tap saw {seen} of {} messages", passed.get()))),
     }
 }
 
@@ -138,7 +138,7 @@ async fn push_pull(stage: &Stage<'_>) -> Played {
     stage.play(rounds, others).await?;
     match workers.iter().all(|worker| worker.2.get() > 0) {
         true => Ok(()),
-        false => Err(Trouble("one worker got all the jobs".into())),
+        false => Err(Trouble::new("one worker got all the jobs")),
     }
 }
 
@@ -165,7 +165,7 @@ async fn survey(stage: &Stage<'_>) -> Played {
         }
         match answers {
             2 => Ok(()),
-            _ => Err(Trouble(format!("{answers} of 2 respondents answered"))),
+            _ => Err(Trouble::new(format!("{answers} of 2 respondents answered"))),
         }
     });
     stage.play(rounds, others).await
@@ -246,7 +246,7 @@ async fn poly(stage: &Stage<'_>) -> Played {
         loop {
             let message = server.recv().await?;
             let number = stage.take("", Way::There, message.body())?;
-            let pipe = message.pipe().ok_or_else(|| Trouble("a message came from nowhere".into()))?;
+            let pipe = message.pipe().ok_or_else(|| Trouble::new("a message came from nowhere"))?;
             let answer = spanwire::Message::new(make("", number, Way::Back, message.len()));
             server.send(answer.to(pipe)).await?;
         }

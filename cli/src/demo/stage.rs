@@ -20,11 +20,22 @@ use tokio::time::timeout;
 
 /// Why a stop failed.
 #[derive(Debug)]
-pub(super) struct Trouble(pub(super) String);
+pub(super) struct Trouble {
+    /// In a few words.
+    pub(super) what: String,
+    /// What else is known.
+    pub(super) detail: Option<String>,
+}
+
+impl Trouble {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), detail: None }
+    }
+}
 
 impl<E: Error> From<E> for Trouble {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
@@ -63,8 +74,8 @@ pub(super) struct Stage<'a> {
     sabotaged: bool,
     members: RefCell<Vec<Box<dyn Member>>>,
     listeners: Cell<u32>,
-    lost: mpsc::UnboundedSender<String>,
-    losses: RefCell<mpsc::UnboundedReceiver<String>>,
+    lost: mpsc::UnboundedSender<Loss>,
+    losses: Cell<Option<mpsc::UnboundedReceiver<Loss>>>,
     rounds: Cell<u32>,
     messages: Cell<u64>,
     bytes: Cell<u64>,
@@ -81,7 +92,7 @@ impl<'a> Stage<'a> {
             members: RefCell::default(),
             listeners: Cell::new(0),
             lost,
-            losses: RefCell::new(losses),
+            losses: Cell::new(Some(losses)),
             rounds: Cell::new(0),
             messages: Cell::new(0),
             bytes: Cell::new(0),
@@ -111,7 +122,7 @@ impl<'a> Stage<'a> {
                 }
             }
             #[cfg(not(unix))]
-            None => return Err(Trouble("this system has no socketpairs".into())),
+            None => return Err(Trouble::new("this system has no socketpairs")),
         }
         listener.wait_peers(before + dialers.len()).await?;
         Ok(())
@@ -137,34 +148,34 @@ impl<'a> Stage<'a> {
     }
 
     /// Plays `rounds` while `others` play their part, which has no end of its own.
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     pub(super) async fn play(
         &self,
         rounds: impl Future<Output = Result<(), Trouble>>,
         others: impl Future<Output = Result<Infallible, Trouble>>,
     ) -> Result<(), Trouble> {
-        // Only one plays at a time, so nobody else wants this while it is lent.
-        let mut losses = self.losses.borrow_mut();
+        let mut losses = self.losses.take().expect("a stage is played on once");
         let ended = tokio::select! {
             biased;
             ended = rounds => ended,
             Err(trouble) = others => Err(trouble),
-            Some(loss) = losses.recv() => return Err(self.lost(&loss)),
+            Some(loss) = losses.recv() => return Err(self.lost(loss)),
             () = tokio::time::sleep(PATIENCE) => {
-                Err(Trouble(format!("nothing arrived for too long, {}", self.progress())))
+                Err(Trouble::new(format!("stuck {}", self.progress())))
             }
         };
         match ended {
             Ok(()) => Ok(()),
             // Sockets may have noticed before we heard why.
             Err(trouble) => match timeout(Duration::from_millis(50), losses.recv()).await {
-                Ok(Some(loss)) => Err(self.lost(&loss)),
+                Ok(Some(loss)) => Err(self.lost(loss)),
                 _ => Err(trouble),
             },
         }
     }
 
-    fn lost(&self, loss: &str) -> Trouble {
-        Trouble(format!("{loss}, {}", self.progress()))
+    fn lost(&self, (what, why): Loss) -> Trouble {
+        Trouble { what: format!("{what} {}", self.progress()), detail: Some(why) }
     }
 
     fn progress(&self) -> String {
@@ -207,7 +218,7 @@ impl<'a> Stage<'a> {
 
     /// Checks a message and counts it; returns its number.
     pub(super) fn take(&self, topic: &str, way: Way, body: &Bytes) -> Result<u32, Trouble> {
-        let number = payload::check(topic, way, body).map_err(Trouble)?;
+        let number = payload::check(topic, way, body).map_err(Trouble::new)?;
         self.messages.set(self.messages.get() + 1);
         self.bytes.set(self.bytes.get() + body.len() as u64);
         Ok(number)
@@ -217,7 +228,7 @@ impl<'a> Stage<'a> {
     pub(super) fn take_answer(&self, topic: &str, number: u32, body: &Bytes) -> Result<(), Trouble> {
         match self.take(topic, Way::Back, body)? {
             same if same == number => Ok(()),
-            other => Err(Trouble(format!("the answer to message {number} was that to message {other}"))),
+            other => Err(Trouble::new(format!("the answer to message {number} was that to message {other}"))),
         }
     }
 
@@ -232,7 +243,7 @@ impl<'a> Stage<'a> {
             let report = closed.await?;
             if report.abandoned + report.unknown > 0 {
                 let count = report.abandoned + report.unknown;
-                return Err(Trouble(format!("closing lost {count} messages")));
+                return Err(Trouble::new(format!("closing lost {count} messages")));
             }
         }
         let mut round_trips = self.round_trips.take();
@@ -244,18 +255,21 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// What should not happen, and why it did.
+type Loss = (&'static str, String);
+
 /// Passes on what should not happen on a socket.
-async fn watch(mut events: Events, lost: mpsc::UnboundedSender<String>) {
+async fn watch(mut events: Events, lost: mpsc::UnboundedSender<Loss>) {
     while let Some(event) = events.next().await {
         let loss = match event {
             // Its other end says the same in better words.
             Event::Detached(_, DetachReason::ClosedHere) => continue,
-            Event::Detached(_, why) => format!("a connection was cut ({why})"),
-            Event::Refused(_, why) => format!("a connection was refused ({why})"),
-            // That is what topics are for; and a lost connection speaks for itself.
+            Event::Detached(_, why) => ("connection cut", why.to_string()),
+            Event::Refused(_, why) => ("connection refused", why.to_string()),
+            // That is what topics are for, and a lost connection speaks for itself.
             Event::Dropped { why: Dropped::NotSubscribed | Dropped::PipeLost, .. } => continue,
-            Event::Dropped { why, .. } => format!("a message was dropped ({why})"),
-            Event::DialFailed { error, .. } => error.to_string(),
+            Event::Dropped { why, .. } => ("message dropped", why.to_string()),
+            Event::DialFailed { error, .. } => ("dialing failed", error.to_string()),
             _ => continue,
         };
         // The stage is gone when its sockets close.

@@ -15,7 +15,7 @@ pub(super) struct Table<W> {
 }
 
 /// Columns of the first one: patterns and their legends.
-const LEFT: usize = 19;
+const LEFT: usize = 20;
 /// Columns of the second.
 const TRANSPORT: usize = 12;
 
@@ -69,8 +69,8 @@ impl<W: Write> Table<W> {
                     self.terminal.green("ok")
                 )?;
             }
-            Err(Trouble(why)) => {
-                writeln!(self.out, "{transport}{}  {why}", self.terminal.red("FAILED"))?;
+            Err(Trouble { what, .. }) => {
+                writeln!(self.out, "{transport}  {}  {what}", self.terminal.red("FAILED"))?;
             }
         }
         self.row += 1;
@@ -111,15 +111,14 @@ impl<W: Write> Table<W> {
             true => self.terminal.green(&score),
             false => self.terminal.red(&score),
         };
-        let verb = "worked";
-        writeln!(out, "{score} {verb}: {messages} messages, {data}, every byte checked, in {took}.")?;
+        writeln!(out, "{score} worked: {messages} messages, {data}, every byte checked, in {took}.")?;
         for (stop, why) in &summary.failed {
-            writeln!(out, "{} {stop}: {why}", self.terminal.red("FAILED"))?;
+            writeln!(out, "{} {stop}: {why}", self.terminal.red("failed"))?;
         }
         if let Some((stop, median)) = summary.fastest {
             writeln!(out, "Fastest: {stop}, {} there and back.", span(median))?;
         }
-        let note = "Round trips are medians of 201, with 64 bytes, between sockets of this one process.\n\
+        let note = "Round trips: the median of 201, with 64 bytes, between sockets of this process.\n\
                     Between two processes: spanwire perf. As a tool: spanwire cat --help.";
         writeln!(out, "{}", self.terminal.dim(note))
     }
@@ -149,7 +148,8 @@ impl Summary {
                     self.fastest = Some((stop, figures.median));
                 }
             }
-            Err(Trouble(why)) => self.failed.push((stop, why)),
+            Err(Trouble { what, detail: None }) => self.failed.push((stop, what)),
+            Err(Trouble { what, detail: Some(why) }) => self.failed.push((stop, format!("{what} ({why})"))),
         }
     }
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 /// a device are each other's peers. Dialled addresses need not be there yet; they are tried until
 /// they are. Ends with status 0 on SIGINT and SIGTERM.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 #[command(verbatim_doc_comment, after_help = args::EXIT_STATUS)]
 #[command(override_usage = "spanwire device [OPTIONS] PROTOCOL (--listen URL | --dial URL)... \
     PROTOCOL (--listen URL | --dial URL)...\n       \
@@ -61,10 +62,7 @@ async fn serve(args: &Args, sides: &[Side]) -> Result<(), Complaint> {
     // Before anything listens, so that whoever sees us listen can end us.
     let stop = stop_signal()?;
     let counts = Counts::default();
-    let tap = match args.tap.is_empty() {
-        true => None,
-        false => Some(PubSocket::new()),
-    };
+    let tap = (!args.tap.is_empty()).then(PubSocket::new);
     let options = Options { hop_limit: args.hop_limit, ..Options::default() };
     let sockets: Vec<_> = sides.iter().map(|side| RawSocket::with(side.protocol, options.clone())).collect();
     let device = join(&sockets)?.tap(|direction, message| {
@@ -82,10 +80,15 @@ async fn serve(args: &Args, sides: &[Side]) -> Result<(), Complaint> {
             attach(socket, address, args.verbose).await?;
         }
     }
-    for url in &args.tap {
-        let listener = tap.iter().map(|tap| tap.listen(url)).next().expect("there is one").await?;
+    if let Some(tap) = &tap {
         if args.verbose {
-            eprintln!("tap: listening on {}", listener.url());
+            tokio::spawn(narrate("tap", tap.events()));
+        }
+        for url in &args.tap {
+            let listener = tap.listen(url).await?;
+            if args.verbose {
+                eprintln!("tap: listening on {}", listener.url());
+            }
         }
     }
     let ended = tokio::select! {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// For bash: spanwire completions bash > ~/.local/share/bash-completion/completions/spanwire
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 #[command(after_help = args::EXIT_STATUS)]
 pub(crate) struct CompletionsArgs {
     /// The shell
@@ -24,6 +25,7 @@ pub(crate) struct CompletionsArgs {
 ///
 /// To read it at once: spanwire man | man -l -
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 #[command(after_help = args::EXIT_STATUS)]
 pub(crate) struct ManArgs {
     /// Where to write spanwire.1, spanwire-demo.1 and the others; made if it is not there
@@ -72,7 +74,10 @@ fn foreign(name: &'static str, command: Command, flags: &[Flag], status: &'stati
         Command::new(name).about(about).after_help(status).disable_help_flag(true).disable_version_flag(true);
     for flag in flags {
         let [name, others @ ..] = flag.names else { continue };
-        let arg = Arg::new(*name).long(*name).short(flag.short).help(flag.doc).help_heading(flag.group);
+        // Man pages leave aliases out.
+        let also = others.iter().map(|name| format!(" (or --{name})")).collect::<String>();
+        let help = format!("{}{also}", flag.doc);
+        let arg = Arg::new(*name).long(*name).short(flag.short).help(help).help_heading(flag.group);
         let arg = arg.visible_aliases(others.iter().copied());
         described = described.arg(match flag.value {
             Some(value) => arg.value_name(value).action(ArgAction::Append),

@@ -33,6 +33,7 @@ use std::time::Duration;
 ///   spanwire perf local-lat tcp://:5555 64 100000
 ///   spanwire perf remote-lat tcp://server:5555 64 100000
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 #[command(verbatim_doc_comment, after_help = args::EXIT_STATUS, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -62,6 +63,7 @@ enum Role {
 
 /// What all roles are told.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 struct Run {
     /// Where to listen (local) or whom to dial (remote), as in tcp://127.0.0.1:5555
     url: String,

@@ -10,11 +10,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 pub(super) struct Args {
     /// Measure over this address only; port 0 lets the system choose
     ///
-    /// May be given more than once. Default: tcp on the loopback interface, ipc, and on Linux the
-    /// abstract namespace.
+    /// May be given more than once. Default: tcp, ipc and abstract, on this machine.
     #[arg(long = "url", value_name = "URL")]
     urls: Vec<String>,
     /// Bytes in each message
@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// Round trips to measure
     #[arg(long, default_value = "20000", value_name = "COUNT", value_parser = count)]
     trips: u64,
-    /// Messages to count [default: 1000000, fewer where messages are large]
+    /// Messages to count [default: 1000000, fewer where they are large]
     #[arg(long, value_name = "COUNT", value_parser = count)]
     messages: Option<u64>,
     /// Use the blocking sockets instead of the async ones
@@ -44,7 +44,8 @@ pub(super) fn run(args: &Args) -> Result<(), Complaint> {
     let terminal = Terminal::stdout();
     let mut out = io::stdout().lock();
     // As much as a second or two can move on a small machine.
-    let messages = args.messages.unwrap_or((2 << 30) / args.size.max(2048) as u64);
+    let fair = ((2 << 30) / args.size.max(1) as u64).clamp(100, 1_000_000);
+    let messages = args.messages.unwrap_or(fair);
     let latencies = Part {
         title: format!("Round trips, REQ/REP, {}, {} of them", bytes(args.size as u64), grouped(args.trips)),
         columns: ["p50", "p90", "p99", "p99.9", "max", "mean"],

@@ -45,6 +45,7 @@ pub(super) trait Side: Sized {
 
     /// `work`, or the reason why its peer is not there any more: a measurement across a lost
     /// connection would measure something else.
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     async fn while_connected<T>(
         &self,
         work: impl Future<Output = Result<T, Complaint>>,
@@ -76,7 +77,7 @@ macro_rules! side {
             pub(in crate::perf) struct Socket {
                 pattern: Pattern,
                 /// What happened, for those who wait too long.
-                events: RefCell<Events>,
+                events: RefCell<Option<Events>>,
             }
 
             enum Pattern {
@@ -103,9 +104,9 @@ macro_rules! side {
 
             impl Socket {
                 fn look_up(&self) -> Result<(), Complaint> {
-                    // Lent to somebody who looks at them all the time.
-                    let Ok(mut events) = self.events.try_borrow_mut() else { return Ok(()) };
-                    while let Some(event) = events.try_next() {
+                    // Somebody else may have taken them, to look at them all the time.
+                    let mut events = self.events.borrow_mut();
+                    while let Some(event) = events.as_mut().and_then(Events::try_next) {
                         lost(&event)?;
                     }
                     Ok(())
@@ -123,7 +124,7 @@ macro_rules! side {
                         Kind::Pair0 => Pattern::Pair0(Pair0Socket::with(options)),
                         Kind::Pair1 => Pattern::Pair1(Pair1Socket::with(options)),
                     };
-                    let events = RefCell::new(each!(pattern, socket => socket.events()));
+                    let events = RefCell::new(Some(each!(pattern, socket => socket.events())));
                     Self { pattern, events }
                 }
 
@@ -229,14 +230,16 @@ side!(
     spanwire,
     [.await],
     |_, options| options,
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     async fn while_connected<T>(
         &self,
         work: impl Future<Output = Result<T, Complaint>>,
     ) -> Result<T, Complaint> {
-        // Nobody else looks at them: without timeouts, no call looks up.
-        let mut events = self.events.borrow_mut();
+        // Without timeouts, no call looks up.
+        let mut events = self.events.borrow_mut().take();
         let watch = async {
-            while let Some(event) = events.next().await {
+            while let Some(events) = &mut events {
+                let Some(event) = events.next().await else { break };
                 lost(&event)?;
             }
             Err(failed(RecvError::Closed))
@@ -257,6 +260,7 @@ side!(
         let patience = if kind == Kind::Req { NO_ANSWER } else { LOOK_UP };
         Options { send_timeout: Some(LOOK_UP), recv_timeout: Some(patience), ..options }
     },
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     async fn while_connected<T>(
         &self,
         work: impl Future<Output = Result<T, Complaint>>,

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) run: Run,
