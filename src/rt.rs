@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -23,13 +23,28 @@ pub(crate) struct Home {
     handle: Handle,
     /// Kept for its `Drop`: the library's thread lives as long as one of its sockets.
     _thread: Option<Arc<Background>>,
+    gone: Gone,
+}
+
+/// Whether the runtime is going away, as far as one socket knows.
+///
+/// tokio panics in whoever looks at a timer of a runtime that was dropped. It drops tasks before
+/// timers, so the task that sets this under its lock keeps the timers alive for those who look at
+/// them under the same lock.
+#[derive(Clone, Debug, Default)]
+struct Gone(Arc<RwLock<bool>>);
+
+impl Gone {
+    fn read(&self) -> RwLockReadGuard<'_, bool> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Home {
     /// The runtime of the caller, else the library's thread.
     pub(crate) fn current() -> Self {
         match Handle::try_current() {
-            Ok(handle) => Self { handle, _thread: None },
+            Ok(handle) => Self { handle, _thread: None, gone: Gone::default() },
             Err(_) => Self::background(),
         }
     }
@@ -37,7 +52,7 @@ impl Home {
     /// The library's thread, started if it does not run.
     pub(crate) fn background() -> Self {
         let thread = Background::get();
-        Self { handle: thread.handle.clone(), _thread: Some(thread) }
+        Self { handle: thread.handle.clone(), _thread: Some(thread), gone: Gone::default() }
     }
 
     /// Starts a task.
@@ -56,10 +71,26 @@ impl Home {
         .await
     }
 
+    /// Called by a task that is dropped because its runtime is: timers end at once from here on.
+    pub(crate) fn is_going(&self) {
+        *self.gone.0.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
     /// A timer that works under any executor, since this runtime drives it.
     pub(crate) fn sleep(&self, span: Duration) -> Sleep {
         let _entered = self.handle.enter();
-        Sleep(Box::pin(tokio::time::sleep(span)))
+        Sleep { timer: Box::pin(tokio::time::sleep(span)), gone: self.gone.clone() }
+    }
+
+    /// A timer that also ends when the runtime does, however that comes about. It costs a task.
+    pub(crate) fn alarm(&self, span: Duration) -> Alarm {
+        let (tell, rings) = oneshot::channel();
+        let task = self.spawn(async move {
+            tokio::time::sleep(span).await;
+            // Whoever waited for it may be gone.
+            let _ = tell.send(());
+        });
+        Alarm { rings, task }
     }
 
     /// A timer that ends at a point in time.
@@ -91,12 +122,52 @@ pub(crate) async fn yield_now() {
 
 /// A timer.
 #[derive(Debug)]
-pub(crate) struct Sleep(Pin<Box<tokio::time::Sleep>>);
+pub(crate) struct Sleep {
+    timer: Pin<Box<tokio::time::Sleep>>,
+    gone: Gone,
+}
 
 impl Future for Sleep {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
+        let this = &mut *self;
+        match *this.gone.read() {
+            true => Poll::Ready(()),
+            false => this.timer.as_mut().poll(cx),
+        }
+    }
+}
+
+/// A timer of its own task, which is ended when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    rings: oneshot::Receiver<()>,
+    task: AbortHandle,
+}
+
+/// Why an [`Alarm`] rings.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rings {
+    /// Its time has come.
+    Timely,
+    /// Its runtime is being dropped.
+    RuntimeGone,
+}
+
+impl Future for Alarm {
+    type Output = Rings;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Rings> {
+        Pin::new(&mut self.rings).poll(cx).map(|rang| match rang {
+            Ok(()) => Rings::Timely,
+            // The task was dropped, and its end of the channel with it.
+            Err(_) => Rings::RuntimeGone,
+        })
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -214,5 +285,52 @@ impl Wake for Parked {
         if !self.woken.swap(true, Ordering::Release) {
             self.thread.unpark();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, poll_fn};
+
+    fn soon() -> Option<Instant> {
+        Some(Instant::now() + Duration::from_secs(30))
+    }
+
+    #[test]
+    fn a_wait_inside_another_takes_none_of_its_wake_ups() {
+        let mut polls = 0;
+        let outer = poll_fn(|cx| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            let past = Some(Instant::now() + Duration::from_millis(1));
+            assert!(block_until(pending::<()>(), past).is_none());
+            Poll::Pending
+        });
+        assert!(block_until(outer, soon()).is_some(), "it was woken before it even waited");
+    }
+
+    #[test]
+    fn a_stranger_that_parks_the_thread_takes_none_either() {
+        let mut polls = 0;
+        let work = poll_fn(|cx| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            thread::park();
+            Poll::Pending
+        });
+        assert!(block_until(work, soon()).is_some());
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_still_asks_once() {
+        assert_eq!(block_until(async { 7 }, Some(Instant::now())), Some(7));
+        assert!(block_until(pending::<()>(), Some(Instant::now())).is_none());
     }
 }

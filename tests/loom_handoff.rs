@@ -189,7 +189,7 @@ impl Connection {
                 self.write_out(DRIVER_ROUNDS);
             }
             let closing = self.closing.load(Ordering::Acquire);
-            let flushed = closing && (at_once || self.handoff.finish());
+            let flushed = closing && (at_once || self.handoff.await_quiet());
             if flushed || drive == Drive::Shut { Poll::Ready(()) } else { Poll::Pending }
         }));
         block_on(poll_fn(|cx| {

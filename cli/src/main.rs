@@ -33,6 +33,7 @@ use args::{Args, Command, Foreign};
 use clap::Parser;
 use complaint::Complaint;
 use spanwire::Protocol;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -72,6 +73,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(complaint) => complaint.report(),
     }
+}
+
+/// Says something on standard error. If nobody can hear it, nothing is lost that matters.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The protocol that a link called `nn_<name>` chooses.

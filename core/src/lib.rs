@@ -1,8 +1,31 @@
 //! The rules of Spanwire: everything that decides, nothing that touches the world.
 //!
 //! This crate knows no socket, task, thread, lock, clock or randomness. Bytes, the time and seeds
-//! come in; effects go out. The same rules run over sockets, in a simulator and on a
-//! microcontroller. Programs use the `spanwire` crate, which adds the hands.
+//! come in; effects go out. So the same rules run over sockets, in a simulator and on a
+//! microcontroller, and a test of an hour takes a millisecond. Programs use the `spanwire` crate,
+//! which adds the hands and re-exports what they need of this one.
+//!
+//! ```
+//! use spanwire_core::framing::sp::{Framing, Protocol};
+//! use spanwire_core::session::inbox::Inbox;
+//! use spanwire_core::session::outbox::Outbox;
+//!
+//! // What a PUSH says to a PULL on TCP: eight bytes that name the protocol, then frames.
+//! assert_eq!(&Protocol::Push.handshake(), b"\0SP\0\0\x50\0\0");
+//! let mut outbox = Outbox::new(Framing::Tcp);
+//! outbox.push("job".into());
+//! let batch = outbox.take();
+//! let mut slices = [&[][..]; 4];
+//! let (count, _) = batch.slices(&mut slices, usize::MAX, |slice| slice);
+//! let bytes = slices[..count].concat();
+//! assert_eq!(bytes, b"\0\0\0\0\0\0\0\x03job");
+//!
+//! // And what the PULL makes of it.
+//! let mut inbox = Inbox::new(Framing::Tcp, 64 << 20);
+//! inbox.feed(bytes.into());
+//! assert_eq!(inbox.next()?.as_deref(), Some(&b"job"[..]));
+//! # Ok::<(), spanwire_core::framing::sp::FrameError>(())
+//! ```
 //!
 //! | module | what it decides |
 //! | --- | --- |

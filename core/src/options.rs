@@ -21,15 +21,18 @@ pub struct Options {
     pub recv_timeout: Option<Duration>,
     /// Messages that may wait for one peer, not yet handed to the kernel. Default 1,024; at least 1.
     pub outbox_messages: usize,
-    /// Bytes that may wait for one peer. Default 1 MiB; a single message may always wait.
+    /// Bytes that may wait for one peer, headers included. Default 1 MiB; a single message may
+    /// always wait, however large.
     pub outbox_bytes: usize,
     /// PUSH: messages given to a peer ahead of its draining them; the window grows to
     /// `outbox_messages` only while the peer keeps draining. Default 128; at least 1.
     pub push_window_messages: usize,
-    /// Messages that may wait for the application in this socket. Default 1,024; at least 1.
-    /// When full, reading stops (back-pressure), except where the pattern drops (SUB, BUS).
+    /// Messages that may wait for the application in this socket; of a SUB, in each context.
+    /// Default 1,024; at least 1. When full, reading stops (back-pressure), except where the
+    /// pattern drops (SUB, BUS).
     pub recv_messages: usize,
-    /// Bytes that may wait for the application in this socket. Default 4 MiB.
+    /// Bytes that may wait for the application in this socket; of a SUB, in each context; of a
+    /// SURVEYOR, for each survey. Default 4 MiB; at least 1. A single message may always wait.
     pub recv_bytes: usize,
     /// The largest message accepted, header included. Default 64 MiB; a larger one closes its
     /// connection. 0 means no limit, as in NNG; memory then still grows only as data arrives.
@@ -41,7 +44,7 @@ pub struct Options {
     /// SURVEYOR: answers that may wait per survey. Default 1,024; at least 1.
     pub answers_per_survey: usize,
     /// REQ: when a request without a reply is sent again, to the next peer. Default 60 s. `None`
-    /// switches resending off: a request then fails when its connection is lost.
+    /// or zero switches resending off: a request then fails when its connection is lost.
     pub resend_time: Option<Duration>,
     /// REQ: after how many connections lost in the same way, with the same request in flight, the
     /// request fails instead of being sent again. Default 3; at least 1.
@@ -55,7 +58,8 @@ pub struct Options {
     pub prefer: Prefer,
     /// PUB: what happens when the outbox of a subscriber is full. Default: its oldest message goes.
     pub overflow: Overflow,
-    /// How long a dropped socket goes on in the background to get rid of its messages. Default 1 s.
+    /// How long a dropped socket goes on in the background to get rid of its messages, and how long
+    /// the connections of a listener or dialer do that is closed by itself. Default 1 s.
     pub close_deadline: Duration,
 }
 

@@ -144,7 +144,8 @@ macro_rules! common_twin {
             }
 
             /// Closes the socket for all its clones: stops accepting, sends what waits, and waits
-            /// for the peers to end, all of it no longer than `deadline`. Never hangs.
+            /// for the peers to end, all of it no longer than `deadline`; then it cuts what is left,
+            /// and gives tasks up to a second to end. Never hangs.
             ///
             /// Messages that were received and not taken are discarded and counted. Whoever waits
             /// on the socket gets `Closed`. When this returns, no task and no descriptor of the

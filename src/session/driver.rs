@@ -223,7 +223,7 @@ impl Driver {
         // Asked only now: since this turn began, a sender may have left something to write, or may
         // still be writing.
         if self.session.state() == State::Draining
-            && pipe.handoff.finish()
+            && pipe.handoff.await_quiet()
             && self.input(Input::Flushed) == Step::ShutDownWrite
         {
             // A failure here means that the connection is gone, which reading tells too.

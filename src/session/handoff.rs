@@ -77,8 +77,8 @@ struct Inner<Q> {
     patience: u32,
     /// The driver wants to end all writing, and waits for a writer to come back.
     shutting: bool,
-    /// The driver waits until nothing is left to write.
-    finishing: bool,
+    /// The driver wants to hear when all is written.
+    awaited: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl<Q: Queue> HandOff<Q> {
                 direct: 0,
                 patience: 0,
                 shutting: false,
-                finishing: false,
+                awaited: false,
             }),
         }
     }
@@ -288,7 +288,10 @@ impl<Q: Queue> HandOff<Q> {
             Wrote::All if !more => {
                 inner.phase = Phase::Quiet;
                 // Nobody else would tell the driver that it has nothing more to wait for.
-                if std::mem::take(&mut inner.finishing) { wake(&mut inner) } else { Next::Done }
+                match std::mem::take(&mut inner.awaited) {
+                    true => wake(&mut inner),
+                    false => Next::Done,
+                }
             }
             Wrote::All if !last => Next::Again,
             Wrote::All => {
@@ -324,18 +327,19 @@ impl<Q: Queue> HandOff<Q> {
         look(&mut self.lock().queue)
     }
 
-    /// The driver ends when everything is written: whether that is so now. If not, it is woken as
-    /// soon as a sender has made it so.
-    pub fn finish(&self) -> bool {
-        let mut inner = self.lock();
-        inner.finishing = inner.phase != Phase::Quiet;
-        !inner.finishing
-    }
-
     /// Whether nothing waits and nobody writes.
     pub fn is_quiet(&self) -> bool {
         let inner = self.lock();
         inner.phase == Phase::Quiet && inner.queue.items() == 0
+    }
+
+    /// Whether nothing waits and nobody writes; if not, the driver is woken when that is so. A
+    /// sender that finishes its own write tells nobody otherwise.
+    pub fn await_quiet(&self) -> bool {
+        let mut inner = self.lock();
+        let quiet = inner.phase == Phase::Quiet && inner.queue.items() == 0;
+        inner.awaited = !quiet;
+        quiet
     }
 
     /// The driver's waker, unless it is on its way already: for other news than writing.
@@ -511,6 +515,21 @@ mod tests {
         assert_eq!(handoff.drive(&waker, late, || true), Drive::Write);
         write_all(&handoff);
         assert!(handoff.is_quiet());
+    }
+
+    #[test]
+    fn a_driver_that_awaits_quiet_hears_of_it_from_a_sender() {
+        let (handoff, wakes, waker) = with_driver();
+        assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
+        assert_eq!(handoff.drive(&waker, late, || unreachable!()), Drive::Busy);
+        assert!(!handoff.await_quiet());
+        let (_, next) = handoff.settle(Wrote::All, false, |pile| pile.0 -= 1);
+        let Next::Wake(waker) = next else { panic!("the driver waits for it") };
+        waker.wake();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(handoff.await_quiet());
+        assert!(send(&handoff), "quiet as before");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "and only when it was asked for");
     }
 
     #[test]

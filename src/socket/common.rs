@@ -271,11 +271,13 @@ macro_rules! common_methods {
             }
 
             /// Closes the socket for all its clones: stops accepting, sends what waits, and waits
-            /// for the peers to end, all of it no longer than `deadline`. Never hangs.
+            /// for the peers to end, all of it no longer than `deadline`; then it cuts what is left,
+            /// and gives tasks up to a second to end. Never hangs.
             ///
             /// Messages that were received and not taken are discarded and counted. Whoever waits
             /// on the socket gets `Closed`. When this returns, no task and no descriptor of the
-            /// socket is left. Cancel-safe: closing goes on, within the socket's `close_deadline`.
+            /// socket is left. Cancel-safe: once begun, closing goes on without it, and connections
+            /// end at `deadline` at the latest.
             pub async fn close(&self, deadline: std::time::Duration) -> crate::CloseReport {
                 self.handle.close(deadline).await
             }

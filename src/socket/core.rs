@@ -451,32 +451,36 @@ impl Core {
     }
 
     /// Takes messages that came in-process, as far as there is room. Returns how many, of how many
-    /// bytes.
+    /// bytes; `None` when nothing will ever be taken from this pipe again: what is left then is
+    /// still the sender's, who may have somebody else for it.
     #[cfg(feature = "inproc")]
-    pub(super) fn accept(self: &Arc<Self>, pipe: PipeId, messages: &mut VecDeque<Message>) -> Flushed {
+    pub(super) fn accept(
+        self: &Arc<Self>,
+        pipe: PipeId,
+        messages: &mut VecDeque<Message>,
+    ) -> Option<Flushed> {
         let mut accepted = Flushed::default();
         let mut out = Out::default();
         let now = rt::now();
         {
             let mut state = self.lock();
             let state = &mut *state;
-            let open = state.phase == Phase::Open;
+            if state.phase != Phase::Open || state.entry(pipe).is_none() {
+                return None;
+            }
             state.visit(self, &mut out, |rule, fx| {
-                while !open || rule.room(pipe) {
+                while rule.room(pipe) {
                     let Some(message) = messages.pop_front() else { return };
                     accepted.messages += 1;
                     accepted.bytes += message.len();
-                    match open {
-                        true => rule.recv(now, pipe, message.received(pipe, now), fx),
-                        false => fx.discard(Dropped::Closed, Some(pipe), message.len()),
-                    }
+                    rule.recv(now, pipe, message.received(pipe, now), fx);
                 }
             });
             state.count_received(pipe, accepted.messages as u64, accepted.bytes as u64);
             state.arm(&mut out);
         }
         out.run();
-        accepted
+        Some(accepted)
     }
 
     /// Discards one message, for a reason that is not the rules'.
@@ -561,8 +565,7 @@ impl Core {
 }
 
 /// Sequential from a random start, as the spec suggests: two processes that were restarted should
-/// not give their pipes the same numbers. The address of a stack variable and the time are random
-/// enough for that.
+/// not give their pipes the same numbers.
 fn next_pipe_number() -> u32 {
     static START: OnceLock<()> = OnceLock::new();
     START.get_or_init(|| LAST_PIPE.store(super::random_seed(), Ordering::Relaxed));
@@ -704,6 +707,10 @@ impl Owner for Arc<Core> {
             state.visit(self, &mut out, |rule, fx| {
                 rule.drained(now, pipe, flushed.messages, flushed.bytes, fx);
             });
+            if self.timed {
+                // A request that had waited for this room is in flight from now on.
+                state.arm(&mut out);
+            }
         }
         out.run();
     }

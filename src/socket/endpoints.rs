@@ -80,6 +80,8 @@ pub(crate) struct Endpoint {
     url: Arc<str>,
     local: Option<SocketAddr>,
     dialed: bool,
+    /// It has one connection, and ends with it: an adopted descriptor.
+    once: bool,
     inner: Mutex<Inner>,
     /// Where a listener accepts. Its task accepts under this lock, so that whoever takes it out has
     /// closed it: the address is free when `close` returns.
@@ -104,6 +106,7 @@ impl Endpoint {
             url,
             local,
             dialed: state == EndpointState::Connecting,
+            once: state == EndpointState::Connected,
             inner: Mutex::new(Inner {
                 state,
                 stats: EndpointStats::default(),
@@ -171,6 +174,9 @@ impl Endpoint {
         let mut inner = self.lock();
         if ended.why != DetachReason::ClosedHere {
             inner.last_error = Some(ended.why.as_str().into());
+        }
+        if self.once {
+            inner.state = EndpointState::Closed;
         }
     }
 
@@ -544,7 +550,7 @@ impl Core {
     #[cfg(all(unix, feature = "ipc"))]
     pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
         let stream = self.home.run(async { transport::fd::adopt(descriptor) }).await?;
-        let endpoint = Endpoint::new("fd".into(), None, EndpointState::Connected);
+        let endpoint = Endpoint::new(ADOPTED.into(), None, EndpointState::Connected);
         self.keep(&endpoint).map_err(|Gone| AdoptError::Closed)?;
         let (tell_settled, settled) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();
@@ -591,6 +597,9 @@ impl Core {
         Closing { abort: None, deadline: Some(rt::now() + self.options.close_deadline) }
     }
 }
+
+/// The address of whatever holds an adopted descriptor. Nothing else has one without a scheme.
+const ADOPTED: &str = "fd";
 
 /// The socket closed in the meantime.
 struct Gone;

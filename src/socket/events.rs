@@ -157,6 +157,15 @@ impl Hub {
     }
 }
 
+/// Whoever still listens when the socket is gone, however it went, must not wait for ever.
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let mut wakers = Vec::new();
+        self.end(|waker| wakers.push(waker));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +179,16 @@ mod tests {
         }
         assert!(matches!(events.try_next(), Some(Event::Missed(3))));
         assert!(matches!(events.try_next(), Some(Event::Dropped { bytes: 3, .. })));
+    }
+
+    #[test]
+    fn whoever_listens_hears_of_the_end() {
+        let mut hub = Hub::default();
+        let mut events = hub.subscribe();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut events).poll_next(&mut cx).is_pending());
+        drop(hub);
+        assert!(Pin::new(&mut events).poll_next(&mut cx).is_ready());
     }
 
     #[test]

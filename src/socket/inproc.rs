@@ -13,11 +13,12 @@ use crate::session::gate::Pass;
 use crate::session::pipe::Closing;
 use crate::session::{Ended, Origin, Owner};
 use crate::transport::{Ends, Place};
-use spanwire_core::{DetachReason, Dropped, Message, PipeId};
+use spanwire_core::{DetachReason, Message, PipeId};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 type Names = HashMap<Box<str>, (Weak<Core>, Weak<Endpoint>)>;
 
@@ -105,11 +106,13 @@ fn join(
         theirs.cancel();
         NotConnected::Refused(why)
     })?;
+    theirs.admitted();
     if let Err(why) = admit(&ours, &endpoint.origin()) {
         ours.cancel();
         theirs.end(DetachReason::PeerClosed);
         return Err(NotConnected::Refused(why));
     }
+    ours.admitted();
     // Either side may have sent before the other was there.
     for (pipe, from) in [(ours, &**endpoint), (theirs, at)] {
         pipe.lock().open = true;
@@ -141,7 +144,13 @@ struct Inner {
     /// Somebody else wanted to: the one who delivers looks again before stopping.
     again: bool,
     closing: bool,
-    ended: bool,
+    /// Its socket counts it among its pipes.
+    admitted: bool,
+    /// Nothing is delivered any more. When that came in the middle of a delivery, whoever delivers
+    /// parts from the other side, with what was not taken.
+    ended: Option<DetachReason>,
+    /// What will end it when closing has taken too long.
+    patience: Option<AbortHandle>,
     pass: Option<Pass>,
     dialer: Option<(Arc<Endpoint>, oneshot::Sender<Ended>)>,
 }
@@ -162,7 +171,9 @@ impl InprocPipe {
                 delivering: false,
                 again: false,
                 closing: false,
-                ended: false,
+                admitted: false,
+                ended: None,
+                patience: None,
                 pass: Some(pass),
                 dialer,
             }),
@@ -208,35 +219,38 @@ impl InprocPipe {
                     inner.again = true;
                     return;
                 }
-                if !inner.open || inner.ended || inner.queue.is_empty() {
+                if !inner.open || inner.ended.is_some() {
+                    return;
+                }
+                if inner.queue.is_empty() {
                     break;
                 }
                 inner.delivering = true;
                 inner.again = false;
                 std::mem::take(&mut inner.queue)
             };
-            let accepted = match self.twin().and_then(|twin| Some((*twin.id.get()?, twin))) {
-                Some((id, twin)) => twin.core.accept(id, &mut batch),
-                None => Default::default(),
-            };
-            if let (Some(id), true) = (self.id.get(), accepted.messages > 0) {
-                self.core.drained(*id, accepted);
+            let twin = self.twin().and_then(|twin| Some((*twin.id.get()?, twin)));
+            let accepted = twin.and_then(|(id, twin)| twin.core.accept(id, &mut batch));
+            if let (Some(id), Some(accepted)) = (self.id.get(), accepted) {
+                if accepted.messages > 0 {
+                    self.core.drained(*id, accepted);
+                }
             }
             let mut inner = self.lock();
             inner.delivering = false;
             let stuck = !batch.is_empty();
-            if inner.ended {
-                // It ended while these were on their way; the account of its end is closed.
-                drop(inner);
-                for message in batch {
-                    self.core.discard(Dropped::PipeLost, self.id.get().copied(), message.len());
-                }
-                return;
-            }
             if stuck || inner.queue.is_empty() {
                 // What came meanwhile goes behind; an empty batch gives its memory back.
                 batch.append(&mut inner.queue);
                 inner.queue = batch;
+            }
+            if let Some(why) = inner.ended {
+                drop(inner);
+                return self.part(why);
+            }
+            if stuck && accepted.is_none() && inner.closing {
+                // The other side closes as well and takes no more.
+                break;
             }
             if stuck && !inner.again {
                 return;
@@ -244,41 +258,78 @@ impl InprocPipe {
         }
         let close = {
             let inner = self.lock();
-            inner.closing && inner.queue.is_empty() && !inner.delivering
+            inner.closing && !inner.delivering
         };
         if close {
             self.end(DetachReason::ClosedHere);
         }
     }
 
-    /// Ends the connection: at once, or when all is delivered.
-    pub(super) fn close(&self, closing: Closing) {
-        match closing.abort {
-            Some(why) => self.end(why),
-            None => {
-                self.lock().closing = true;
-                self.pump();
-            }
+    /// Ends the connection: at once, or when all is delivered, but no later than a deadline.
+    pub(super) fn close(self: &Arc<Self>, closing: Closing) {
+        if let Some(why) = closing.abort {
+            return self.end(why);
+        }
+        self.lock().closing = true;
+        self.pump();
+        let Some(deadline) = closing.deadline else { return };
+        let mut inner = self.lock();
+        if inner.ended.is_none() {
+            // The other side has no room for the rest.
+            let (pipe, sleep) = (Arc::downgrade(self), self.core.home.sleep_until(deadline));
+            let patience = self.core.home.spawn(async move {
+                sleep.await;
+                if let Some(pipe) = pipe.upgrade() {
+                    pipe.end(DetachReason::ClosedHere);
+                }
+            });
+            inner.patience.replace(patience).inspect(AbortHandle::abort);
         }
     }
 
     /// It never became a pipe.
     fn cancel(&self) {
         let mut inner = self.lock();
-        inner.ended = true;
+        inner.ended = Some(DetachReason::ClosedHere);
         drop((inner.pass.take(), inner.dialer.take()));
     }
 
-    /// Parts from the other side, which learns that its peer closed.
-    fn end(&self, why: DetachReason) {
-        let (unsent, pass, dialer) = {
+    /// It is a pipe of its socket from now on. The other side may have ended it meanwhile.
+    fn admitted(&self) {
+        let ended = {
             let mut inner = self.lock();
-            if std::mem::replace(&mut inner.ended, true) {
+            inner.admitted = true;
+            inner.ended.map(|why| (why, std::mem::take(&mut inner.queue)))
+        };
+        if let (Some((why, unsent)), Some(id)) = (ended, self.id.get()) {
+            self.core.detach(*id, why, unsent.into(), 0);
+        }
+    }
+
+    /// Ends the connection now, or as soon as whoever is delivering is back with what was not taken.
+    fn end(&self, why: DetachReason) {
+        {
+            let mut inner = self.lock();
+            if inner.ended.is_some() {
                 return;
             }
-            (std::mem::take(&mut inner.queue), inner.pass.take(), inner.dialer.take())
+            inner.ended = Some(why);
+            inner.patience.take().inspect(AbortHandle::abort);
+            if inner.delivering {
+                return;
+            }
+        }
+        self.part(why);
+    }
+
+    /// Parts from the other side, which learns that its peer closed.
+    fn part(&self, why: DetachReason) {
+        let (unsent, pass, dialer) = {
+            let mut inner = self.lock();
+            let unsent = inner.admitted.then(|| std::mem::take(&mut inner.queue));
+            (unsent, inner.pass.take(), inner.dialer.take())
         };
-        if let Some(id) = self.id.get() {
+        if let (Some(unsent), Some(id)) = (unsent, self.id.get()) {
             self.core.detach(*id, why, unsent.into(), 0);
         }
         if let Some((endpoint, tell_end)) = dialer {
@@ -297,5 +348,20 @@ impl InprocPipe {
 impl std::fmt::Debug for InprocPipe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InprocPipe").field("id", &self.id.get()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PullSocket;
+
+    #[test]
+    fn a_batch_for_a_pipe_that_has_just_ended_stays_with_its_sender() {
+        let pull = PullSocket::new();
+        let gone = PipeId::new(7, 0).expect("a number from the middle");
+        let mut batch = VecDeque::from(["a".into(), "b".into()]);
+        assert_eq!(pull.handle.core.accept(gone, &mut batch), None);
+        assert_eq!(batch.len(), 2);
     }
 }

@@ -68,6 +68,7 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         if !self.done {
+            self.core.home.is_going();
             self.core.end(Phase::Orphaned);
         }
     }

@@ -19,7 +19,8 @@ use std::task::{Context, Poll};
 /// among each other and with `recv`. The only errors are those after which nothing will ever come, such as
 /// `RuntimeGone`; the stream ends after one.
 ///
-/// Cancel-safe: a message is taken only when `poll_next` returns it.
+/// Cancel-safe: a message is taken only when `poll_next` returns it. One that has been woken and is
+/// neither polled nor dropped holds up those who wait behind it.
 #[derive(Debug)]
 pub struct Messages {
     line: Line,

@@ -214,3 +214,20 @@ pub(crate) async fn either_side_may_listen(t: &Transport) {
         pull.close(SECOND).await;
     }
 }
+
+pub(crate) async fn a_peer_whose_runtime_is_gone_is_gone(t: &Transport) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let pull = {
+        let _entered = runtime.enter();
+        PullSocket::new()
+    };
+    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let push = PushSocket::new();
+    push.dial(listener.url()).await.unwrap();
+    let mut events = push.events();
+    runtime.shutdown_background();
+    event(&mut events, |event| matches!(event, Event::Detached(..)).then_some(())).await;
+    assert_eq!(pull.recv().await, Err(spanwire::RecvError::RuntimeGone));
+    push.close(SECOND).await;
+    pull.close(SECOND).await;
+}

@@ -1,13 +1,12 @@
 //! Many connections, many threads, no runtime.
 
+use crate::bare::block_on;
 use crate::transport::{Transport, until};
 use spanwire::{PullSocket, PushSocket, RepSocket, ReqSocket};
 use std::collections::HashSet;
-use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -88,24 +87,4 @@ pub(crate) fn sockets_need_no_runtime_of_ours(t: &Transport) {
         assert_eq!(req.close(SECOND).await.abandoned, 0);
         rep.close(SECOND).await;
     });
-}
-
-/// The plainest executor there is.
-fn block_on<F: Future>(work: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut work = std::pin::pin!(work);
-    let start = Instant::now();
-    loop {
-        if let Poll::Ready(output) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        assert!(start.elapsed() < SECOND * 60, "it hangs");
-        thread::park_timeout(SECOND * 60);
-    }
 }

@@ -12,14 +12,18 @@
 //! | `account` | events, peers and counters |
 //! | `pressure` | slow peers, and what closing does with what waits |
 //! | `load` | many connections, many threads, no runtime |
+//! | `together` | endpoints of all transports on one socket |
 
 mod account;
+#[path = "../support/bare.rs"]
+mod bare;
 mod connect;
 mod load;
 mod pressure;
 mod refuse;
 #[path = "../support/mod.rs"]
 mod support;
+mod together;
 mod traffic;
 mod transport;
 
@@ -54,6 +58,7 @@ macro_rules! checks_of {
             connect::a_closed_listener_lets_nobody_in
             connect::a_closed_dialer_does_not_come_back
             connect::either_side_may_listen
+            connect::a_peer_whose_runtime_is_gone_is_gone
             refuse::another_protocol_is_turned_away
             refuse::the_filter_of_a_listener_refuses
             refuse::the_filter_of_a_dialer_refuses

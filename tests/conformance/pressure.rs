@@ -89,7 +89,9 @@ pub(crate) async fn close_tells_what_it_could_not_deliver(t: &Transport) {
     let report = push.close(SECOND / 10).await;
     assert!(report.abandoned > 0, "nobody has read them");
     assert_eq!(report.flushed + report.abandoned, waiting, "{report:?}");
+    assert_eq!(push.stats().ledger.dropped_total(), report.abandoned, "each is counted once");
     assert!(report.unknown <= u64::from(accepted) - report.abandoned, "{report:?}");
+    assert_eq!(push.stats().ledger.dropped_total(), report.abandoned, "each is counted once");
     // Nobody could know it, but all others arrive, though the pusher is gone.
     drain(&pull, accepted - u32::try_from(report.abandoned).unwrap()).await;
     pull.close(SECOND).await;

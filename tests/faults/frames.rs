@@ -50,9 +50,9 @@ impl Puller {
         until("one peer is left", || self.pull.peers().len() == 1).await;
     }
 
-    async fn is_clean(self) {
+    async fn ends_clean(self) {
         close_all!(self.push, self.pull);
-        self.bed.is_clean().await;
+        self.bed.ends_clean().await;
     }
 }
 
@@ -78,7 +78,7 @@ async fn refused_whatever_the_limit(claim: u64) {
         for marks in [Marks::Tcp, Marks::Ipc] {
             refused_claim(&mut puller, marks, claim).await;
         }
-        puller.is_clean().await;
+        puller.ends_clean().await;
     }
 }
 
@@ -110,7 +110,7 @@ async fn claim_of_a_petabyte_without_a_limit_allocates_nothing() {
         assert_eq!(detachment(&mut puller.events).await, DetachReason::ConnectionLost);
         puller.serves().await;
     }
-    puller.is_clean().await;
+    puller.ends_clean().await;
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn frame_one_byte_over_the_limit_is_refused_and_counted() {
         assert_eq!(refused_claim(&mut puller, marks, LIMIT as u64 + 1).await, LIMIT + 1);
     }
     assert_eq!(puller.pull.stats().ledger.dropped(Dropped::TooLarge), 2);
-    puller.is_clean().await;
+    puller.ends_clean().await;
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn cut_at_every_byte_of_a_frame_delivers_nothing_broken() {
     let ledger = puller.pull.stats().ledger;
     assert_eq!(ledger.received_messages, ledger.delivered_messages);
     assert_eq!(ledger.dropped_total(), 0);
-    puller.is_clean().await;
+    puller.ends_clean().await;
 }
 
 /// The same cuts in time: however a frame is torn apart, it arrives.
@@ -176,7 +176,7 @@ async fn frame_torn_at_every_byte_arrives_whole() {
         drop(stranger);
         puller.serves().await;
     }
-    puller.is_clean().await;
+    puller.ends_clean().await;
 }
 
 #[tokio::test]
@@ -198,5 +198,5 @@ async fn wrong_ipc_type_byte_closes_the_connection() {
     stranger.say(&framed(Marks::Ipc, b"wrong transport")).await;
     assert_eq!(detachment(&mut puller.events).await, DetachReason::MessageTooLarge);
     puller.serves().await;
-    puller.is_clean().await;
+    puller.ends_clean().await;
 }

@@ -54,7 +54,7 @@ async fn garbage_instead_of_a_handshake_closes_only_that_connection() {
     until("the listener has counted them", || listener.stats().refused == 16).await;
     assert_eq!((pull.peers().len(), pull.stats().ledger.attached_pipes), (1, 1));
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn garbage_from_a_listener_is_told_to_whoever_dialled_it() {
     assert!(matches!(error, DialError::Refused { why: DetachReason::BadHandshake, .. }), "{error}");
     assert!(!error.is_transient());
     close_all!(push);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn incompatible_protocol_is_refused_and_told() {
     push.send("still here").await.unwrap();
     assert_eq!(&soon("a job", pull.recv()).await.unwrap()[..], b"still here");
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn slow_handshake_ends_at_its_deadline() {
     push.send("still here").await.unwrap();
     assert_eq!(&soon("a job", pull.recv()).await.unwrap()[..], b"still here");
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// So many may be in their handshake at once ...
@@ -234,7 +234,7 @@ async fn silent_strangers(url: &str, connect: fn(&str) -> Silent) {
     assert_eq!(pull.stats().ledger.dropped_total(), 0);
     // The rest of them is still in its handshake: that holds nothing up.
     close_all!(patient, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// How long it takes a new peer until its message is there.
@@ -265,5 +265,5 @@ async fn dialer_that_meets_a_dead_listener_is_closed_at_once() {
     while let Some(event) = events.next().await {
         assert!(!matches!(event, Event::Attached(_)), "{event:?}");
     }
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }

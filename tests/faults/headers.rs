@@ -68,9 +68,9 @@ impl Replier {
         assert_eq!(&reply.unwrap()[..], b"honest");
     }
 
-    async fn is_clean(self) {
+    async fn ends_clean(self) {
         close_all!(self.honest, self.rep);
-        self.bed.is_clean().await;
+        self.bed.ends_clean().await;
     }
 }
 
@@ -88,7 +88,7 @@ async fn malformed_backtrace_is_dropped_and_counted() {
         replier.serves().await;
     }
     assert_eq!(replier.rep.stats().ledger.dropped(Dropped::Malformed), malformed.len() as u64);
-    replier.is_clean().await;
+    replier.ends_clean().await;
 
     // A reply, a survey, an answer, and a PAIR v1 message that are shorter than their header.
     let bed = Bed::new();
@@ -116,7 +116,7 @@ async fn malformed_backtrace_is_dropped_and_counted() {
     breaks!(respondent, Surveyor);
     breaks!(surveyor, Respondent);
     breaks!(pair, Pair1);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn message_at_the_hop_limit_is_delivered() {
         assert_eq!(replier.rep.stats().ledger.dropped_total(), 0);
         drop(stranger);
         replier.serves().await;
-        replier.is_clean().await;
+        replier.ends_clean().await;
     }
     let bed = Bed::new();
     let pair = Pair1Socket::with(Options { hop_limit: 3, ..Options::default() });
@@ -145,7 +145,7 @@ async fn message_at_the_hop_limit_is_delivered() {
     }
     drop(stranger);
     close_all!(pair);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn message_over_the_hop_limit_is_dropped_and_counted() {
         assert_eq!(replier.rep.stats().ledger.dropped(Dropped::HopLimit), 2);
         drop(stranger);
         replier.serves().await;
-        replier.is_clean().await;
+        replier.ends_clean().await;
     }
     let bed = Bed::new();
     let pair = Pair1Socket::new();
@@ -186,7 +186,7 @@ async fn message_over_the_hop_limit_is_dropped_and_counted() {
     assert_eq!(detachment(&mut events).await, DetachReason::ProtocolViolation);
     stranger.is_ended().await;
     close_all!(pair);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// A REQ with one peer, which is a stranger.
@@ -242,7 +242,7 @@ async fn reply_with_an_unknown_id_is_dropped_and_counted() {
     assert_eq!(surveyor.stats().ledger.dropped(Dropped::NoRequest), 1);
     drop((stranger, respondent));
     close_all!(req, surveyor);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn second_reply_to_a_request_is_dropped_and_counted() {
     assert_eq!(req.stats().ledger.delivered_messages, 1);
     drop(stranger);
     close_all!(req);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -296,5 +296,5 @@ async fn raw_socket_sends_nothing_that_its_protocol_does_not_allow() {
     }
     assert!(matches!(events.try_next(), None | Some(Event::Attached(_))));
     close_all!(req, rep, other, pair);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }

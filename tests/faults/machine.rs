@@ -64,7 +64,10 @@ async fn accept_without_descriptors_backs_off_and_recovers() {
     // It is told of each attempt, and they come more and more slowly: 5 + 10 + 20 + 40 ms of waiting.
     for _ in 0..5 {
         event(&mut events, "a failed accept", |event| match event {
-            Event::AcceptFailed { url, .. } => Some(assert_eq!(**url, *listener.url())),
+            Event::AcceptFailed { url, .. } => {
+                assert_eq!(**url, *listener.url());
+                Some(())
+            }
             _ => None,
         })
         .await;
@@ -84,7 +87,7 @@ async fn accept_without_descriptors_backs_off_and_recovers() {
     }
     serves(&push, &pull).await;
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -113,7 +116,7 @@ async fn stale_ipc_path_is_taken_over() {
 
     close_all!(push, pull, other);
     assert!(!place.path().exists(), "the file goes with the listener");
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -157,7 +160,7 @@ async fn foreign_ipc_path_is_left_alone() {
     fs::write(place.path(), "not a socket").unwrap();
     close_all!(pull);
     assert_eq!(fs::read(place.path()).unwrap(), b"not a socket");
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -187,7 +190,7 @@ async fn unwritable_ipc_path_is_an_error_that_names_it() {
     push.dial(pull.listen(&place.url()).await.unwrap().url()).await.unwrap();
     serves(&push, &pull).await;
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -218,7 +221,7 @@ async fn name_that_does_not_resolve_is_tried_again_and_told() {
     dialer.close();
     assert_eq!(dialer.state(), EndpointState::Closed);
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// The file that is this child's table of names, in a mount of its own.
@@ -292,7 +295,7 @@ async fn moving_name() {
         assert_eq!(dialer.state(), EndpointState::Connected);
     }
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// Where nobody may have a table of names of his own: the listener moves between the addresses that
@@ -313,5 +316,5 @@ async fn moving_listener() {
         serves(&push, &pull).await;
     }
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }

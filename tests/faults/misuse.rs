@@ -32,7 +32,7 @@ async fn unsubscribe_of_what_was_never_subscribed_is_an_error() {
     drop(context);
     close_all!(publisher, sub);
     assert_eq!(sub.unsubscribe("ab"), Err(NotSubscribed));
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// A ring: each device's front is what the one before it dials.
@@ -118,7 +118,7 @@ async fn ring_of_inproc_sockets_and_devices_ends_by_the_hop_limit() {
     for socket in fronts.iter().chain(&backs) {
         close_all!(socket);
     }
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn use_after_close_says_closed() {
     close_all!(req);
     let error = soon("the asker", asking).await.unwrap().unwrap_err();
     assert_eq!(error, RequestError::Recv(RecvError::Closed));
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// Closes, with a deadline that only a peer that does not cooperate needs, and with enough time.
@@ -311,7 +311,7 @@ async fn close_returns_from_every_state() {
         // The same, to one who never takes them: no longer than the deadline, and all are accounted for.
         let (push, pull) = (PushSocket::new(), PullSocket::new());
         push.dial(pull.listen(&url).await.unwrap().url()).await.unwrap();
-        while push.send_timeout(vec![0; 10_000], Duration::from_millis(50)).await.is_ok() {}
+        fill(&push, 10_000).await;
         let waits = push.stats().waiting_messages as u64;
         assert!(waits > 0);
         let report = closes("full", DEADLINE, push.close(DEADLINE)).await;
@@ -368,7 +368,7 @@ async fn close_returns_from_every_state() {
     let listener = push.listen("tcp://127.0.0.1:0").await.unwrap();
     let mut deaf = Stranger::tcp(listener.local_addr()).await;
     deaf.greet(Protocol::Pull).await;
-    while push.send_timeout(vec![0; 100_000], Duration::from_millis(50)).await.is_ok() {}
+    fill(&push, 100_000).await;
     let report = closes("a peer that never reads", DEADLINE, push.close(DEADLINE)).await;
     assert!(report.abandoned > 0);
     deaf.is_ended().await;
@@ -395,18 +395,28 @@ async fn close_returns_from_every_state() {
             let options = Options { close_deadline: DEADLINE, ..Options::default() };
             let (push, pull) = (PushSocket::with(options), PullSocket::new());
             push.dial(pull.listen(url).await.unwrap().url()).await.unwrap();
-            while push.send_timeout(vec![0; 100_000], Duration::from_millis(50)).await.is_ok() {}
+            fill(&push, 100_000).await;
             if !drops {
                 let close = push.close(SOON);
                 let polled = futures_util::future::poll_immediate(close).await;
                 assert!(polled.is_none(), "there is much to be sent first");
             }
+            let mut ended = push.events();
             drop(push);
-            until("they part", || pull.peers().is_empty()).await;
+            let started = Instant::now();
+            soon("the pusher is gone", async { while ended.next().await.is_some() {} }).await;
+            assert!(started.elapsed() < DEADLINE + PROMPT);
+            // Whoever does not take its messages sees the end only behind them.
+            until("they part", || pull.try_recv().is_err() && pull.peers().is_empty()).await;
             close_all!(pull);
         }
     }
-    bed.is_clean().await;
+    bed.ends_clean().await;
+}
+
+/// Sends until it is full, and stays full: the kernel takes more of its own accord for a while.
+async fn fill(push: &PushSocket, bytes: usize) {
+    while push.send_timeout(vec![0; bytes], 3 * DEADLINE).await.is_ok() {}
 }
 
 /// The same once more, where closing meets senders and closers of other threads.
@@ -484,5 +494,5 @@ async fn close_from_several_threads_returns_while_a_peer_never_reads() {
         close_all!(pull);
         soon("the puller", puller).await.unwrap();
     }
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }

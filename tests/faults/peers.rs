@@ -61,7 +61,7 @@ async fn subscriber_that_sends_disturbs_nobody() {
     assert_eq!(publisher.stats().ledger.dropped(Dropped::Unexpected), 3);
     assert_eq!(publisher.stats().ledger.dropped_total(), 3);
     close_all!(publisher, sub);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn puller_that_sends_is_counted_and_goes_on_pulling() {
     }
     drop(stranger);
     close_all!(push);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn peer_that_never_reads_costs_bounded_memory() {
     assert_eq!(took.iter().sum::<u64>() + waiting, sent + 1_000, "every job is accounted for");
     assert_eq!(push.stats().ledger.resent_messages, waiting);
     close_all!(push, pull);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn request_goes_elsewhere_when_its_rep_dies_before_replying() {
     }
     assert_eq!(req.stats().ledger.resent_messages, 2);
     close_all!(req);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// Passes bytes on in both directions, until the replier has sent so many: those are swallowed, and
@@ -242,7 +242,7 @@ async fn reply_lost_in_the_kernel_is_asked_for_again() {
     assert_eq!(rep.stats().ledger.dropped_total(), 0);
     close_all!(req, honest, rep);
     proxy.abort();
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn reply_that_never_comes_is_asked_for_again_after_the_resend_time() {
     assert!(req.stats().ledger.resent_messages >= 1);
     drop(forgetful);
     close_all!(req);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -296,7 +296,7 @@ async fn oversize_request_fails_instead_of_being_resent_for_ever() {
             assert_eq!(reply.unwrap().len(), LIMIT - 4);
         }
         close_all!(req, honest, rep);
-        bed.is_clean().await;
+        bed.ends_clean().await;
     }
 }
 
@@ -391,7 +391,7 @@ async fn listener_restarted_on_the_same_port_under_load_is_found_again() {
         }
     }
     close_all!(req, rep);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 #[tokio::test]
@@ -411,7 +411,7 @@ async fn listener_may_be_closed_and_opened_again_at_once() {
         assert_eq!(&soon("a job", pull.recv()).await.unwrap()[..], b"found");
         close_all!(push, pull);
     }
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// A peer that has ended its half of the connection, and one that pours while it never reads.
@@ -460,7 +460,7 @@ async fn half_closed_and_pouring_peers_hold_nothing_up() {
     let _ = reader.read(&mut [0; 1]).await;
     soon("it pours no more", pour).await.unwrap();
     close_all!(honest);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }
 
 /// A second peer of a PAIR, and peers that the filter does not like.
@@ -489,5 +489,5 @@ async fn unwanted_peers_are_refused_with_the_reason() {
     assert_eq!(&soon("it", first.recv()).await.unwrap()[..], b"hello");
     assert_eq!(pair.stats().ledger.refused_pipes, 2);
     close_all!(pair, first);
-    bed.is_clean().await;
+    bed.ends_clean().await;
 }

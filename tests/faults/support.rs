@@ -88,7 +88,7 @@ impl Bed {
     }
 
     /// Nothing of the sockets that were made since is left.
-    pub(crate) async fn is_clean(self) {
+    pub(crate) async fn ends_clean(self) {
         until("no task is left", || tasks() <= self.tasks).await;
     }
 }

@@ -13,6 +13,9 @@
 //!   `--recv-timeout` holds. In nngcat both fail as soon as an answer takes a millisecond.
 //! * Messages are on their way when the command ends; nngcat gives them 200 ms.
 //! * Dialing something that speaks another protocol is an error; nngcat waits.
+//!
+//! What is said on standard error is our own, and one thing is said that nngcat does not say: that
+//! messages were lost (`--silent` keeps it quiet). The exit status does not change for that.
 
 pub(crate) mod format;
 pub(crate) mod options;
@@ -34,7 +37,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(Failure::Pipe) => ExitCode::from(crate::BROKEN_PIPE),
         Err(failure) => {
-            eprintln!("spanwire cat: {failure}");
+            crate::complain(&format!("spanwire cat: {failure}"));
             ExitCode::FAILURE
         }
     }

@@ -232,7 +232,7 @@ impl Session {
     /// Says what is no failure.
     fn warn(&self, text: &str) {
         if !self.plan.silent {
-            eprintln!("{text}");
+            crate::complain(text);
         }
     }
 }

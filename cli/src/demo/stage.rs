@@ -148,6 +148,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Plays `rounds` while `others` play their part, which has no end of its own.
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     pub(super) async fn play(
         &self,
         rounds: impl Future<Output = Result<(), Trouble>>,

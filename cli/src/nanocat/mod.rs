@@ -36,7 +36,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>, protocol: Option<Protoc
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Pipe) => ExitCode::from(crate::BROKEN_PIPE),
         Err(failure) => {
-            eprintln!("spanwire nanocat: {failure}");
+            crate::complain(&format!("spanwire nanocat: {failure}"));
             ExitCode::from(match failure {
                 Failure::Usage(_) => 1,
                 Failure::File(_) => 2,

@@ -45,6 +45,7 @@ pub(super) trait Side: Sized {
 
     /// `work`, or the reason why its peer is not there any more: a measurement across a lost
     /// connection would measure something else.
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     async fn while_connected<T>(
         &self,
         work: impl Future<Output = Result<T, Complaint>>,
@@ -229,6 +230,7 @@ side!(
     spanwire,
     [.await],
     |_, options| options,
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     async fn while_connected<T>(
         &self,
         work: impl Future<Output = Result<T, Complaint>>,
@@ -258,6 +260,7 @@ side!(
         let patience = if kind == Kind::Req { NO_ANSWER } else { LOOK_UP };
         Options { send_timeout: Some(LOOK_UP), recv_timeout: Some(patience), ..options }
     },
+    #[allow(clippy::await_holding_refcell_ref)] // see below
     async fn while_connected<T>(
         &self,
         work: impl Future<Output = Result<T, Complaint>>,

@@ -129,6 +129,22 @@ fn a_link_chooses_the_program() {
     assert_eq!(called("nn_sub", &["--pub", "--bind", &address, "-Dx"]).status, Status::Exit(1));
 }
 
+/// A reader that has seen enough ends it, as it ends nngcat; the status is that of SIGPIPE.
+#[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    let scratch = Scratch::new();
+    let address = format!("ipc://{}/s", scratch.path().display());
+    let mut pull = Command::new(env!("CARGO_BIN_EXE_spanwire"));
+    pull.args(["cat", "--pull", "-Q", "--listen", &address]).stdin(Stdio::null());
+    let mut pull = pull.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it is there");
+    drop(pull.stdout.take());
+    assert!(wait_for_listener(&scratch.path().join("s"), soon()));
+    let push = start(Nngcat, "--push --dial @ -D x", &scratch).end(soon());
+    assert_eq!(push.status, Status::Exit(0));
+    let ended = pull.wait_with_output().expect("it is our child");
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(141), &b""[..]));
+}
+
 /// Errors name the flag and what to do about it.
 #[test]
 fn an_error_says_what_to_do() {

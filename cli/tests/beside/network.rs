@@ -256,7 +256,10 @@ fn every_pattern_of_nanocat_does_the_same() {
 /// Which answer comes first is nobody's decision.
 #[test]
 fn a_survey_prints_every_answer() {
-    if Nngcat.installed().is_none() {
+    let missing = u8::from(Nngcat.installed().is_none());
+    let ran = 1 - missing;
+    println!("spanwire-matrix: nngcat-survey ran={ran} expected=1 skipped-for-missing-peer={missing}");
+    if missing == 1 {
         return say_missing(1);
     }
     for surveyor in [Theirs, Ours] {

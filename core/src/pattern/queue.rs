@@ -336,6 +336,18 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_shared_as_messages_are() {
+        let mut queue = FairQueue::new(100, 100, usize::MAX);
+        (1..=2).for_each(|n| queue.attach(pipe(n)));
+        queue.push(pipe(1), Message::from(vec![0; 49]));
+        queue.push(pipe(2), "x".into());
+        assert!(queue.room(pipe(1)));
+        queue.push(pipe(1), "x".into());
+        assert!(!queue.room(pipe(1)), "it holds half of the bytes");
+        assert!(queue.room(pipe(2)));
+    }
+
+    #[test]
     fn messages_outlive_their_pipe_unless_they_want_an_answer() {
         let mut fx = Script::default();
         let mut queue = FairQueue::new(10, 1_000, 10);
