@@ -71,6 +71,12 @@ impl Home {
         .await
     }
 
+    /// Whether the runtime is going away: timers end at once now, so whoever loops over one has to
+    /// ask, or would never give its thread back.
+    pub(crate) fn is_gone(&self) -> bool {
+        *self.gone.read()
+    }
+
     /// Called by a task that is dropped because its runtime is: timers end at once from here on.
     pub(crate) fn is_going(&self) {
         *self.gone.0.write().unwrap_or_else(PoisonError::into_inner) = true;
