@@ -618,6 +618,7 @@ impl Core {
 }
 
 /// The address of whatever holds an adopted descriptor. Nothing else has one without a scheme.
+#[cfg(all(unix, feature = "ipc"))]
 const ADOPTED: &str = "fd";
 
 /// The socket closed in the meantime.
