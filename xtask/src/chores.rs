@@ -48,7 +48,7 @@ fn nightly_fuzz(house: &House, args: &[&str]) -> Command {
     command
 }
 
-/// `tests/soak.rs` for `minutes`, optimised.
+/// `tests/soak/` for `minutes`, optimised.
 pub(crate) fn soak(house: &House, minutes: u64) -> bool {
     let mut command =
         house.cargo(&["test", "--release", "-p", "spanwire", "--test", "soak", "--", "--nocapture"]);

@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `SPANWIRE_REQUIRE_PEERS` | `1`: a missing peer is a failure |
 //! | `SPANWIRE_PYTHON` | a Python that can import pynng; unset when there is none |
-//! | `SPANWIRE_SOAK_SECONDS` | how long `tests/soak.rs` goes on |
+//! | `SPANWIRE_SOAK_SECONDS` | how long `tests/soak/` goes on |
 
 use crate::checks;
 use crate::count::{self, Tally};
