@@ -44,13 +44,16 @@ pub enum DialError {
     /// The socket or the dialer was closed.
     #[error("the socket is closed")]
     Closed,
+    /// The runtime that serves the socket was shut down.
+    #[error("the runtime that serves the socket was shut down")]
+    RuntimeGone,
 }
 
 impl DialError {
     /// Whether the same call may succeed later without anything being changed here.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Address { .. } | Self::Closed => false,
+            Self::Address { .. } | Self::Closed | Self::RuntimeGone => false,
             Self::Connect { error, .. } => is_transient(error),
             Self::TimedOut { .. } => true,
             Self::Refused { why, .. } => why.is_transient(),
@@ -83,6 +86,9 @@ pub enum ListenError {
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
+    /// The runtime that serves the socket was shut down.
+    #[error("the runtime that serves the socket was shut down")]
+    RuntimeGone,
 }
 
 impl ListenError {
@@ -90,7 +96,7 @@ impl ListenError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Bind { error, .. } => error.kind() == io::ErrorKind::AddrInUse,
-            Self::Address { .. } | Self::Closed => false,
+            Self::Address { .. } | Self::Closed | Self::RuntimeGone => false,
         }
     }
 }
@@ -108,6 +114,21 @@ pub enum AdoptError {
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
+    /// The runtime that serves the socket was shut down.
+    #[error("the runtime that serves the socket was shut down")]
+    RuntimeGone,
+}
+
+#[cfg(unix)]
+impl AdoptError {
+    /// Whether another descriptor like this one may be adopted later without anything being changed
+    /// here.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Descriptor(_) | Self::Closed | Self::RuntimeGone => false,
+            Self::Refused(why) => why.is_transient(),
+        }
+    }
 }
 
 /// Why a batch was sent only in part. The messages before the failure are on their way.

@@ -167,8 +167,8 @@ impl Connection {
     }
 
     /// The life of a driver: writes what is left to it until it is told to close and everything is
-    /// written (or `at_once`); returns what was not.
-    fn drive(&self, at_once: bool) -> Vec<Item> {
+    /// written, or `at_once`.
+    fn drive(&self, at_once: bool) {
         block_on(poll_fn(|cx| {
             let writable = || {
                 let mut kernel = self.kernel.lock().unwrap();
@@ -194,11 +194,14 @@ impl Connection {
         }));
         block_on(poll_fn(|cx| {
             self.handoff.watch(cx.waker());
-            match self.handoff.shut(|outbox| std::mem::take(&mut outbox.waiting)) {
-                Some(rest) => Poll::Ready(rest),
-                None => Poll::Pending,
-            }
-        }))
+            if self.handoff.shut() { Poll::Ready(()) } else { Poll::Pending }
+        }));
+    }
+
+    /// What was not written, once all writing is shut: the owner asks for it when nobody can send
+    /// any more.
+    fn rest(&self) -> Vec<Item> {
+        self.handoff.with(|outbox| std::mem::take(&mut outbox.waiting))
     }
 
     /// Everything that `senders` sent is in `written` or in `rest`, once, and in order.
@@ -238,7 +241,8 @@ fn everything_is_written(start: fn() -> Start, items: u8, room_later: &'static [
         room_later.iter().for_each(|room| connection.give_room(*room));
         other.join().unwrap();
         connection.close();
-        let rest = driver.join().unwrap();
+        driver.join().unwrap();
+        let rest = connection.rest();
         assert_eq!(rest, [], "the driver ended with something unwritten");
         connection.check(&[(0, items), (1, items)], &rest);
     });
@@ -259,8 +263,9 @@ fn what_was_accepted_is_written(start: fn() -> Start, room_later: usize) {
         };
         connection.close();
         connection.give_room(room_later);
-        let rest = driver.join().unwrap();
+        driver.join().unwrap();
         sender.join().unwrap();
+        let rest = connection.rest();
         connection.check(&[(0, 1)], &rest);
         assert_eq!(rest, [], "the driver ended with something unwritten");
     });
@@ -281,9 +286,8 @@ fn nothing_is_lost_or_doubled(start: fn() -> Start) {
         connection.send((0, 0));
         connection.close();
         other.join().unwrap();
-        let mut rest = driver.join().unwrap();
-        // What was pushed after the end stays where it is, and belongs to whoever pushed.
-        connection.handoff.with(|outbox| rest.append(&mut outbox.waiting));
+        driver.join().unwrap();
+        let rest = connection.rest();
         connection.check(&[(0, 1), (1, 1)], &rest);
     });
 }

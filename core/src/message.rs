@@ -168,7 +168,7 @@ impl fmt::Debug for Header {
 /// assert_eq!(message.body(), b"hello".as_slice());
 /// assert_eq!(&message[..], b"hello");
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Message {
     body: Bytes,
     header: Header,
@@ -292,6 +292,15 @@ impl Message {
     }
 }
 
+/// Messages are equal when header and body are; where and when they came does not matter.
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.header == other.header && self.body == other.body
+    }
+}
+
+impl Eq for Message {}
+
 impl core::ops::Deref for Message {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
@@ -403,6 +412,14 @@ mod tests {
             assert_eq!(header.take_tag(), Some(hop));
         }
         assert_eq!(header, Header::tag(0x8000_0000));
+    }
+
+    #[test]
+    fn a_received_message_equals_the_one_that_was_sent() {
+        let sent = Message::from("hello");
+        let pipe = PipeId::new(1, 0).unwrap();
+        assert_eq!(sent.clone().received(pipe, Time::from_nanos(7)), sent);
+        assert_ne!(sent, Message::with_header(&[1][..], "hello"));
     }
 
     #[test]

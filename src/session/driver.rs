@@ -317,11 +317,13 @@ impl Driver {
     fn poll_detach(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(id) = self.id else { return Poll::Ready(()) };
         self.pipe.handoff.watch(cx.waker());
-        let Some(unsent) = self.pipe.handoff.shut(|outbox| outbox.unsent()) else { return Poll::Pending };
+        if !self.pipe.handoff.shut() {
+            return Poll::Pending;
+        }
         self.id = None;
         let why = self.why();
         let unknown = if self.parted { 0 } else { self.pipe.unknown() };
-        self.owner.detach(id, why, unsent, unknown);
+        self.owner.detach(id, why, &mut || self.pipe.unsent(), unknown);
         Poll::Ready(())
     }
 }
@@ -332,8 +334,9 @@ impl Drop for Driver {
         if let Some(id) = self.id.take() {
             // A sender in the middle of a write, in another thread, cannot be waited for here; what
             // it holds is then in nobody's account any more.
-            let unsent = self.pipe.handoff.shut(|outbox| outbox.unsent()).unwrap_or_default();
-            self.owner.detach(id, self.why(), unsent, self.pipe.unknown());
+            let shut = self.pipe.handoff.shut();
+            let mut unsent = || if shut { self.pipe.unsent() } else { Vec::new() };
+            self.owner.detach(id, self.why(), &mut unsent, self.pipe.unknown());
         }
     }
 }

@@ -310,16 +310,16 @@ impl<Q: Queue> HandOff<Q> {
         (account, next)
     }
 
-    /// Ends all writing and takes the rest, unless somebody is in the middle of a write: then
-    /// `None`, and the driver is woken when he has settled.
-    pub fn shut<T>(&self, rest: impl FnOnce(&mut Q) -> T) -> Option<T> {
+    /// Ends all writing, unless somebody is in the middle of a write: then it is `false`, and the
+    /// driver is woken when he has settled. What is pushed afterwards stays in the queue.
+    pub fn shut(&self) -> bool {
         let mut inner = self.lock();
         if inner.phase == Phase::Writing {
             inner.shutting = true;
-            return None;
+            return false;
         }
         inner.phase = Phase::Shut;
-        Some(rest(&mut inner.queue))
+        true
     }
 
     /// Looks at the queue.
@@ -536,9 +536,10 @@ mod tests {
     fn shutting_waits_for_a_writer() {
         let (handoff, _, _) = with_driver();
         assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
-        assert_eq!(handoff.shut(|pile| pile.0), None);
+        assert!(!handoff.shut());
         assert!(matches!(handoff.settle(Wrote::All, false, |_| ()).1, Next::Wake(_)));
-        assert_eq!(handoff.shut(|pile| pile.0), Some(1));
+        assert!(handoff.shut());
         assert!(!send(&handoff));
+        assert_eq!(handoff.with(|pile| pile.0), 2);
     }
 }

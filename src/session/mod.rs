@@ -41,7 +41,14 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn drained(&self, pipe: PipeId, flushed: Flushed);
 
     /// The pipe is gone. `unsent` never left whole; `unknown` messages the kernel had.
-    fn detach(&self, pipe: PipeId, why: DetachReason, unsent: Vec<Message>, unknown: usize);
+    /// It calls `unsent` once nobody can send to the pipe any more: what is sent until then is in it.
+    fn detach(
+        &self,
+        pipe: PipeId,
+        why: DetachReason,
+        unsent: &mut dyn FnMut() -> Vec<Message>,
+        unknown: usize,
+    );
 
     /// Whether somebody waits for a message at this moment.
     fn is_waited_for(&self) -> bool;

@@ -85,6 +85,11 @@ impl StreamPipe {
         self.handoff.with(|outbox| outbox.messages())
     }
 
+    /// Takes what never left whole, once writing is shut.
+    pub(super) fn unsent(&self) -> Vec<Message> {
+        self.handoff.with(Outbox::unsent)
+    }
+
     /// Writes what is owed, in the caller's thread; how many bytes, or `None` if nothing was.
     pub(crate) fn flush_owed(&self, owner: &dyn Owner) -> Option<usize> {
         self.handoff.claim().then(|| self.write_out(owner, SENDER_ROUNDS))

@@ -715,7 +715,13 @@ impl Owner for Arc<Core> {
         out.run();
     }
 
-    fn detach(&self, pipe: PipeId, why: DetachReason, unsent: Vec<Message>, unknown: usize) {
+    fn detach(
+        &self,
+        pipe: PipeId,
+        why: DetachReason,
+        unsent: &mut dyn FnMut() -> Vec<Message>,
+        unknown: usize,
+    ) {
         let mut out = Out::default();
         {
             let mut state = self.lock();
@@ -727,7 +733,8 @@ impl Owner for Arc<Core> {
             };
             state.attached -= 1;
             state.ledger.unknown_messages += unknown as u64;
-            let mut unsent = unsent;
+            // Asked for under the lock: before, the rules may have sent to a pipe that had ended.
+            let mut unsent = unsent();
             if state.phase != Phase::Open {
                 state.farewell.abandoned += unsent.len() as u64;
                 state.farewell.unknown += unknown as u64;
@@ -741,7 +748,8 @@ impl Owner for Arc<Core> {
             let now = rt::now();
             state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
             state.arm(&mut out);
-            state.hub.tell(|| Event::Detached(entry.peer, why), |waker| out.wakers.push(waker));
+            let peer = || Arc::new(Peer { stats: entry.stats, ..(*entry.peer).clone() });
+            state.hub.tell(|| Event::Detached(peer(), why), |waker| out.wakers.push(waker));
             state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
         }
         out.run();

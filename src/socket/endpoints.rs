@@ -313,26 +313,27 @@ impl Core {
         url: &str,
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
+        let closed = || self.closed_or(ListenError::Closed, ListenError::RuntimeGone);
         let address = |error| ListenError::Address { url: url.into(), error };
         let addr = endpoint::listen_addr(url).map_err(address)?;
         let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
         if self.gate.is_shut() {
-            return Err(ListenError::Closed);
+            return Err(closed());
         }
         #[cfg(feature = "inproc")]
         if let Addr::Inproc(name) = &addr {
             let endpoint = Endpoint::new(addr.to_string().into(), None, EndpointState::Listening);
             let registration = inproc::register(name, self, &endpoint).map_err(bind)?;
             endpoint.lock().inproc = Some(registration);
-            self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
+            self.keep(&endpoint).map_err(|Gone| closed())?;
             return Ok(Listener { core: self.clone(), endpoint });
         }
         let (acceptor, addr) = self.home.run(endpoint::bind(&addr, &options)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
         *endpoint.acceptor() = Some(acceptor);
-        let pass = self.gate.enter().ok_or(ListenError::Closed)?;
-        self.keep(&endpoint).map_err(|Gone| ListenError::Closed)?;
+        let pass = self.gate.enter().ok_or_else(closed)?;
+        self.keep(&endpoint).map_err(|Gone| closed())?;
         let (core, shared) = (self.clone(), endpoint.clone());
         let task = self.home.spawn(pass.hold(async move {
             core.accept_connections(shared, options.half_open).await;
@@ -432,6 +433,7 @@ impl Core {
     }
 
     pub(super) async fn dial(self: &Arc<Self>, url: &str, options: DialOptions) -> Result<Dialer, DialError> {
+        let closed = || self.closed_or(DialError::Closed, DialError::RuntimeGone);
         let (dialer, first) = self.start_dialer(url, options)?;
         let Some(first) = first else { return Ok(dialer) };
         // If the caller gives up on this call, the dialer goes with it.
@@ -439,7 +441,7 @@ impl Core {
         match first.await {
             Ok(Ok(())) => Ok(guard.keep()),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(DialError::Closed),
+            Err(_) => Err(closed()),
         }
     }
 
@@ -449,12 +451,13 @@ impl Core {
         url: &str,
         options: DialOptions,
     ) -> Result<(Dialer, Option<oneshot::Receiver<Result<(), DialError>>>), DialError> {
+        let closed = || self.closed_or(DialError::Closed, DialError::RuntimeGone);
         let address = |error| DialError::Address { url: url.into(), error };
         let start = options.start;
         let connector = Connector::new(url, options).map_err(address)?;
         let endpoint = Endpoint::new(connector.addr.to_string().into(), None, EndpointState::Connecting);
-        let pass = self.gate.enter().ok_or(DialError::Closed)?;
-        self.keep(&endpoint).map_err(|Gone| DialError::Closed)?;
+        let pass = self.gate.enter().ok_or_else(closed)?;
+        self.keep(&endpoint).map_err(|Gone| closed())?;
         let (tell, first) = oneshot::channel();
         let (tell, first) = match start {
             Start::Wait => (Some(tell), Some(first)),
@@ -504,6 +507,7 @@ impl Core {
         connector: &Connector,
         first: &mut Option<oneshot::Sender<Result<(), DialError>>>,
     ) -> Result<(), DialError> {
+        let closed = || self.closed_or(DialError::Closed, DialError::RuntimeGone);
         let url = || endpoint.url.clone();
         let (tell_end, end) = oneshot::channel();
         let attached = match &connector.addr {
@@ -542,16 +546,17 @@ impl Core {
         match end.await {
             Ok(ended) if ended.attached => Ok(()),
             Ok(ended) => Err(DialError::Refused { url: url(), why: ended.why }),
-            Err(_) => Err(DialError::Closed),
+            Err(_) => Err(closed()),
         }
     }
 
     /// Makes a pipe of a connected stream socket that the application has opened.
     #[cfg(all(unix, feature = "ipc"))]
     pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
+        let closed = || self.closed_or(AdoptError::Closed, AdoptError::RuntimeGone);
         let stream = self.home.run(async { transport::fd::adopt(descriptor) }).await?;
         let endpoint = Endpoint::new(ADOPTED.into(), None, EndpointState::Connected);
-        self.keep(&endpoint).map_err(|Gone| AdoptError::Closed)?;
+        self.keep(&endpoint).map_err(|Gone| closed())?;
         let (tell_settled, settled) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();
         self.serve(&endpoint, stream, usize::MAX, Some((tell_settled, tell_end)));
@@ -562,7 +567,15 @@ impl Core {
         }
         match end.await {
             Ok(ended) => Err(AdoptError::Refused(ended.why)),
-            Err(_) => Err(AdoptError::Closed),
+            Err(_) => Err(closed()),
+        }
+    }
+
+    /// Which of the two errors it is, now that the socket cannot be used any more.
+    fn closed_or<E>(&self, closed: E, runtime_gone: E) -> E {
+        match self.lock().phase {
+            Phase::Open | Phase::Closed => closed,
+            Phase::Orphaned => runtime_gone,
         }
     }
 

@@ -17,7 +17,7 @@ pub enum Event {
     Attaching(Arc<Peer>),
     /// A peer is attached: messages flow.
     Attached(Arc<Peer>),
-    /// A peer that was attached is gone.
+    /// A peer that was attached is gone; its `stats` are final.
     Detached(Arc<Peer>, DetachReason),
     /// A connection was refused, by the filter, the pattern or its own handshake. The peer is known
     /// only if the handshake was good.

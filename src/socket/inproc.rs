@@ -299,10 +299,10 @@ impl InprocPipe {
         let ended = {
             let mut inner = self.lock();
             inner.admitted = true;
-            inner.ended.map(|why| (why, std::mem::take(&mut inner.queue)))
+            inner.ended
         };
-        if let (Some((why, unsent)), Some(id)) = (ended, self.id.get()) {
-            self.core.detach(*id, why, unsent.into(), 0);
+        if let Some(why) = ended {
+            self.detach(why);
         }
     }
 
@@ -324,13 +324,12 @@ impl InprocPipe {
 
     /// Parts from the other side, which learns that its peer closed.
     fn part(&self, why: DetachReason) {
-        let (unsent, pass, dialer) = {
+        let (admitted, pass, dialer) = {
             let mut inner = self.lock();
-            let unsent = inner.admitted.then(|| std::mem::take(&mut inner.queue));
-            (unsent, inner.pass.take(), inner.dialer.take())
+            (inner.admitted, inner.pass.take(), inner.dialer.take())
         };
-        if let (Some(unsent), Some(id)) = (unsent, self.id.get()) {
-            self.core.detach(*id, why, unsent.into(), 0);
+        if admitted {
+            self.detach(why);
         }
         if let Some((endpoint, tell_end)) = dialer {
             let ended = Ended { why, attached: true };
@@ -341,6 +340,12 @@ impl InprocPipe {
         if let Some(twin) = self.twin() {
             // What the twin has sent was delivered already, or has no room here any more.
             twin.end(DetachReason::PeerClosed);
+        }
+    }
+
+    fn detach(&self, why: DetachReason) {
+        if let Some(id) = self.id.get() {
+            self.core.detach(*id, why, &mut || std::mem::take(&mut self.lock().queue).into(), 0);
         }
     }
 }

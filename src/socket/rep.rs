@@ -85,17 +85,17 @@ impl Handle {
             done => return done,
         }
         let taken = self.core.recv_within(CtxId::DEFAULT, timeout, take_request);
-        Ok(Request::new(&self.core, taken.await?))
+        Ok(Request::new(self, taken.await?))
     }
 
     pub(crate) fn recv_request_blocking(&self, timeout: Option<Duration>) -> Result<Request, RecvError> {
         let taken = self.core.recv_blocking(CtxId::DEFAULT, timeout, take_request);
-        Ok(Request::new(&self.core, taken?))
+        Ok(Request::new(self, taken?))
     }
 
     fn try_recv_request(&self) -> Result<Request, RecvError> {
         let taken = take_request(&self.core, None);
-        Ok(Request::new(&self.core, taken.map_err(recv_error)?))
+        Ok(Request::new(self, taken.map_err(recv_error)?))
     }
 }
 
@@ -105,9 +105,11 @@ pub(super) fn take_request(core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, 
 
 /// A request, or a survey, that wants a reply.
 ///
-/// Reads like its body. Dropped without a reply, it is counted as `Unanswered`.
+/// Reads like its body. Dropped without a reply, it is counted as `Unanswered`. As long as it
+/// lives, its socket stays open.
 pub struct Request {
-    core: Arc<Core>,
+    /// Keeps the socket open: a request that is worked on elsewhere can still be replied to.
+    handle: Handle,
     pipe: Option<PipeId>,
     backtrace: Header,
     message: Message,
@@ -115,9 +117,9 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn new(core: &Arc<Core>, mut message: Message) -> Self {
+    pub(super) fn new(handle: &Handle, mut message: Message) -> Self {
         let backtrace = std::mem::take(message.header_mut());
-        Self { core: core.clone(), pipe: message.pipe(), backtrace, message, open: true }
+        Self { handle: handle.clone(), pipe: message.pipe(), backtrace, message, open: true }
     }
 
     /// The request as a message; its `pipe` is the peer that the reply will go to.
@@ -155,13 +157,13 @@ impl Request {
     /// # Errors
     /// `Full` where `reply` would wait; the request counts as unanswered then.
     pub fn try_reply(mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        let sent = self.put(&self.core, message.into());
+        let sent = self.put(&self.handle.core, message.into());
         self.open = sent.is_err();
         sent.map_err(|(why, message)| send_error(why, message))
     }
 
     async fn reply_within(mut self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
-        let core = self.core.clone();
+        let core = self.handle.core.clone();
         let message = match self.put(&core, message) {
             Ok(()) => {
                 self.open = false;
@@ -179,7 +181,7 @@ impl Request {
         message: Message,
         timeout: Option<Duration>,
     ) -> Result<(), SendError> {
-        let core = self.core.clone();
+        let core = self.handle.core.clone();
         let sent = core.send_blocking(message, timeout, |core, message| self.put(core, message));
         self.open = sent.is_err();
         sent
@@ -187,7 +189,7 @@ impl Request {
 
     /// How long a reply waits for room, if nobody says otherwise.
     pub(crate) fn send_timeout(&self) -> Option<Duration> {
-        self.core.options.send_timeout
+        self.handle.options().send_timeout
     }
 
     fn put(&self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
@@ -214,7 +216,7 @@ impl fmt::Debug for Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.open {
-            self.core.discard(Dropped::Unanswered, self.pipe, self.message.len());
+            self.handle.core.discard(Dropped::Unanswered, self.pipe, self.message.len());
         }
     }
 }

@@ -75,7 +75,7 @@ impl Stream for Requests {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let line = &mut self.line;
         let taken = line.poll(cx, |handle, _, wait| take_request(&handle.core, wait));
-        taken.map(|taken| Some(taken?.map(|message| Request::new(&line.handle.core, message))))
+        taken.map(|taken| Some(taken?.map(|message| Request::new(&line.handle, message))))
     }
 }
 

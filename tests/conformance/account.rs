@@ -21,6 +21,14 @@ pub(crate) async fn events_tell_who_came_and_went(t: &Transport) {
         }
         pipes.push(attached.pipe);
     }
+    for _ in 0..3 {
+        b.send("ask").await.unwrap();
+        a.recv().await.unwrap();
+        a.send("answer").await.unwrap();
+        b.recv().await.unwrap();
+    }
+    // What was written is reported just after the write, when the peer may have it already.
+    until(|| [&a, &b].iter().all(|s| s.peers()[0].stats.sent_messages == 3)).await;
     assert!(b.disconnect(pipes[1]));
     for (events, pipe, reasons) in [
         (&mut of_b, pipes[1], &[DetachReason::ClosedHere][..]),
@@ -30,6 +38,8 @@ pub(crate) async fn events_tell_who_came_and_went(t: &Transport) {
         match events.next().await {
             Some(Event::Detached(peer, why)) => {
                 assert_eq!(peer.pipe, pipe);
+                assert_eq!((peer.stats.sent_messages, peer.stats.received_messages), (3, 3));
+                assert_eq!(peer.stats.sent_bytes + peer.stats.received_bytes, 27);
                 assert!(reasons.contains(&why), "{why:?}");
             }
             other => panic!("{other:?}"),

@@ -144,7 +144,7 @@ const DOCTESTS: Suite = Suite {
 const EXAMPLES: Suite = Suite {
     name: "examples",
     what: "every program in examples/ ends by itself with status 0",
-    required: false,
+    required: true,
     minutes: 6,
     run: |job| {
         let examples = job.house.targets(Target::Example);
@@ -178,7 +178,7 @@ pub(crate) const INTEROP: Suite = Suite {
 pub(crate) const CLI: Suite = Suite {
     name: "cli",
     what: "the command does what nngcat and nanocat do, and its own things",
-    required: false,
+    required: true,
     minutes: 10,
     run: |job| {
         let mut command = workspace_test(job.house, &["--no-fail-fast"]);
@@ -218,7 +218,7 @@ const FUZZ: Suite = Suite {
 const SOAK: Suite = Suite {
     name: "soak",
     what: "the short form of cargo xtask soak",
-    required: false,
+    required: true,
     minutes: 4,
     run: |job| {
         let there = job.house.has_test("soak");
@@ -231,7 +231,7 @@ const SOAK: Suite = Suite {
 pub(crate) const LOOM: Suite = Suite {
     name: "loom",
     what: "hand-off and close state under every interleaving",
-    required: false,
+    required: true,
     minutes: 10,
     run: |job| {
         let mut command = job.house.cargo(&["test", "--release", "-p", "spanwire", "--no-fail-fast"]);

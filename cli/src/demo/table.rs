@@ -149,7 +149,9 @@ impl Summary {
                 }
             }
             Err(Trouble { what, detail: None }) => self.failed.push((stop, what)),
-            Err(Trouble { what, detail: Some(why) }) => self.failed.push((stop, format!("{what} ({why})"))),
+            Err(Trouble { what, detail: Some(why) }) => {
+                self.failed.push((stop, format!("{what}\n       {why}")))
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::arrow;
 use super::sides::Side;
 use crate::terminal::{bytes, grouped};
-use spanwire::RawSocket;
 use spanwire::device::Direction;
+use spanwire::{CloseReport, RawSocket};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Messages and bytes, each way.
@@ -28,8 +28,8 @@ impl Counts {
         }
     }
 
-    /// Tells on standard error. `lost`: what waited at the end and could not be sent.
-    pub(super) fn report(&self, sides: &[Side], sockets: &[RawSocket], lost: u64) {
+    /// Tells on standard error.
+    pub(super) fn report(&self, sides: &[Side], sockets: &[RawSocket], closed: &[CloseReport]) {
         let name = |index: usize| sides[index.min(sides.len() - 1)].protocol.name();
         for direction in [Direction::Forth, Direction::Back] {
             let [messages, length] = self.of(direction).each_ref().map(|count| count.load(Relaxed));
@@ -39,13 +39,18 @@ impl Counts {
                 eprintln!("{} {} {}: {messages} messages, {length}", name(0), arrow(direction), name(1));
             }
         }
-        for socket in sockets {
+        for (socket, closed) in sockets.iter().zip(closed) {
+            let name = socket.protocol().name();
             for (why, count) in socket.stats().ledger.drops() {
-                eprintln!("{}: dropped {}: {why}", socket.protocol().name(), grouped(count));
+                eprintln!("{name}: dropped {}: {why}", grouped(count));
             }
-        }
-        if lost > 0 {
-            eprintln!("lost at the end: {}", grouped(lost));
+            if closed.abandoned > 0 {
+                eprintln!("{name}: not sent before the end: {}", grouped(closed.abandoned));
+            }
+            if closed.unknown > 0 {
+                let count = grouped(closed.unknown);
+                eprintln!("{name}: perhaps not received by peers that left at the end: at most {count}");
+            }
         }
     }
 }

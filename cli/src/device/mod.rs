@@ -95,16 +95,15 @@ async fn serve(args: &Args, sides: &[Side]) -> Result<(), Complaint> {
         why = device.run() => Err(why),
         () = stop => Ok(()),
     };
-    let mut lost = 0;
+    let mut closed = Vec::new();
     for socket in &sockets {
-        let report = socket.close(GOODBYE).await;
-        lost += report.abandoned + report.unknown;
+        closed.push(socket.close(GOODBYE).await);
     }
     if let Some(tap) = &tap {
         tap.close(GOODBYE).await;
     }
     if args.verbose {
-        counts.report(sides, &sockets, lost);
+        counts.report(sides, &sockets, &closed);
     }
     ended.map_err(|why| Complaint::new(why.to_string()))
 }
