@@ -71,13 +71,8 @@ impl Home {
         .await
     }
 
-    /// Whether the runtime is going away: timers end at once now, so whoever loops over one has to
-    /// ask, or would never give its thread back.
-    pub(crate) fn is_gone(&self) -> bool {
-        *self.gone.read()
-    }
-
-    /// Called by a task that is dropped because its runtime is: timers end at once from here on.
+    /// Called by a task that is dropped because its runtime is: its timers never end from here on,
+    /// and nobody waits for them any more.
     pub(crate) fn is_going(&self) {
         *self.gone.0.write().unwrap_or_else(PoisonError::into_inner) = true;
     }
@@ -113,6 +108,9 @@ impl Home {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
+            if *self.gone.read() {
+                return Poll::Ready(None);
+            }
             // Made only now: most calls are done at once and never need a timer.
             let sleep = sleep.get_or_insert_with(|| self.sleep(span));
             Pin::new(sleep).poll(cx).map(|()| None)
@@ -138,7 +136,8 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         match *this.gone.read() {
-            true => Poll::Ready(()),
+            // Whoever waits here is about to be dropped, and must not go on in the meantime.
+            true => Poll::Pending,
             false => this.timer.as_mut().poll(cx),
         }
     }

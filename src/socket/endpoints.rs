@@ -361,9 +361,6 @@ impl Core {
                     endpoint.failed(&text);
                     self.tell(|| Event::AcceptFailed { url: endpoint.url.clone(), error: text });
                     self.home.sleep(wait).await;
-                    if self.home.is_gone() {
-                        return;
-                    }
                     wait = (wait * 2).min(ACCEPT_MAX);
                 }
             }
@@ -500,9 +497,6 @@ impl Core {
             }
             endpoint.set_state(EndpointState::Waiting);
             self.home.sleep(backoff.next_wait()).await;
-            if self.home.is_gone() {
-                return;
-            }
         }
     }
 

@@ -302,6 +302,38 @@ fn runtime_dropped_while_others_look_at_its_timers_panics_nowhere() {
     }
 }
 
+/// Dialers and listeners of a dying runtime must not try again and again while it dies.
+#[test]
+fn runtime_dropped_under_dialers_and_listeners_comes_to_its_end() {
+    for round in 0..100 {
+        let doomed = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let sockets = doomed.block_on(async {
+            let (push, pull) = (PushSocket::new(), PullSocket::new());
+            let listener = pull.listen("tcp://127.0.0.1:0").await.unwrap();
+            push.dial(listener.url()).await.unwrap();
+            let background = DialOptions {
+                start: Start::Background,
+                reconnect_min: Duration::from_micros(1),
+                reconnect_max: Duration::from_micros(1),
+                ..DialOptions::default()
+            };
+            push.dial_with("tcp://127.0.0.1:1", background.clone()).await.unwrap();
+            push.dial_with("inproc://nobody-at-all", background).await.unwrap();
+            push.send("busy").await.unwrap();
+            (push, pull)
+        });
+        let (tell, ended) = mpsc::channel();
+        thread::spawn(move || {
+            match round % 2 {
+                0 => drop((sockets, doomed)),
+                _ => drop((doomed, sockets)),
+            }
+            tell.send(()).unwrap();
+        });
+        ended.recv_timeout(SOON).expect("the runtime is dropped");
+    }
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn blocking_calls_inside_a_current_thread_runtime_return() {
     // This blocks the only thread of the runtime: none of these may need a task that runs in it.
