@@ -18,19 +18,23 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// A library that we talk with.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Library {
+    /// The system's, an old one.
     Nng,
     Nanomsg,
     Pynng,
+    /// NNG 1.12, which the tests have built for themselves.
+    NewNng,
 }
 
 impl Library {
-    pub(crate) const ALL: [Self; 3] = [Self::Nng, Self::Nanomsg, Self::Pynng];
+    pub(crate) const ALL: [Self; 4] = [Self::Nng, Self::Nanomsg, Self::Pynng, Self::NewNng];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nng => "nng",
             Self::Nanomsg => "nanomsg",
             Self::Pynng => "pynng",
+            Self::NewNng => "nng-c-sys",
         }
     }
 }

@@ -54,6 +54,11 @@ async fn every_pattern_talks_with_pynng() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_pattern_talks_with_the_newest_nng() {
+    matrix::run(Library::NewNng).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn devices_join_foreign_peers() {
     devices::run().await;
 }

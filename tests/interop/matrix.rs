@@ -85,7 +85,9 @@ fn cells(library: Library) -> Vec<Cell> {
     let transports: &[Transport] = match library {
         // It knows no abstract names.
         Library::Nanomsg => &[Transport::Tcp, Transport::Ipc],
-        Library::Nng | Library::Pynng => &[Transport::Tcp, Transport::Ipc, Transport::Abstract],
+        Library::Nng | Library::NewNng | Library::Pynng => {
+            &[Transport::Tcp, Transport::Ipc, Transport::Abstract]
+        }
     };
     let mut cells = Vec::new();
     for ours in Ours::ALL.into_iter().filter(|ours| ours.is_known_to(library)) {

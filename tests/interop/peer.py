@@ -1,6 +1,6 @@
 """The foreign half of the interop tests: sockets of another library, driven over stdin and stdout.
 
-    peer.py nng|nanomsg|pynng
+    peer.py nng|nng-c-sys|nanomsg|pynng
 
 Every request is a line of words, the first of them the length of the bytes that follow the line;
 every answer is the same. The first answer comes unasked: `ready VERSION`, or `missing WHY`.
@@ -22,6 +22,7 @@ What goes wrong is answered by `error WHY`. The process ends with its stdin.
 """
 
 import ctypes
+import os
 import socket
 import sys
 import threading
@@ -37,8 +38,8 @@ class Failed(Exception):
 class Nng:
     """NNG 1.x through its C interface."""
 
-    def __init__(self):
-        lib = ctypes.CDLL("libnng.so.1")
+    def __init__(self, file="libnng.so.1"):
+        lib = ctypes.CDLL(file)
         self.lib = lib
         for name in ("nng_strerror", "nng_version"):
             getattr(lib, name).restype = ctypes.c_char_p
@@ -337,8 +338,15 @@ def say(words, body=b""):
     sys.stdout.buffer.flush()
 
 
+def new_nng():
+    """NNG 1.12, which `cargo xtask test` has built."""
+    if "SPANWIRE_NNG" not in os.environ:
+        raise OSError("SPANWIRE_NNG does not name a library; cargo xtask test builds one")
+    return Nng(os.environ["SPANWIRE_NNG"])
+
+
 def main():
-    kinds = {"nng": Nng, "nanomsg": Nanomsg, "pynng": Pynng}
+    kinds = {"nng": Nng, "nng-c-sys": new_nng, "nanomsg": Nanomsg, "pynng": Pynng}
     try:
         peer = Peer(kinds[sys.argv[1]]())
     except (OSError, ImportError) as why:

@@ -1,7 +1,8 @@
 //! The foreign peers: NNG and nanomsg with their command line programs, and pynng.
 //!
 //! On Debian and its kin the first come from apt, when we are root or sudo asks for no password;
-//! pynng goes into a virtual environment under the target directory. Elsewhere we only look.
+//! pynng goes into a virtual environment under the target directory, and NNG 1.12 is built there
+//! from the sources that the crate nng-c-sys carries. Elsewhere we only look.
 
 use crate::count::Tally;
 use crate::house::House;
@@ -16,6 +17,10 @@ pub(crate) fn install(house: &House) -> Tally {
     if no_python && !house.answers(&mut house.program("python3", &["-c", "import ensurepip"])) {
         packages.extend(["python3", "python3-venv"]);
     }
+    let no_cmake = new_nng(house).is_none() && !on_path("cmake");
+    if no_cmake {
+        packages.push("cmake");
+    }
     if house.may_install {
         if !packages.is_empty() {
             apt(house, &packages);
@@ -23,9 +28,12 @@ pub(crate) fn install(house: &House) -> Tally {
         if no_python {
             virtual_environment(house);
         }
+        if new_nng(house).is_none() {
+            build_new_nng(house);
+        }
     }
 
-    let mut tally = Tally { expected: PEERS.len() as u64 + 1, ..Tally::default() };
+    let mut tally = Tally { expected: PEERS.len() as u64 + 2, ..Tally::default() };
     let mut found = |there: bool, name: &str, how: &str| {
         println!("{name:<15} {}", if there { "is there" } else { "IS MISSING" });
         if there {
@@ -39,7 +47,13 @@ pub(crate) fn install(house: &House) -> Tally {
         found(peer.is_there(house), peer.package, &format!("apt-get install {}", peer.package));
     }
     found(python(house).is_some(), PYNNG, "python3 -m venv target/peers-venv, then pip install it there");
+    found(new_nng(house).is_some(), "nng-c-sys", "it is built with cargo, cmake and cc");
     tally
+}
+
+/// NNG 1.12 as a shared library, if it was built.
+pub(crate) fn new_nng(house: &House) -> Option<PathBuf> {
+    Some(house.target.join(NEW_NNG)).filter(|library| library.is_file())
 }
 
 /// A Python that can import pynng: that of our virtual environment, or the system's.
@@ -118,6 +132,24 @@ fn virtual_environment(house: &House) {
     }
 }
 
+/// Lets the crate build its static library, and makes a shared one of that.
+fn build_new_nng(house: &House) {
+    let folder = house.target.join("peers-nng");
+    let mut build = house.program("cargo", &["build", "--quiet", "--release", "--locked"]);
+    build.args(["--manifest-path", "tests/interop/nng/Cargo.toml", "--target-dir"]).arg(&folder);
+    if !say_and_run(&mut build) {
+        return;
+    }
+    let builds = std::fs::read_dir(folder.join("release/build")).into_iter().flatten().flatten();
+    let archives = builds.map(|entry| entry.path().join("out/lib/libnng.a"));
+    let Some(archive) = archives.into_iter().find(|archive| archive.is_file()) else {
+        return println!("nng-c-sys has left no library in {}", folder.display());
+    };
+    let mut link = house.program("cc", &["-shared", "-Wl,--whole-archive"]);
+    link.arg(archive).args(["-Wl,--no-whole-archive", "-lpthread", "-o"]).arg(house.target.join(NEW_NNG));
+    say_and_run(&mut link);
+}
+
 fn environment(house: &House) -> PathBuf {
     house.target.join("peers-venv")
 }
@@ -134,6 +166,9 @@ const PEERS: &[Peer] = &[
     Peer { package: "libnng-dev", sign: Sign::Header("nng/nng.h") },
     Peer { package: "libnanomsg-dev", sign: Sign::Header("nanomsg/nn.h") },
 ];
+
+/// Where NNG 1.12 is kept, below the target directory.
+const NEW_NNG: &str = "peers-nng/libnng.so";
 
 /// The series that carries NNG 1.11.
 const PYNNG: &str = "pynng~=0.9.0";

@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `SPANWIRE_REQUIRE_PEERS` | `1`: a missing peer is a failure |
 //! | `SPANWIRE_PYTHON` | a Python that can import pynng; unset when there is none |
+//! | `SPANWIRE_NNG` | the shared library of NNG 1.12; unset when there is none |
 //! | `SPANWIRE_SOAK_SECONDS` | how long `tests/soak/` goes on |
 
 use crate::checks;
@@ -329,6 +330,9 @@ impl Job<'_> {
         command.env("SPANWIRE_REQUIRE_PEERS", if house.require_peers { "1" } else { "0" });
         if let Some(python) = peers::python(house) {
             command.env("SPANWIRE_PYTHON", python);
+        }
+        if let Some(library) = peers::new_nng(house) {
+            command.env("SPANWIRE_NNG", library);
         }
         let ended = run::shown(command, self.deadline);
         let mut tally = count(&ended.lines);
