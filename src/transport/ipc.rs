@@ -1,29 +1,23 @@
 //! `ipc://`, `unix://` and `abstract://`: unix stream sockets.
 
-use super::{Accept, Credentials, Ends, Place, ReadHalf, Stream, WriteHalf};
+use super::{Accept, Credentials, Ends, Place, Stream};
 use crate::rt::Home;
-use bytes::{BufMut, BytesMut};
 use rustix::fs::{AtFlags, CWD};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 #[cfg(target_os = "linux")]
 use spanwire_core::addr::Abstract;
 use spanwire_core::framing::sp::Framing;
 #[cfg(target_os = "linux")]
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
-use std::future::Future;
-use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::io;
 #[cfg(target_os = "linux")]
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 
 /// How often a listener whose backlog is full is tried again, and how long after the first time;
@@ -183,36 +177,4 @@ fn place(address: io::Result<tokio::net::unix::SocketAddr>) -> Place {
         return Place::Abstract(name.into());
     }
     address.as_pathname().map_or(Place::Unnamed, |path| Place::Path(path.into()))
-}
-
-impl ReadHalf for OwnedReadHalf {
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
-        limit: usize,
-    ) -> Poll<io::Result<usize>> {
-        pin!(self.read_buf(&mut buffer.limit(limit))).poll(cx)
-    }
-}
-
-impl WriteHalf for OwnedWriteHalf {
-    fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match pieces {
-            [piece] => OwnedWriteHalf::try_write(self, piece),
-            pieces => self.try_write_vectored(pieces),
-        }
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.as_ref().poll_write_ready(cx)
-    }
-
-    fn kernel_bytes(&self) -> usize {
-        super::kernel_bytes(self.as_ref())
-    }
-
-    fn shut_down(&self) -> io::Result<()> {
-        SockRef::from(self.as_ref()).shutdown(Shutdown::Write)
-    }
 }

@@ -9,12 +9,15 @@
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
 //! | `fd` | descriptors that the application has opened |
+//! | `halves` | how both of them read and write |
 //!
 //! What an address means, `inproc` included, is decided above, in `endpoint`: in-process delivery
 //! needs sockets, and nothing here may know of them.
 
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod fd;
+#[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
+mod halves;
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod ipc;
 #[cfg(feature = "tcp")]
@@ -132,11 +135,4 @@ pub struct Credentials {
     pub gid: u32,
     /// Process id, where the system tells it.
     pub pid: Option<i32>,
-}
-
-/// What two kernels can hold of one direction of a stream: our send buffer, and about as much in
-/// the peer's receive buffer.
-#[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
-fn kernel_bytes<'s>(socket: impl Into<socket2::SockRef<'s>>) -> usize {
-    socket.into().send_buffer_size().map_or(usize::MAX, |bytes| bytes.saturating_mul(2))
 }

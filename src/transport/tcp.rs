@@ -1,20 +1,15 @@
 //! `tcp://`, `tcp4://`, `tcp6://`.
 
-use super::{Accept, Ends, Place, ReadHalf, Stream, WriteHalf};
+use super::{Accept, Ends, Place, Stream};
 use crate::options::{DialOptions, ListenOptions};
-use bytes::{BufMut, BytesMut};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use spanwire_core::addr::{AddrError, Family, Host, Tcp};
 use spanwire_core::framing::sp::Framing;
-use std::future::Future;
-use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
-use std::pin::pin;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Connects to any of the addresses that a dialled address means.
@@ -146,38 +141,4 @@ pub(crate) fn wrap(stream: TcpStream, no_delay: bool, keep_alive: Option<Duratio
     };
     let (reader, writer) = stream.into_split();
     Ok(Stream { reader: Box::new(reader), writer: Arc::new(writer), framing: Framing::Tcp, ends })
-}
-
-impl ReadHalf for OwnedReadHalf {
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
-        limit: usize,
-    ) -> Poll<io::Result<usize>> {
-        // `read_buf` and not `try_read`: it knows that a short read has emptied the kernel's buffer
-        // and saves the second system call that would only say so.
-        pin!(self.read_buf(&mut buffer.limit(limit))).poll(cx)
-    }
-}
-
-impl WriteHalf for OwnedWriteHalf {
-    fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match pieces {
-            [piece] => OwnedWriteHalf::try_write(self, piece),
-            pieces => self.try_write_vectored(pieces),
-        }
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.as_ref().poll_write_ready(cx)
-    }
-
-    fn kernel_bytes(&self) -> usize {
-        super::kernel_bytes(self.as_ref())
-    }
-
-    fn shut_down(&self) -> io::Result<()> {
-        SockRef::from(self.as_ref()).shutdown(Shutdown::Write)
-    }
 }
