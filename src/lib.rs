@@ -96,8 +96,8 @@ pub use socket::PollFd;
 pub use socket::{
     BusSocket, CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, MessageSink,
     Messages, Pair0Socket, Pair1Socket, Peer, PeerStats, PolySocket, PubSocket, PullSocket, PushSocket,
-    RawSocket, RepContext, RepSocket, ReqContext, ReqSocket, Request, Requests, RespondSocket, Stats,
-    SubContext, SubSocket, Survey, SurveyContext, SurveySocket,
+    RawSocket, Receiving, RepContext, RepSocket, ReqContext, ReqSocket, Request, Requests, RespondSocket,
+    Sending, Stats, SubContext, SubSocket, Survey, SurveyContext, SurveySocket,
 };
 pub use spanwire_core::addr::{Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;

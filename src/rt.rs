@@ -101,19 +101,11 @@ impl Home {
 
     /// `work`, or `None` when it takes longer than `span`. A span of `None` never ends.
     pub(crate) async fn within<F: Future>(&self, span: Option<Duration>, work: F) -> Option<F::Output> {
-        let Some(span) = span else { return Some(work.await) };
         let mut work = std::pin::pin!(work);
-        let mut sleep = None;
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(output) = work.as_mut().poll(cx) {
-                return Poll::Ready(Some(output));
-            }
-            if *self.gone.read() {
-                return Poll::Ready(None);
-            }
-            // Made only now: most calls are done at once and never need a timer.
-            let sleep = sleep.get_or_insert_with(|| self.sleep(span));
-            Pin::new(sleep).poll(cx).map(|()| None)
+        let mut patience = Patience::new(span);
+        std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => patience.poll(self, cx).map(|()| None),
         })
         .await
     }
@@ -122,6 +114,31 @@ impl Home {
 /// Lets the other tasks of this runtime run, and looks for I/O. For tasks of a [`Home`] only.
 pub(crate) async fn yield_now() {
     tokio::task::yield_now().await;
+}
+
+/// How long somebody is willing to wait; for ever without a span. The timer is made when it is first
+/// needed: most calls are done at once.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    span: Option<Duration>,
+    sleep: Option<Sleep>,
+}
+
+impl Patience {
+    #[inline]
+    pub(crate) fn new(span: Option<Duration>) -> Self {
+        Self { span, sleep: None }
+    }
+
+    /// Ready when it is at an end, or no time passes any more because `home` is going away.
+    pub(crate) fn poll(&mut self, home: &Home, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(span) = self.span else { return Poll::Pending };
+        if *home.gone.read() {
+            return Poll::Ready(());
+        }
+        let sleep = self.sleep.get_or_insert_with(|| home.sleep(span));
+        Pin::new(sleep).poll(cx)
+    }
 }
 
 /// A timer.

@@ -26,11 +26,13 @@ impl Time {
     pub const MAX: Self = Self(u64::MAX);
 
     /// The point `nanos` nanoseconds after the start.
+    #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// Nanoseconds since the start.
+    #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
@@ -39,6 +41,7 @@ impl Time {
 /// Saturates at [`Time::MAX`], so that "for ever" may be written as `Duration::MAX`.
 impl Add<Duration> for Time {
     type Output = Self;
+    #[inline]
     fn add(self, span: Duration) -> Self {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
@@ -48,6 +51,7 @@ impl Add<Duration> for Time {
 /// The span from `earlier` to `self`; zero when `earlier` is in fact later.
 impl Sub for Time {
     type Output = Duration;
+    #[inline]
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -180,12 +180,14 @@ impl<Q: Queue> HandOff<Q> {
         }
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, Inner<Q>> {
         // Nothing in here panics between two changes that belong together.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds to the queue and decides who writes.
+    #[inline]
     pub fn push(&self, add: impl FnOnce(&mut Q)) -> Kick {
         let mut inner = self.lock();
         add(&mut inner.queue);

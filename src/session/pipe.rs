@@ -71,6 +71,7 @@ impl StreamPipe {
     }
 
     /// Appends a message; the caller carries out the kick once it holds no lock.
+    #[inline]
     pub(crate) fn push(&self, message: Message) -> Kick {
         self.handoff.push(|outbox| outbox.push(message))
     }

@@ -5,10 +5,10 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, Why};
-use super::ops::{Get, Put, RecvOp, SendOp, recv_error, send_error};
+use super::ops::{Get, In, Put, RecvOp, SendOp, recv_error, send_error};
 use crate::rt;
 use crate::{Message, RecvError, SendError, SendManyError};
-use spanwire_core::pattern::{CtxId, Nothing, Pattern, Refusal};
+use spanwire_core::pattern::{CtxId, Nothing, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -24,20 +24,17 @@ impl Core {
         self: &Arc<Self>,
         message: Message,
         timeout: Option<Duration>,
-        put: P,
+        mut put: P,
     ) -> Result<(), SendError> {
-        let message = match put(self, message) {
+        let message = match put.put(self, message) {
             Ok(()) => return Ok(()),
             Err((Why::Refused(Refusal::Full | Refusal::NoPeer), message)) => message,
             Err((why, message)) => return Err(send_error(why, message)),
         };
         // A turn that is owed to other tasks is no concern of a thread of its own.
         self.owes_turn.store(false, Ordering::Relaxed);
-        let mut op = SendOp::new(self, message, put);
-        match rt::block_until(&mut op, deadline(timeout)) {
-            Some(result) => result,
-            None => Err(SendError::TimedOut(op.give_up().unwrap_or_default())),
-        }
+        let mut op = SendOp::new(self, message, None, put);
+        rt::block_until(&mut op, deadline(timeout)).unwrap_or_else(|| op.give_up())
     }
 
     /// Receives, waiting no longer than `timeout`.
@@ -47,10 +44,10 @@ impl Core {
         timeout: Option<Duration>,
         mut get: G,
     ) -> Result<Message, RecvError> {
-        match get(self, None) {
+        match get.get(self, None) {
             Ok(message) => Ok(message),
             Err(NoMessage::Nothing(Nothing::Yet)) => {
-                let op = RecvOp::new(self, ctx, get);
+                let op = RecvOp::new(self, ctx, None, get);
                 rt::block_until(op, deadline(timeout)).unwrap_or(Err(RecvError::TimedOut))
             }
             Err(why) => Err(recv_error(why)),
@@ -65,7 +62,7 @@ impl Handle {
         message: Message,
         timeout: Option<Duration>,
     ) -> Result<(), SendError> {
-        self.core.send_blocking(message, timeout, |core, message| core.send(ctx, message))
+        self.core.send_blocking(message, timeout, In::context(ctx))
     }
 
     pub(crate) fn send_many_blocking<M: Into<Message>>(
@@ -83,9 +80,7 @@ impl Handle {
     }
 
     pub(crate) fn recv_blocking(&self, ctx: CtxId, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        self.core.recv_blocking(ctx, timeout, |core, wait| {
-            core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))
-        })
+        self.core.recv_blocking(ctx, timeout, In::context(ctx))
     }
 
     pub(crate) fn recv_many_blocking(&self, into: &mut Vec<Message>, max: usize) -> Result<usize, RecvError> {

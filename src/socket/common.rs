@@ -3,7 +3,7 @@
 use super::SharedLife;
 use super::close::Life;
 use super::core::{CloseReport, Core};
-use super::ops::{recv_error, send_error};
+use super::ops::{Get, In, Receiving, Sending, recv_error, send_error};
 use crate::rt::Home;
 use crate::{Message, Options, RecvError, SendError, SendManyError};
 use spanwire_core::framing::sp::Protocol;
@@ -15,33 +15,34 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     pub(crate) core: Arc<Core>,
-    life: SharedLife,
+    /// Kept for its `Drop`: the socket closes when the last clone goes.
+    _life: SharedLife,
 }
 
 impl Handle {
     pub(crate) fn new(protocol: Protocol, rule: Rules, options: Options, home: Home) -> Self {
         let core = Core::new(protocol, rule, options, home);
-        Self { life: Arc::new(Life { core: core.clone() }), core }
+        Self { _life: Arc::new(Life { core: core.clone() }), core }
     }
 
+    #[inline]
     pub(crate) fn options(&self) -> &Options {
-        &self.life.core.options
+        &self.core.options
     }
 
-    pub(crate) async fn send(&self, ctx: CtxId, message: Message) -> Result<(), SendError> {
-        match self.core.send_now(ctx, message) {
-            Ok(()) => Ok(()),
-            Err(message) => self.send_timeout(ctx, message, self.options().send_timeout).await,
-        }
+    #[inline]
+    pub(crate) fn send(&self, ctx: CtxId, message: Message) -> Sending<'_> {
+        self.send_timeout(ctx, message, self.options().send_timeout)
     }
 
-    pub(crate) async fn send_timeout(
+    #[inline]
+    pub(crate) fn send_timeout(
         &self,
         ctx: CtxId,
         message: Message,
         timeout: Option<Duration>,
-    ) -> Result<(), SendError> {
-        self.core.send_within(message, timeout, |core, message| core.send(ctx, message)).await
+    ) -> Sending<'_> {
+        Sending::new(&self.core, ctx, message, timeout)
     }
 
     pub(crate) fn try_send(&self, ctx: CtxId, message: Message) -> Result<(), SendError> {
@@ -62,21 +63,13 @@ impl Handle {
         Ok(sent)
     }
 
-    pub(crate) async fn recv(&self, ctx: CtxId, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        // Most often one is there; everything below is for waiting.
-        match self.try_recv(ctx) {
-            Err(RecvError::Empty) => {}
-            done => return done,
-        }
-        self.core
-            .recv_within(ctx, timeout, |core, wait| {
-                core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))
-            })
-            .await
+    #[inline]
+    pub(crate) fn recv(&self, ctx: CtxId, timeout: Option<Duration>) -> Receiving<'_> {
+        Receiving::new(&self.core, ctx, timeout)
     }
 
     pub(crate) fn try_recv(&self, ctx: CtxId) -> Result<Message, RecvError> {
-        self.core.take(ctx, None, |rule, now, fx| rule.take(now, ctx, fx)).map_err(recv_error)
+        In::context(ctx).get(&self.core, None).map_err(recv_error)
     }
 
     pub(crate) async fn recv_many(&self, into: &mut Vec<Message>, max: usize) -> Result<usize, RecvError> {
@@ -296,8 +289,9 @@ macro_rules! sending_methods {
             ///
             /// # Errors
             /// Every error gives the message back.
-            pub async fn send(&self, message: impl Into<crate::Message>) -> Result<(), crate::SendError> {
-                self.handle.send(spanwire_core::pattern::CtxId::DEFAULT, message.into()).await
+            #[inline]
+            pub fn send(&self, message: impl Into<crate::Message>) -> crate::Sending<'_> {
+                self.handle.send(spanwire_core::pattern::CtxId::DEFAULT, message.into())
             }
 
             /// Sends a message if that needs no waiting.
@@ -312,13 +306,14 @@ macro_rules! sending_methods {
             ///
             /// # Errors
             /// As `send`.
-            pub async fn send_timeout(
+            #[inline]
+            pub fn send_timeout(
                 &self,
                 message: impl Into<crate::Message>,
                 timeout: std::time::Duration,
-            ) -> Result<(), crate::SendError> {
+            ) -> crate::Sending<'_> {
                 let ctx = spanwire_core::pattern::CtxId::DEFAULT;
-                self.handle.send_timeout(ctx, message.into(), Some(timeout)).await
+                self.handle.send_timeout(ctx, message.into(), Some(timeout))
             }
 
             /// Sends messages one after the other; returns how many. Dropped before it is done,
@@ -362,9 +357,10 @@ macro_rules! receiving_methods {
             ///
             /// # Errors
             /// The socket is closed, or the timeout passed.
-            pub async fn recv(&self) -> Result<crate::Message, crate::RecvError> {
+            #[inline]
+            pub fn recv(&self) -> crate::Receiving<'_> {
                 let timeout = self.handle.options().recv_timeout;
-                self.handle.recv(spanwire_core::pattern::CtxId::DEFAULT, timeout).await
+                self.handle.recv(spanwire_core::pattern::CtxId::DEFAULT, timeout)
             }
 
             /// Receives a message if one is there.
@@ -379,11 +375,9 @@ macro_rules! receiving_methods {
             ///
             /// # Errors
             /// As `recv`.
-            pub async fn recv_timeout(
-                &self,
-                timeout: std::time::Duration,
-            ) -> Result<crate::Message, crate::RecvError> {
-                self.handle.recv(spanwire_core::pattern::CtxId::DEFAULT, Some(timeout)).await
+            #[inline]
+            pub fn recv_timeout(&self, timeout: std::time::Duration) -> crate::Receiving<'_> {
+                self.handle.recv(spanwire_core::pattern::CtxId::DEFAULT, Some(timeout))
             }
 
             /// Waits for a message as `recv` does, and takes up to `max` of those that are there,

@@ -141,6 +141,7 @@ impl Core {
         core
     }
 
+    #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A rule that panics is a bug in it; the socket goes on as well as it can.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -184,6 +185,7 @@ impl Core {
         taken
     }
 
+    #[inline]
     fn clock(&self) -> Time {
         if self.timed { rt::now() } else { Time::ZERO }
     }
@@ -193,15 +195,8 @@ impl Core {
         self.send_by(message, |rule, now, message, fx| rule.send(now, ctx, message, fx))
     }
 
-    /// Sends if that needs no waiting and no explaining; else the message comes back.
-    pub(super) fn send_now(self: &Arc<Self>, ctx: CtxId, message: Message) -> Result<(), Message> {
-        if self.owes_turn.load(Ordering::Relaxed) {
-            return Err(message);
-        }
-        self.send(ctx, message).map_err(|(_, message)| message)
-    }
-
     /// The same with another way to put it to the rules.
+    #[inline]
     pub(super) fn send_by(
         self: &Arc<Self>,
         message: Message,
@@ -234,10 +229,50 @@ impl Core {
     }
 
     /// Takes the next message of a context; while there is none, `wait` may leave a waker.
+    #[inline]
     pub(super) fn take(
         self: &Arc<Self>,
         ctx: CtxId,
         wait: Wait<'_>,
+        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
+    ) -> Result<Message, NoMessage> {
+        match wait {
+            None => self.take_now(take),
+            Some((ticket, waker)) => self.take_or_wait(ctx, ticket, waker, take),
+        }
+    }
+
+    #[inline]
+    fn take_now(
+        self: &Arc<Self>,
+        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
+    ) -> Result<Message, NoMessage> {
+        let now = self.clock();
+        let mut out = Out::default();
+        let result = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            match state.phase {
+                Phase::Open => match state.visit(self, &mut out, |rule, fx| take(rule, now, fx)) {
+                    Ok(message) => {
+                        state.ledger.delivered_messages += 1;
+                        Ok(message)
+                    }
+                    Err(nothing) => Err(NoMessage::Nothing(nothing)),
+                },
+                Phase::Closed => Err(NoMessage::Closed),
+                Phase::Orphaned => Err(NoMessage::Orphaned),
+            }
+        };
+        out.run();
+        result
+    }
+
+    fn take_or_wait(
+        self: &Arc<Self>,
+        ctx: CtxId,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
         take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
     ) -> Result<Message, NoMessage> {
         let now = self.clock();
@@ -252,22 +287,19 @@ impl Core {
                 Phase::Closed => Err(NoMessage::Closed),
                 Phase::Orphaned => Err(NoMessage::Orphaned),
             };
-            match (&result, wait) {
-                (Ok(_), wait) => {
+            match &result {
+                Ok(_) => {
                     state.ledger.delivered_messages += 1;
                     // Whoever was woken for this message has it; a ticket left over is stale.
-                    if let Some((ticket, _)) = wait {
-                        self.forget(state, For::Message(ctx), ticket);
-                    }
+                    self.forget(state, For::Message(ctx), ticket);
                 }
-                (Err(NoMessage::Nothing(Nothing::Yet)), Some((ticket, waker))) => {
+                Err(NoMessage::Nothing(Nothing::Yet)) => {
                     if ticket.is_none() {
                         self.receivers.fetch_add(1, Ordering::Relaxed);
                     }
                     state.waits.wait(For::Message(ctx), ticket, waker);
                 }
-                (Err(_), Some((ticket, _))) => self.forget(state, For::Message(ctx), ticket),
-                (Err(_), None) => {}
+                Err(_) => self.forget(state, For::Message(ctx), ticket),
             }
             result
         };
@@ -469,12 +501,12 @@ impl Core {
                 return None;
             }
             state.visit(self, &mut out, |rule, fx| {
-                while rule.room(pipe) {
-                    let Some(message) = messages.pop_front() else { return };
+                rule.recv_all(now, pipe, fx, |_| {
+                    let message = messages.pop_front()?;
                     accepted.messages += 1;
                     accepted.bytes += message.len();
-                    rule.recv(now, pipe, message.received(pipe, now), fx);
-                }
+                    Some(message.received(pipe, now))
+                });
             });
             state.count_received(pipe, accepted.messages as u64, accepted.bytes as u64);
             state.arm(&mut out);
@@ -595,6 +627,7 @@ pub(super) enum NoMessage {
 
 impl State {
     /// Lets the rules at everything else of the state, as their effects.
+    #[inline]
     pub(super) fn visit<T>(
         &mut self,
         core: &Arc<Core>,
@@ -659,28 +692,36 @@ impl Owner for Arc<Core> {
             let (mut messages, mut bytes) = (0, 0);
             let open = state.phase == Phase::Open;
             let delivery = state.visit(self, &mut out, |rule, fx| {
-                loop {
-                    if open && !rule.room(pipe) {
-                        return Delivery::Stalled;
+                let mut broken = None;
+                let mut next = |fx: &mut Fx<'_>| match inbox.next() {
+                    Ok(body) => {
+                        let body = body?;
+                        messages += 1;
+                        bytes += body.len() as u64;
+                        Some(Message::new(body).received(pipe, now))
                     }
-                    let body = match inbox.next() {
-                        Ok(Some(body)) => body,
-                        Ok(None) => return Delivery::Hungry,
-                        Err(error) => {
-                            if let FrameError::TooLarge { claimed } = error {
-                                let bytes = usize::try_from(claimed).unwrap_or(usize::MAX);
-                                fx.discard(Dropped::TooLarge, Some(pipe), bytes);
-                            }
-                            return Delivery::Broken(error);
+                    Err(error) => {
+                        if let FrameError::TooLarge { claimed } = error {
+                            let bytes = usize::try_from(claimed).unwrap_or(usize::MAX);
+                            fx.discard(Dropped::TooLarge, Some(pipe), bytes);
                         }
-                    };
-                    messages += 1;
-                    bytes += body.len() as u64;
-                    match open {
-                        true => rule.recv(now, pipe, Message::new(body).received(pipe, now), fx),
-                        // Read on all the same: that is how the peer's end is seen.
-                        false => fx.discard(Dropped::Closed, Some(pipe), body.len()),
+                        broken = Some(error);
+                        None
                     }
+                };
+                let mut stalled = false;
+                if open {
+                    stalled = rule.recv_all(now, pipe, fx, next);
+                } else {
+                    // Read on all the same: that is how the peer's end is seen.
+                    while let Some(message) = next(fx) {
+                        fx.discard(Dropped::Closed, Some(pipe), message.len());
+                    }
+                }
+                match broken {
+                    Some(error) => Delivery::Broken(error),
+                    None if stalled => Delivery::Stalled,
+                    None => Delivery::Hungry,
                 }
             });
             state.count_received(pipe, messages, bytes);

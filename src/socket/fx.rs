@@ -23,6 +23,7 @@ pub(super) struct Fx<'a> {
 }
 
 impl Fx<'_> {
+    #[inline]
     fn lane(&self, pipe: PipeId) -> Option<&Lane> {
         let entry = self.pipes.get(pipe.slot())?.as_ref()?;
         entry.lane.as_ref().filter(|_| entry.id == pipe)
@@ -34,6 +35,7 @@ impl Fx<'_> {
 }
 
 impl Effects for Fx<'_> {
+    #[inline]
     fn transmit(&mut self, pipe: PipeId, message: Message) {
         let work = match self.lane(pipe) {
             Some(Lane::Stream(stream)) => match stream.push(message) {
@@ -56,6 +58,7 @@ impl Effects for Fx<'_> {
         self.lane(pipe)?.drop_oldest()
     }
 
+    #[inline]
     fn readable(&mut self, ctx: CtxId, count: usize) {
         let wakers = &mut self.out.wakers;
         // What a context of its own tells, such as the end of a survey, it tells once: all who wait
@@ -64,6 +67,7 @@ impl Effects for Fx<'_> {
         self.waits.wake(For::Message(ctx), count, |waker| wakers.push(waker));
     }
 
+    #[inline]
     fn writable(&mut self, count: usize) {
         let wakers = &mut self.out.wakers;
         self.waits.wake(For::Room, count, |waker| wakers.push(waker));

@@ -56,6 +56,7 @@ pub use bus::BusSocket;
 pub(crate) use common::Handle;
 pub use endpoints::{Dialer, EndpointState, EndpointStats, Listener};
 pub use events::{Event, Events};
+pub use ops::{Receiving, Sending};
 pub use pair0::Pair0Socket;
 pub use pair1::{Pair1Socket, PolySocket};
 #[cfg(unix)]

@@ -5,7 +5,8 @@
 
 use super::core::{Core, NoMessage, Why};
 use super::waits::{For, Ticket};
-use spanwire_core::pattern::{CtxId, Nothing, Refusal};
+use crate::rt::Patience;
+use spanwire_core::pattern::{CtxId, Nothing, Pattern, Refusal};
 use spanwire_core::{Message, RecvError, SendError};
 use std::future::Future;
 use std::pin::Pin;
@@ -15,44 +16,166 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 /// A way to put a message to the rules of a socket.
-pub(super) trait Put: Fn(&Arc<Core>, Message) -> Result<(), (Why, Message)> + Unpin {}
-impl<T: Fn(&Arc<Core>, Message) -> Result<(), (Why, Message)> + Unpin> Put for T {}
+pub(super) trait Put: Unpin {
+    /// Puts it.
+    fn put(&mut self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)>;
+
+    /// What becomes of a message when the time to wait for room is over.
+    fn late(&mut self, core: &Arc<Core>, message: Message) -> Result<(), SendError> {
+        let _ = core;
+        Err(SendError::TimedOut(message))
+    }
+}
+
+/// What sends a message that nobody had room for in time, where the pattern has a way.
+pub(super) type AtLast = fn(&Arc<Core>, Message) -> Result<(), SendError>;
+
+/// Sends and takes in one context.
+#[derive(Debug)]
+pub(super) struct In {
+    ctx: CtxId,
+    at_last: Option<AtLast>,
+}
+
+impl In {
+    #[inline]
+    pub(super) fn context(ctx: CtxId) -> Self {
+        Self { ctx, at_last: None }
+    }
+}
+
+impl Put for In {
+    #[inline]
+    fn put(&mut self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
+        core.send(self.ctx, message)
+    }
+
+    fn late(&mut self, core: &Arc<Core>, message: Message) -> Result<(), SendError> {
+        match self.at_last {
+            Some(at_last) => at_last(core, message),
+            None => Err(SendError::TimedOut(message)),
+        }
+    }
+}
 
 /// A future that waits: its place in the line, and how to wake it.
 pub(super) type Wait<'a> = Option<(&'a mut Option<Ticket>, &'a Waker)>;
 
 /// A way to get a message from them.
-pub(super) trait Get: FnMut(&Arc<Core>, Wait<'_>) -> Result<Message, NoMessage> + Unpin {}
-impl<T: FnMut(&Arc<Core>, Wait<'_>) -> Result<Message, NoMessage> + Unpin> Get for T {}
+pub(super) trait Get: Unpin {
+    /// Gets the next, or leaves a waker.
+    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage>;
+}
 
-/// Waits until the rules take a message.
+/// Takes what comes in a context.
+impl Get for In {
+    #[inline]
+    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        let ctx = self.ctx;
+        core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))
+    }
+}
+
+/// Waits until the rules take a message, for no longer than its patience.
 #[must_use]
+#[derive(Debug)]
 pub(super) struct SendOp<'a, P: Put> {
     core: &'a Arc<Core>,
     put: P,
     message: Option<Message>,
     ticket: Option<Ticket>,
+    patience: Patience,
 }
 
 impl<'a, P: Put> SendOp<'a, P> {
-    pub(super) fn new(core: &'a Arc<Core>, message: Message, put: P) -> Self {
-        Self { core, put, message: Some(message), ticket: None }
+    #[inline]
+    pub(super) fn new(core: &'a Arc<Core>, message: Message, timeout: Option<Duration>, put: P) -> Self {
+        Self { core, put, message: Some(message), ticket: None, patience: Patience::new(timeout) }
     }
 
     /// The message, if it was not sent: for whoever stopped waiting.
-    pub(super) fn give_up(&mut self) -> Option<Message> {
-        self.message.take()
+    pub(super) fn give_up(&mut self) -> Result<(), SendError> {
+        self.put.late(self.core, self.message.take().unwrap_or_default())
+    }
+
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let put = &mut self.put;
+        let sent = poll_put(self.core, &mut self.message, &mut self.ticket, cx, |core, message| {
+            put.put(core, message)
+        });
+        if let Poll::Ready(sent) = sent {
+            self.leave();
+            return Poll::Ready(sent);
+        }
+        ready!(self.patience.poll(&self.core.home, cx));
+        self.leave();
+        Poll::Ready(self.give_up())
+    }
+
+    fn leave(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.core.leave(For::Room, ticket);
+        }
     }
 }
 
 impl<P: Put> Future for SendOp<'_, P> {
     type Output = Result<(), SendError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let sent = ready!(poll_put(this.core, &mut this.message, &mut this.ticket, cx, &this.put));
-        this.leave();
-        Poll::Ready(sent)
+        // Most often there is room; everything below is for waiting.
+        if this.ticket.is_none() && !this.core.owes_turn.load(Ordering::Relaxed) {
+            let message = this.message.take().expect("a send is not polled after it was done");
+            match this.put.put(this.core, message) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err((_, back)) => this.message = Some(back),
+            }
+        }
+        this.poll_waiting(cx)
+    }
+}
+
+impl<P: Put> Drop for SendOp<'_, P> {
+    #[inline]
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// What `send` returns: a future that is done once the message is with a peer's outbox.
+///
+/// Cancel-safe: dropped before it is done, nothing is sent.
+#[must_use = "nothing is sent unless this is awaited"]
+#[derive(Debug)]
+pub struct Sending<'a>(SendOp<'a, In>);
+
+impl<'a> Sending<'a> {
+    #[inline]
+    pub(super) fn new(core: &'a Arc<Core>, ctx: CtxId, message: Message, timeout: Option<Duration>) -> Self {
+        Self(SendOp::new(core, message, timeout, In::context(ctx)))
+    }
+
+    /// One that does something else than fail when it has waited for so long.
+    #[inline]
+    pub(super) fn patient(
+        core: &'a Arc<Core>,
+        message: Message,
+        timeout: Option<Duration>,
+        at_last: AtLast,
+    ) -> Self {
+        let put = In { ctx: CtxId::DEFAULT, at_last: Some(at_last) };
+        Self(SendOp::new(core, message, timeout, put))
+    }
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), SendError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
@@ -63,7 +186,7 @@ pub(super) fn poll_put(
     message: &mut Option<Message>,
     ticket: &mut Option<Ticket>,
     cx: &mut Context<'_>,
-    put: impl Fn(&Arc<Core>, Message) -> Result<(), (Why, Message)>,
+    mut put: impl FnMut(&Arc<Core>, Message) -> Result<(), (Why, Message)>,
 ) -> Poll<Result<(), SendError>> {
     if core.owes_turn.load(Ordering::Relaxed) && core.owes_turn.swap(false, Ordering::Relaxed) {
         // A batch was written in this thread; before the next, the others may run. This comes
@@ -94,20 +217,6 @@ pub(super) fn poll_put(
     }
 }
 
-impl<P: Put> SendOp<'_, P> {
-    fn leave(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.core.leave(For::Room, ticket);
-        }
-    }
-}
-
-impl<P: Put> Drop for SendOp<'_, P> {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
 /// What a refused send becomes for the caller.
 pub(super) fn send_error(why: Why, message: Message) -> SendError {
     match why {
@@ -121,39 +230,81 @@ pub(super) fn send_error(why: Why, message: Message) -> SendError {
     }
 }
 
-/// Waits until there is a message.
+/// Waits until there is a message, for no longer than its patience.
 #[must_use]
+#[derive(Debug)]
 pub(super) struct RecvOp<'a, G: Get> {
     core: &'a Arc<Core>,
     ctx: CtxId,
     get: G,
     ticket: Option<Ticket>,
+    patience: Patience,
 }
 
 impl<'a, G: Get> RecvOp<'a, G> {
-    pub(super) fn new(core: &'a Arc<Core>, ctx: CtxId, get: G) -> Self {
-        Self { core, ctx, get, ticket: None }
+    #[inline]
+    pub(super) fn new(core: &'a Arc<Core>, ctx: CtxId, timeout: Option<Duration>, get: G) -> Self {
+        Self { core, ctx, get, ticket: None, patience: Patience::new(timeout) }
+    }
+
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, RecvError>> {
+        match self.get.get(self.core, Some((&mut self.ticket, cx.waker()))) {
+            Ok(message) => Poll::Ready(Ok(message)),
+            Err(NoMessage::Nothing(Nothing::Yet)) => {
+                self.patience.poll(&self.core.home, cx).map(|()| Err(RecvError::TimedOut))
+            }
+            Err(why) => Poll::Ready(Err(recv_error(why))),
+        }
     }
 }
 
 impl<G: Get> Future for RecvOp<'_, G> {
     type Output = Result<Message, RecvError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        match (this.get)(this.core, Some((&mut this.ticket, cx.waker()))) {
-            Ok(message) => Poll::Ready(Ok(message)),
-            Err(NoMessage::Nothing(Nothing::Yet)) => Poll::Pending,
-            Err(why) => Poll::Ready(Err(recv_error(why))),
+        if this.ticket.is_none() {
+            // Most often one is there; everything below is for waiting.
+            match this.get.get(this.core, None) {
+                Err(NoMessage::Nothing(Nothing::Yet)) => {}
+                Ok(message) => return Poll::Ready(Ok(message)),
+                Err(why) => return Poll::Ready(Err(recv_error(why))),
+            }
         }
+        this.poll_waiting(cx)
     }
 }
 
 impl<G: Get> Drop for RecvOp<'_, G> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.core.leave(For::Message(self.ctx), ticket);
         }
+    }
+}
+
+/// What `recv` returns: a future that is done once there is a message.
+///
+/// Cancel-safe: dropped before it is done, no message is taken.
+#[must_use = "nothing is received unless this is awaited"]
+#[derive(Debug)]
+pub struct Receiving<'a>(RecvOp<'a, In>);
+
+impl<'a> Receiving<'a> {
+    #[inline]
+    pub(super) fn new(core: &'a Arc<Core>, ctx: CtxId, timeout: Option<Duration>) -> Self {
+        Self(RecvOp::new(core, ctx, timeout, In::context(ctx)))
+    }
+}
+
+impl Future for Receiving<'_> {
+    type Output = Result<Message, RecvError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
@@ -179,11 +330,7 @@ impl Core {
         timeout: Option<Duration>,
         put: P,
     ) -> Result<(), SendError> {
-        let mut op = SendOp::new(self, message, put);
-        match self.home.within(timeout, &mut op).await {
-            Some(result) => result,
-            None => Err(SendError::TimedOut(op.give_up().unwrap_or_default())),
-        }
+        SendOp::new(self, message, timeout, put).await
     }
 
     /// Receives, waiting no longer than `timeout`.
@@ -193,8 +340,7 @@ impl Core {
         timeout: Option<Duration>,
         get: G,
     ) -> Result<Message, RecvError> {
-        let op = RecvOp::new(self, ctx, get);
-        self.home.within(timeout, op).await.unwrap_or(Err(RecvError::TimedOut))
+        RecvOp::new(self, ctx, timeout, get).await
     }
 
     /// Waits until at least `count` peers are attached.

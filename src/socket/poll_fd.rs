@@ -145,7 +145,15 @@ fn descriptors() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
 
 impl State {
     /// Compares every descriptor with the rules; part of each visit to them.
+    #[inline]
     pub(super) fn look(&self, out: &mut Out) {
+        if !self.watchers.is_empty() {
+            self.look_at_all(out);
+        }
+    }
+
+    #[cold]
+    fn look_at_all(&self, out: &mut Out) {
         for signal in &self.watchers {
             let ready = self.phase != Phase::Open
                 || match signal.ready {

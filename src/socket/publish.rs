@@ -1,10 +1,11 @@
 //! [`PubSocket`].
 
-use super::core::own;
-use super::ops::send_error;
-use super::{Handle, MessageSink};
+use super::MessageSink;
+use super::core::{Core, own};
+use super::ops::{Sending, send_error};
 use crate::{Message, Overflow, SendError, SendManyError};
 use spanwire_core::pattern::{CtxId, Pub, Rules};
+use std::sync::Arc;
 use std::time::Duration;
 
 socket! {
@@ -24,8 +25,9 @@ impl PubSocket {
     ///
     /// # Errors
     /// The socket is closed. The message comes back.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.publish(message.into(), None).await
+    #[inline]
+    pub fn send(&self, message: impl Into<Message>) -> Sending<'_> {
+        self.publish(message.into(), None)
     }
 
     /// Publishes a message if that needs no waiting.
@@ -40,12 +42,8 @@ impl PubSocket {
     ///
     /// # Errors
     /// As `send`.
-    pub async fn send_timeout(
-        &self,
-        message: impl Into<Message>,
-        timeout: Duration,
-    ) -> Result<(), SendError> {
-        self.publish(message.into(), Some(timeout)).await
+    pub fn send_timeout(&self, message: impl Into<Message>, timeout: Duration) -> Sending<'_> {
+        self.publish(message.into(), Some(timeout))
     }
 
     /// Publishes messages one after the other; returns how many.
@@ -68,11 +66,7 @@ impl PubSocket {
 
     /// The socket as a [`Sink`](futures_sink::Sink); it waits as [`send`](Self::send) does.
     pub fn sink(&self) -> MessageSink {
-        let patience = match self.handle.options().overflow {
-            Overflow::Block(patience) => Some(patience),
-            _ => None,
-        };
-        MessageSink::patient(&self.handle, patience, Handle::publish_anyway)
+        MessageSink::patient(&self.handle, patience(&self.handle.core, None), publish_anyway)
     }
 
     /// A descriptor that is readable while `send` would not wait, for foreign event loops.
@@ -84,21 +78,10 @@ impl PubSocket {
         self.handle.poll_fd(super::Ready::ToSend(CtxId::DEFAULT))
     }
 
-    async fn publish(&self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
+    #[inline]
+    fn publish(&self, message: Message, timeout: Option<Duration>) -> Sending<'_> {
         let core = &self.handle.core;
-        let message = match core.send_now(CtxId::DEFAULT, message) {
-            Ok(()) => return Ok(()),
-            Err(message) => message,
-        };
-        let patience = match core.options.overflow {
-            Overflow::Block(patience) => timeout.map_or(patience, |timeout| timeout.min(patience)),
-            // Only a closed socket, or one that lets others run first, refuses.
-            _ => return self.handle.send(CtxId::DEFAULT, message).await,
-        };
-        match self.handle.send_timeout(CtxId::DEFAULT, message, Some(patience)).await {
-            Err(SendError::TimedOut(message)) => self.handle.publish_anyway(message),
-            done => done,
-        }
+        Sending::patient(core, message, patience(core, timeout), publish_anyway)
     }
 
     /// `publish` for a thread.
@@ -107,24 +90,28 @@ impl PubSocket {
         message: Message,
         timeout: Option<Duration>,
     ) -> Result<(), SendError> {
-        let patience = match self.handle.options().overflow {
-            Overflow::Block(patience) => Some(timeout.map_or(patience, |timeout| timeout.min(patience))),
-            _ => None,
-        };
+        let patience = patience(&self.handle.core, timeout);
         match self.handle.send_blocking(CtxId::DEFAULT, message, patience) {
-            Err(SendError::TimedOut(message)) => self.handle.publish_anyway(message),
+            Err(SendError::TimedOut(message)) => publish_anyway(&self.handle.core, message),
             done => done,
         }
     }
 }
 
-impl Handle {
-    /// Publishes over the heads of subscribers without room.
-    fn publish_anyway(&self, message: Message) -> Result<(), SendError> {
-        let sent = self.core.send_by(message, |rule, now, message, fx| {
-            own::<Pub>(rule).publish_anyway(now, message, fx);
-            Ok(())
-        });
-        sent.map_err(|(why, message)| send_error(why, message))
+/// How long a publisher waits for room. Without [`Overflow::Block`] only a closed socket refuses.
+#[inline]
+fn patience(core: &Core, timeout: Option<Duration>) -> Option<Duration> {
+    match core.options.overflow {
+        Overflow::Block(patience) => Some(timeout.map_or(patience, |timeout| timeout.min(patience))),
+        _ => None,
     }
+}
+
+/// Publishes over the heads of subscribers without room.
+fn publish_anyway(core: &Arc<Core>, message: Message) -> Result<(), SendError> {
+    let sent = core.send_by(message, |rule, now, message, fx| {
+        own::<Pub>(rule).publish_anyway(now, message, fx);
+        Ok(())
+    });
+    sent.map_err(|(why, message)| send_error(why, message))
 }

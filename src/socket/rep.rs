@@ -1,7 +1,7 @@
 //! [`RepSocket`], [`RespondSocket`], the [`Request`]s they receive, and their contexts.
 
 use super::core::{Core, NoMessage, Why, own};
-use super::ops::{Wait, recv_error, send_error};
+use super::ops::{Get, Put, Wait, recv_error, send_error};
 use super::{Handle, Requests};
 use crate::{Dropped, Header, Message, PipeId, RecvError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Rep, Rules};
@@ -84,23 +84,28 @@ impl Handle {
             Err(RecvError::Empty) => {}
             done => return done,
         }
-        let taken = self.core.recv_within(CtxId::DEFAULT, timeout, take_request);
+        let taken = self.core.recv_within(CtxId::DEFAULT, timeout, TakeRequest);
         Ok(Request::new(self, taken.await?))
     }
 
     pub(crate) fn recv_request_blocking(&self, timeout: Option<Duration>) -> Result<Request, RecvError> {
-        let taken = self.core.recv_blocking(CtxId::DEFAULT, timeout, take_request);
+        let taken = self.core.recv_blocking(CtxId::DEFAULT, timeout, TakeRequest);
         Ok(Request::new(self, taken?))
     }
 
     fn try_recv_request(&self) -> Result<Request, RecvError> {
-        let taken = take_request(&self.core, None);
+        let taken = TakeRequest.get(&self.core, None);
         Ok(Request::new(self, taken.map_err(recv_error)?))
     }
 }
 
-pub(super) fn take_request(core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
-    core.take(CtxId::DEFAULT, wait, |rule, now, fx| own::<Rep>(rule).take_request(now, fx))
+/// Takes a request that no context remembers.
+pub(super) struct TakeRequest;
+
+impl Get for TakeRequest {
+    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        core.take(CtxId::DEFAULT, wait, |rule, now, fx| own::<Rep>(rule).take_request(now, fx))
+    }
 }
 
 /// A request, or a survey, that wants a reply.
@@ -157,21 +162,21 @@ impl Request {
     /// # Errors
     /// `Full` where `reply` would wait; the request counts as unanswered then.
     pub fn try_reply(mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        let sent = self.put(&self.handle.core, message.into());
+        let sent = (&self).put(&self.handle.core, message.into());
         self.open = sent.is_err();
         sent.map_err(|(why, message)| send_error(why, message))
     }
 
     async fn reply_within(mut self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
         let core = self.handle.core.clone();
-        let message = match self.put(&core, message) {
+        let message = match (&self).put(&core, message) {
             Ok(()) => {
                 self.open = false;
                 return Ok(());
             }
             Err((_, message)) => message,
         };
-        let sent = core.send_within(message, timeout, |core, message| self.put(core, message)).await;
+        let sent = core.send_within(message, timeout, &self).await;
         self.open = sent.is_err();
         sent
     }
@@ -182,7 +187,7 @@ impl Request {
         timeout: Option<Duration>,
     ) -> Result<(), SendError> {
         let core = self.handle.core.clone();
-        let sent = core.send_blocking(message, timeout, |core, message| self.put(core, message));
+        let sent = core.send_blocking(message, timeout, &self);
         self.open = sent.is_err();
         sent
     }
@@ -191,8 +196,11 @@ impl Request {
     pub(crate) fn send_timeout(&self) -> Option<Duration> {
         self.handle.options().send_timeout
     }
+}
 
-    fn put(&self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
+/// Sends the reply.
+impl Put for &Request {
+    fn put(&mut self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
         core.send_by(message, |rule, _, message, fx| match self.pipe {
             Some(pipe) => own::<Rep>(rule).reply(pipe, self.backtrace.clone(), message, fx),
             None => Err((spanwire_core::pattern::Refusal::NoSuchPeer, message)),
@@ -243,7 +251,7 @@ impl RepContext {
     /// # Errors
     /// `Empty` where `recv` would wait.
     pub fn try_recv(&self) -> Result<Message, RecvError> {
-        let taken = self.take(&self.handle.core, None).map_err(recv_error)?;
+        let taken = { self }.get(&self.handle.core, None).map_err(recv_error)?;
         Ok(taken.header_set(Header::EMPTY))
     }
 
@@ -257,19 +265,14 @@ impl RepContext {
 
     async fn recv_within(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
         let core = &self.handle.core;
-        let taken = core.recv_within(CtxId::DEFAULT, timeout, |core, wait| self.take(core, wait)).await?;
+        let taken = core.recv_within(CtxId::DEFAULT, timeout, self).await?;
         Ok(taken.header_set(Header::EMPTY))
     }
 
     pub(crate) fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
         let core = &self.handle.core;
-        let taken = core.recv_blocking(CtxId::DEFAULT, timeout, |core, wait| self.take(core, wait))?;
+        let taken = core.recv_blocking(CtxId::DEFAULT, timeout, self)?;
         Ok(taken.header_set(Header::EMPTY))
-    }
-
-    /// All contexts of a replier wait in one line: any of them can take any request.
-    fn take(&self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
-        core.take(CtxId::DEFAULT, wait, |rule, now, fx| rule.take(now, self.ctx, fx))
     }
 
     /// Replies to the request received last. Waits while the peer's outbox is full. Cancel-safe:
@@ -299,6 +302,13 @@ impl RepContext {
         timeout: Duration,
     ) -> Result<(), SendError> {
         self.handle.send_timeout(self.ctx, message.into(), Some(timeout)).await
+    }
+}
+
+/// Takes the next request; whoever waits for one waits on the default context.
+impl Get for &RepContext {
+    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        core.take(CtxId::DEFAULT, wait, |rule, now, fx| rule.take(now, self.ctx, fx))
     }
 }
 

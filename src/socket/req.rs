@@ -2,11 +2,10 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, Why, own};
-use super::ops::{Wait, recv_error, send_error};
+use super::ops::{Get, Put, Wait, recv_error, send_error};
 use crate::{Message, RecvError, RequestError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Req, Rules};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 socket! {
@@ -101,8 +100,8 @@ fn send_request_blocking(
     message: Message,
     timeout: Option<Duration>,
 ) -> Result<InFlight<'_>, SendError> {
-    let request = InFlight { core, ctx: AtomicU32::new(NO_CONTEXT) };
-    core.send_blocking(message, timeout, |core, message| request.put(core, message))?;
+    let mut request = InFlight { core, ctx: CtxId::DEFAULT };
+    core.send_blocking(message, timeout, &mut request)?;
     Ok(request)
 }
 
@@ -112,28 +111,26 @@ async fn send_request(
     message: Message,
     timeout: Option<Duration>,
 ) -> Result<InFlight<'_>, SendError> {
-    let request = InFlight { core, ctx: AtomicU32::new(NO_CONTEXT) };
-    core.send_within(message, timeout, |core, message| request.put(core, message)).await?;
+    let mut request = InFlight { core, ctx: CtxId::DEFAULT };
+    core.send_within(message, timeout, &mut request).await?;
     Ok(request)
 }
 
 /// A request that was sent. Dropping it forgets it.
 struct InFlight<'a> {
     core: &'a Arc<Core>,
-    /// Only ever touched by the task that has the future; atomic so that it may change threads.
-    ctx: AtomicU32,
+    /// The default one, which requests of this kind never use, while there is none.
+    ctx: CtxId,
 }
 
-/// The default context is never used for requests of this kind.
-const NO_CONTEXT: u32 = CtxId::DEFAULT.0;
-
-impl InFlight<'_> {
-    fn put(&self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
+/// Sends it in a context of its own.
+impl Put for &mut InFlight<'_> {
+    fn put(&mut self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
         core.send_by(message, |rule, now, message, fx| {
             let rule = own::<Req>(rule);
             let ctx = rule.open();
             match rule.send(now, ctx, message, fx) {
-                Ok(()) => self.ctx.store(ctx.0, Ordering::Relaxed),
+                Ok(()) => self.ctx = ctx,
                 Err(refused) => {
                     rule.close(now, ctx, fx);
                     return Err(refused);
@@ -142,33 +139,37 @@ impl InFlight<'_> {
             Ok(())
         })
     }
+}
 
-    async fn reply(self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let ctx = CtxId(self.ctx.load(Ordering::Relaxed));
-        self.core.recv_within(ctx, timeout, |core, wait| self.get(core, ctx, wait)).await
-    }
-
-    fn reply_blocking(self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let ctx = CtxId(self.ctx.load(Ordering::Relaxed));
-        self.core.recv_blocking(ctx, timeout, |core, wait| self.get(core, ctx, wait))
-    }
-
-    fn get(&self, core: &Arc<Core>, ctx: CtxId, wait: Wait<'_>) -> Result<Message, NoMessage> {
-        core.take(ctx, wait, |rule, now, fx| {
+/// Takes the reply, and closes the context with it.
+impl Get for &mut InFlight<'_> {
+    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        let ctx = self.ctx;
+        let reply = core.take(ctx, wait, |rule, now, fx| {
             let rule = own::<Req>(rule);
             let reply = rule.take(now, ctx, fx)?;
             rule.close(now, ctx, fx);
-            self.ctx.store(NO_CONTEXT, Ordering::Relaxed);
             Ok(reply)
-        })
+        })?;
+        self.ctx = CtxId::DEFAULT;
+        Ok(reply)
+    }
+}
+
+impl InFlight<'_> {
+    async fn reply(mut self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        self.core.recv_within(self.ctx, timeout, &mut self).await
+    }
+
+    fn reply_blocking(mut self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        self.core.recv_blocking(self.ctx, timeout, &mut self)
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        match *self.ctx.get_mut() {
-            NO_CONTEXT => {}
-            ctx => self.core.ask(|rule: &mut Req, now, fx| rule.close(now, CtxId(ctx), fx)),
+        if self.ctx != CtxId::DEFAULT {
+            self.core.ask(|rule: &mut Req, now, fx| rule.close(now, self.ctx, fx));
         }
     }
 }
@@ -254,20 +255,29 @@ impl ReqContext {
     }
 
     async fn recv_within(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let (core, ctx) = (&self.handle.core, self.ctx);
-        let ticket = core.ask(|rule: &mut Req, _, _| rule.ticket(ctx));
-        core.recv_within(ctx, timeout, |core, wait| {
-            core.take(ctx, wait, |rule, now, fx| own::<Req>(rule).take_ticket(now, ctx, ticket, fx))
-        })
-        .await
+        self.handle.core.recv_within(self.ctx, timeout, self.reply()).await
     }
 
     pub(crate) fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let (core, ctx) = (&self.handle.core, self.ctx);
-        let ticket = core.ask(|rule: &mut Req, _, _| rule.ticket(ctx));
-        core.recv_blocking(ctx, timeout, |core, wait| {
-            core.take(ctx, wait, |rule, now, fx| own::<Req>(rule).take_ticket(now, ctx, ticket, fx))
-        })
+        self.handle.core.recv_blocking(self.ctx, timeout, self.reply())
+    }
+
+    fn reply(&self) -> Reply {
+        let ctx = self.ctx;
+        Reply { ctx, ticket: self.handle.core.ask(|rule: &mut Req, _, _| rule.ticket(ctx)) }
+    }
+}
+
+/// Takes the reply to one request of a context, and to no other.
+struct Reply {
+    ctx: CtxId,
+    ticket: u32,
+}
+
+impl Get for Reply {
+    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        let Self { ctx, ticket } = *self;
+        core.take(ctx, wait, |rule, now, fx| own::<Req>(rule).take_ticket(now, ctx, ticket, fx))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Handle;
 use super::core::Why;
-use super::ops::{poll_put, send_error};
+use super::ops::{AtLast, poll_put, send_error};
 use super::waits::{For, Ticket};
 use crate::rt::Sleep;
 use crate::{Dropped, Message, SendError};
@@ -38,8 +38,6 @@ pub struct MessageSink {
     sleep: Option<Sleep>,
 }
 
-type AtLast = fn(&Handle, Message) -> Result<(), SendError>;
-
 impl MessageSink {
     pub(crate) fn of(handle: &Handle) -> Self {
         Self::new(handle, handle.options().send_timeout, None)
@@ -72,7 +70,7 @@ impl MessageSink {
         self.leave();
         Poll::Ready(match (put, self.waiting.take(), self.at_last) {
             (Poll::Ready(done), ..) => done,
-            (Poll::Pending, Some(message), Some(at_last)) => at_last(&self.handle, message),
+            (Poll::Pending, Some(message), Some(at_last)) => at_last(&self.handle.core, message),
             (Poll::Pending, message, _) => Err(SendError::TimedOut(message.unwrap_or_default())),
         })
     }

@@ -1,8 +1,8 @@
 //! [`Messages`] and [`Requests`]: what a socket receives, as streams.
 
 use super::core::NoMessage;
-use super::ops::{Wait, recv_error};
-use super::rep::take_request;
+use super::ops::{Get, Wait, recv_error};
+use super::rep::TakeRequest;
 use super::waits::{For, Ticket};
 use super::{Handle, Request, SubContext};
 use crate::{Message, RecvError};
@@ -74,7 +74,7 @@ impl Stream for Requests {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let line = &mut self.line;
-        let taken = line.poll(cx, |handle, _, wait| take_request(&handle.core, wait));
+        let taken = line.poll(cx, |handle, _, wait| TakeRequest.get(&handle.core, wait));
         taken.map(|taken| Some(taken?.map(|message| Request::new(&line.handle, message))))
     }
 }

@@ -1,14 +1,15 @@
 //! [`SurveySocket`], its [`Survey`]s and contexts.
 
 use super::Handle;
-use super::core::own;
-use super::ops::{recv_error, send_error};
+use super::core::{Core, NoMessage, own};
+use super::ops::{Get, Wait, recv_error, send_error};
 use super::waits::{For, Ticket};
 use crate::{Message, RecvError, SendError};
 use futures_core::Stream;
 use spanwire_core::pattern::{CtxId, Nothing, Pattern, Rules, Surveyor};
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -160,20 +161,16 @@ impl SurveyContext {
     }
 
     async fn recv_within(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let (core, ctx) = (&self.handle.core, self.ctx);
-        let ticket = core.ask(|rule: &mut Surveyor, _, _| rule.ticket(ctx));
-        core.recv_within(ctx, timeout, |core, wait| {
-            core.take(ctx, wait, |rule, now, fx| own::<Surveyor>(rule).take_ticket(now, ctx, ticket, fx))
-        })
-        .await
+        self.handle.core.recv_within(self.ctx, timeout, self.answer()).await
     }
 
     pub(crate) fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        let (core, ctx) = (&self.handle.core, self.ctx);
-        let ticket = core.ask(|rule: &mut Surveyor, _, _| rule.ticket(ctx));
-        core.recv_blocking(ctx, timeout, |core, wait| {
-            core.take(ctx, wait, |rule, now, fx| own::<Surveyor>(rule).take_ticket(now, ctx, ticket, fx))
-        })
+        self.handle.core.recv_blocking(self.ctx, timeout, self.answer())
+    }
+
+    fn answer(&self) -> Answer {
+        let ctx = self.ctx;
+        Answer { ctx, ticket: self.handle.core.ask(|rule: &mut Surveyor, _, _| rule.ticket(ctx)) }
     }
 
     /// Receives an answer if one is there.
@@ -193,6 +190,19 @@ impl SurveyContext {
     #[cfg(unix)]
     pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
         self.handle.poll_fd(super::Ready::ToRecv(self.ctx))
+    }
+}
+
+/// Takes an answer to one survey of a context, and to no other.
+struct Answer {
+    ctx: CtxId,
+    ticket: u32,
+}
+
+impl Get for Answer {
+    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        let Self { ctx, ticket } = *self;
+        core.take(ctx, wait, |rule, now, fx| own::<Surveyor>(rule).take_ticket(now, ctx, ticket, fx))
     }
 }
 

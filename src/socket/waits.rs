@@ -80,8 +80,16 @@ impl Waits {
     }
 
     /// Takes up to `count` wakers from the front.
+    #[inline]
     pub(crate) fn wake(&mut self, what: For, count: usize, mut wake: impl FnMut(Waker)) {
-        let line = self.line(what);
+        let line = match what {
+            For::Room => &mut self.room,
+            For::Peers => &mut self.peers,
+            For::Message(ctx) => match self.messages.get_mut(ctx.index()) {
+                Some(line) => line,
+                None => return,
+            },
+        };
         for _ in 0..count {
             let Some((_, waker)) = line.pop_front() else { return };
             wake(waker);

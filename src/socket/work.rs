@@ -30,6 +30,7 @@ impl<T> Default for Few<T> {
 }
 
 impl<T> Few<T> {
+    #[inline]
     pub(crate) fn push(&mut self, item: T) {
         match self.first {
             None => self.first = Some(item),
@@ -37,6 +38,7 @@ impl<T> Few<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -93,7 +95,10 @@ impl Out {
     /// Carries everything out. No lock may be held.
     #[inline]
     pub(crate) fn run(self) {
-        if !self.wakers.is_empty() || !self.work.is_empty() {
+        if self.wakers.is_empty() && self.work.is_empty() {
+            // Nothing to drop either: told so, the compiler need not look again.
+            std::mem::forget(self);
+        } else {
             self.carry_out();
         }
     }

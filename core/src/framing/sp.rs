@@ -8,6 +8,7 @@
 //!
 //! All integers are big-endian. The protocol header (ids, backtraces) counts as payload here.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 /// A side of a pattern, with the number that says so on the wire (spec 1).
@@ -162,6 +163,7 @@ pub const MAX_PREFIX_BYTES: usize = 9;
 
 impl Framing {
     /// Bytes in front of each payload.
+    #[inline]
     pub const fn prefix_bytes(self) -> usize {
         match self {
             Self::Tcp => 8,
@@ -171,6 +173,7 @@ impl Framing {
 
     /// The prefix of a frame with a payload of `length` bytes; only the first
     /// [`prefix_bytes`](Self::prefix_bytes) of the result count.
+    #[inline]
     pub const fn encode_prefix(self, length: u64) -> [u8; MAX_PREFIX_BYTES] {
         let [a, b, c, d, e, f, g, h] = length.to_be_bytes();
         match self {
@@ -179,10 +182,22 @@ impl Framing {
         }
     }
 
+    /// Appends the prefix of a frame with a payload of `length` bytes.
+    #[inline]
+    pub fn append_prefix(self, length: u64, out: &mut Vec<u8>) {
+        let prefix = self.encode_prefix(length);
+        // Of a length that the compiler knows: no call for a copy so small.
+        match self {
+            Self::Tcp => out.extend_from_slice(&prefix[..8]),
+            Self::Ipc => out.extend_from_slice(&prefix),
+        }
+    }
+
     /// Reads a prefix from the front of `bytes`: the length of the payload behind it.
     ///
     /// `Ok(None)` when more bytes are needed. `limit` is the largest length allowed, 0 for any that
     /// fits in memory at all; lengths of 2^63 and more are never allowed (spec 2.4).
+    #[inline]
     pub fn decode_prefix(self, bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
         let length = match self {
             Self::Tcp => bytes,

@@ -25,17 +25,20 @@ impl Credit {
     }
 
     /// Whether a message of `bytes` bytes has room.
+    #[inline]
     pub(crate) fn allows(&self, bytes: usize) -> bool {
         self.messages == 0
             || (self.messages < self.window && self.bytes.saturating_add(bytes) <= self.max_bytes)
     }
 
     /// Whether some message, be it an empty one, has room.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.allows(0)
     }
 
     /// Uses room for a message of `bytes` bytes; `false`, and no change, when there is none.
+    #[inline]
     #[must_use]
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         let allowed = self.allows(bytes);
@@ -50,6 +53,7 @@ impl Credit {
     ///
     /// A window that had been used up and drained whole doubles; one that drained only in part
     /// halves: then the kernel's buffer is full, and more here would only wait.
+    #[inline]
     pub(crate) fn give_back(&mut self, messages: usize, bytes: usize, smallest_window: usize) {
         let was_full = self.messages >= self.window;
         self.messages = self.messages.saturating_sub(messages);

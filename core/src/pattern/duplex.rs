@@ -3,7 +3,7 @@
 use super::credit::Credit;
 use super::pipes::PipeTable;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Refusal, discard_unsent};
+use super::{CtxId, Effects, Nothing, Refusal, Room, discard_unsent};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -87,7 +87,7 @@ impl Duplex {
         self.peers.get(pipe).is_some()
     }
 
-    pub(crate) fn room(&mut self, pipe: PipeId) -> bool {
+    pub(crate) fn room(&mut self, pipe: PipeId) -> Room {
         self.queue.room(pipe)
     }
 

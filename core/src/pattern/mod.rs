@@ -80,6 +80,7 @@ impl CtxId {
     pub const DEFAULT: Self = Self(0);
 
     /// The index at which tables keep the context.
+    #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -113,6 +114,38 @@ pub trait Effects {
 
     /// There is room again for messages from `pipe`, after [`Pattern::room`] had denied it.
     fn resume(&mut self, pipe: PipeId);
+}
+
+/// What a pipe may hand in before [`Pattern::room`] has to be asked again.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// None at all.
+    pub const NONE: Self = Self { messages: 0, bytes: 0 };
+    /// As much as comes.
+    pub const PLENTY: Self = Self { messages: usize::MAX, bytes: usize::MAX };
+
+    /// For so many messages, as long as those before the last have fewer than so many bytes.
+    pub const fn new(messages: usize, bytes: usize) -> Self {
+        Self { messages, bytes }
+    }
+
+    /// Whether nothing may come.
+    #[inline]
+    pub const fn is_none(self) -> bool {
+        self.messages == 0 || self.bytes == 0
+    }
+
+    /// A message of `bytes` bytes came.
+    #[inline]
+    pub fn use_up(&mut self, bytes: usize) {
+        self.messages -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 /// Why a rule did not take a message. The message always comes back with it.
@@ -173,15 +206,39 @@ pub trait Pattern {
     /// The outbox of `pipe` handed `messages` messages of `bytes` bytes altogether to the kernel.
     fn drained(&mut self, now: Time, pipe: PipeId, messages: usize, bytes: usize, fx: &mut impl Effects);
 
-    /// Whether a message from `pipe` would be taken now. After a `false` the caller stops reading
-    /// that pipe until [`Effects::resume`].
-    fn room(&mut self, pipe: PipeId) -> bool {
+    /// What would be taken from `pipe` now. After [`Room::NONE`] the caller stops reading that pipe
+    /// until [`Effects::resume`].
+    #[inline]
+    fn room(&mut self, pipe: PipeId) -> Room {
         let _ = pipe;
-        true
+        Room::PLENTY
     }
 
-    /// `message` came from `pipe` (which is noted in it). Called only after `room` said yes.
+    /// `message` came from `pipe` (which is noted in it). Called only within the last `room`.
     fn recv(&mut self, now: Time, pipe: PipeId, message: Message, fx: &mut impl Effects);
+
+    /// All that came from `pipe`: takes what `next` yields while there is room for it. Whether it
+    /// stopped for want of room.
+    #[inline]
+    fn recv_all<E: Effects>(
+        &mut self,
+        now: Time,
+        pipe: PipeId,
+        fx: &mut E,
+        mut next: impl FnMut(&mut E) -> Option<Message>,
+    ) -> bool {
+        loop {
+            let mut room = self.room(pipe);
+            if room.is_none() {
+                return true;
+            }
+            while !room.is_none() {
+                let Some(message) = next(fx) else { return false };
+                room.use_up(message.len());
+                self.recv(now, pipe, message, fx);
+            }
+        }
+    }
 
     /// The time of [`Pattern::deadline`] has come.
     fn expire(&mut self, now: Time, fx: &mut impl Effects) {

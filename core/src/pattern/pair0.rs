@@ -1,7 +1,7 @@
 //! PAIR v0 (0010): one peer, both ways, no header. Spec 5.3.
 
 use super::duplex::{Duplex, Peers};
-use super::{CtxId, Effects, Nothing, Pattern, Refused};
+use super::{CtxId, Effects, Nothing, Pattern, Refused, Room};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -41,7 +41,7 @@ impl Pattern for Pair0 {
         self.duplex.drained(pipe, messages, bytes, fx);
     }
 
-    fn room(&mut self, pipe: PipeId) -> bool {
+    fn room(&mut self, pipe: PipeId) -> Room {
         self.duplex.room(pipe)
     }
 

@@ -93,16 +93,19 @@ impl Peers {
     }
 
     /// The next pipe in turn that has room for `bytes`; its room is used.
+    #[inline]
     pub(crate) fn pick(&mut self, bytes: usize) -> Option<PipeId> {
         // Every pipe in line is asked at most once: a large message may fit none of them.
         for _ in 0..self.turns.len() {
-            let pipe = self.turns.pop_front()?;
+            let pipe = *self.turns.front()?;
             let peer = self.pipes.get_mut(pipe).expect("pipes in line are attached");
             let was_open = peer.credit.is_open();
             let took = peer.credit.take(bytes);
             peer.in_turn = peer.credit.is_open();
-            if peer.in_turn {
-                self.turns.push_back(pipe);
+            if !peer.in_turn {
+                self.turns.pop_front();
+            } else if self.turns.len() > 1 {
+                self.turns.rotate_left(1);
             }
             self.open -= usize::from(was_open && !peer.in_turn);
             if took {
@@ -113,6 +116,7 @@ impl Peers {
     }
 
     /// Uses the room of the pipe that the sender named.
+    #[inline]
     pub(crate) fn reserve(&mut self, pipe: PipeId, bytes: usize) -> Result<(), Refusal> {
         let Some(peer) = self.pipes.get_mut(pipe) else { return Err(Refusal::NoSuchPeer) };
         let was_open = peer.credit.is_open();
@@ -154,6 +158,7 @@ impl Peers {
     }
 
     /// Whether some pipe has room for some message.
+    #[inline]
     pub(crate) fn has_room(&self) -> bool {
         self.open > 0
     }

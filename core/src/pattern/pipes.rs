@@ -22,6 +22,7 @@ impl<T> PipeTable<T> {
         self.len
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -42,6 +43,7 @@ impl<T> PipeTable<T> {
         Some(value)
     }
 
+    #[inline]
     pub(crate) fn get(&self, pipe: PipeId) -> Option<&T> {
         match self.slots.get(pipe.slot())? {
             Some((id, value)) if *id == pipe => Some(value),
@@ -49,6 +51,7 @@ impl<T> PipeTable<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, pipe: PipeId) -> Option<&mut T> {
         match self.slots.get_mut(pipe.slot())? {
             Some((id, value)) if *id == pipe => Some(value),

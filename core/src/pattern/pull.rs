@@ -1,7 +1,7 @@
 //! PULL (0051): takes jobs fairly from every PUSH. Spec 5.6.
 
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, Room};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -33,7 +33,7 @@ impl Pattern for Pull {
 
     fn drained(&mut self, _: Time, _: PipeId, _: usize, _: usize, _: &mut impl Effects) {}
 
-    fn room(&mut self, pipe: PipeId) -> bool {
+    fn room(&mut self, pipe: PipeId) -> Room {
         self.queue.room(pipe)
     }
 
@@ -79,10 +79,10 @@ mod tests {
         let mut pull = Pull::new(&Options { recv_messages: 2, ..Options::default() });
         pull.attach(Time::ZERO, pipe(1), &mut fx).unwrap();
         for n in 0..2_u8 {
-            assert!(pull.room(pipe(1)));
+            assert!(!pull.room(pipe(1)).is_none());
             pull.recv(Time::ZERO, pipe(1), vec![n].into(), &mut fx);
         }
-        assert!(!pull.room(pipe(1)), "back-pressure instead of loss");
+        assert!(pull.room(pipe(1)).is_none(), "back-pressure instead of loss");
         assert_eq!(pull.take(Time::ZERO, CtxId::DEFAULT, &mut fx).unwrap().body()[0], 0);
         assert_eq!(pull.take(Time::ZERO, CtxId::DEFAULT, &mut fx).unwrap().body()[0], 1);
         assert_eq!(pull.take(Time::ZERO, CtxId::DEFAULT, &mut fx), Err(Nothing::Yet));

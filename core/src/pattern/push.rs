@@ -75,6 +75,7 @@ impl Pattern for Push {
         fx.discard(Dropped::Unexpected, Some(pipe), message.len());
     }
 
+    #[inline]
     fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
         if !self.orphans.is_empty() {
             return Err((self.peers.refusal(), message));

@@ -1,7 +1,7 @@
 //! [`FairQueue`]: messages that wait for the application, one lane per pipe, taken in turn.
 
 use super::pipes::PipeTable;
-use super::{Effects, PipeId};
+use super::{Effects, PipeId, Room};
 use crate::event::Dropped;
 use crate::message::Message;
 use alloc::collections::VecDeque;
@@ -39,6 +39,14 @@ struct Lane {
 /// However many pipes share the queue, each may hold this many messages while there is room at all:
 /// with less, every message of a crowded PULL would cost its driver a stop and a start.
 const SMALLEST_SHARE: usize = 16;
+
+/// What each of so many pipes may hold of `all` messages and bytes.
+fn share(sharers: usize, all: (usize, usize), max_per_pipe: usize) -> (usize, usize) {
+    match sharers {
+        0 | 1 => (all.0.max(SMALLEST_SHARE).min(max_per_pipe), all.1.max(1)),
+        _ => ((all.0 / sharers).max(SMALLEST_SHARE).min(max_per_pipe), (all.1 / sharers).max(1)),
+    }
+}
 
 impl FairQueue {
     /// A queue for `max_messages` messages and `max_bytes` bytes in all, and `max_per_pipe`
@@ -87,30 +95,30 @@ impl FairQueue {
         Some(lane)
     }
 
-    /// Whether one more message from `pipe` may come in. A `false` is remembered and answered by
+    /// What may come in from `pipe`. That nothing may is remembered and answered by
     /// [`Effects::resume`] later.
-    pub(crate) fn room(&mut self, pipe: PipeId) -> bool {
-        let share = self.share();
-        let Some(lane) = self.lanes.get_mut(pipe) else { return true };
-        let room = self.messages < self.max_messages
-            && (self.bytes < self.max_bytes || self.messages == 0)
-            && lane.messages.len() < share.0
-            && (lane.bytes < share.1 || lane.messages.is_empty());
-        if !room && !lane.stalled {
+    #[inline]
+    pub(crate) fn room(&mut self, pipe: PipeId) -> Room {
+        let Some(lane) = self.lanes.get_mut(pipe) else { return Room::PLENTY };
+        let sharers = self.turns.len() + usize::from(lane.messages.is_empty());
+        let share = share(sharers, (self.max_messages, self.max_bytes), self.max_per_pipe);
+        let messages = (self.max_messages.saturating_sub(self.messages))
+            .min(share.0.saturating_sub(lane.messages.len()));
+        let mut bytes = (self.max_bytes.saturating_sub(self.bytes)).min(share.1.saturating_sub(lane.bytes));
+        if self.messages == 0 {
+            // However large it is, one message has room.
+            bytes = bytes.max(1);
+        }
+        let room = Room::new(messages, bytes);
+        if room.is_none() && !lane.stalled {
             lane.stalled = true;
             self.stalled.push_back(pipe);
         }
         room
     }
 
-    /// What one pipe may hold now, in messages and bytes.
-    fn share(&self) -> (usize, usize) {
-        let sharers = self.turns.len().max(1);
-        let messages = (self.max_messages / sharers).max(SMALLEST_SHARE).min(self.max_per_pipe);
-        (messages, (self.max_bytes / sharers).max(1))
-    }
-
-    /// Adds a message from `pipe`, for which `room` had said yes.
+    /// Adds a message from `pipe`, within its `room`.
+    #[inline]
     pub(crate) fn push(&mut self, pipe: PipeId, message: Message) {
         let Some(lane) = self.lanes.get_mut(pipe) else { return };
         if lane.messages.is_empty() {
@@ -178,19 +186,21 @@ impl FairQueue {
     }
 
     /// Takes the next message: of the pipe whose turn it is.
+    #[inline]
     pub(crate) fn pop(&mut self, fx: &mut impl Effects) -> Option<Message> {
-        let message = match self.orphans.pop_front() {
-            Some(message) => message,
-            None => {
-                let pipe = self.turns.pop_front()?;
-                let lane = self.lanes.get_mut(pipe).expect("a pipe with a turn has a lane");
-                let message = lane.messages.pop_front().expect("a lane with a turn is not empty");
-                lane.bytes -= message.len();
-                if !lane.messages.is_empty() {
-                    self.turns.push_back(pipe);
-                }
-                message
+        let message = if self.orphans.is_empty() {
+            let pipe = *self.turns.front()?;
+            let lane = self.lanes.get_mut(pipe).expect("a pipe with a turn has a lane");
+            let message = lane.messages.pop_front().expect("a lane with a turn is not empty");
+            lane.bytes -= message.len();
+            if lane.messages.is_empty() {
+                self.turns.pop_front();
+            } else if self.turns.len() > 1 {
+                self.turns.rotate_left(1);
             }
+            message
+        } else {
+            self.orphans.pop_front()?
         };
         self.messages -= 1;
         self.bytes -= message.len();
@@ -203,7 +213,7 @@ impl FairQueue {
     /// Lets stalled pipes go on, once there is room worth the while: half a share, so that a driver
     /// is not started for each single message. An empty queue resumes everybody.
     fn resume_some(&mut self, fx: &mut impl Effects) {
-        let share = self.share();
+        let share = share(self.turns.len(), (self.max_messages, self.max_bytes), self.max_per_pipe);
         let empty = self.messages == 0;
         let spacious = self.messages <= self.max_messages / 2 && self.bytes <= self.max_bytes / 2;
         let looks = if empty { self.stalled.len() } else { 2.min(self.stalled.len()) };
@@ -220,6 +230,7 @@ impl FairQueue {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.messages == 0
     }
@@ -254,7 +265,7 @@ mod tests {
 
     fn fill(queue: &mut FairQueue, from: PipeId) -> usize {
         let mut count = 0;
-        while queue.room(from) {
+        while !queue.room(from).is_none() {
             queue.push(from, Message::from("x").received(from, crate::Time::ZERO));
             count += 1;
         }
@@ -309,9 +320,9 @@ mod tests {
     fn bytes_are_bounded_but_a_large_message_passes_alone() {
         let mut queue = FairQueue::new(100, 10, 100);
         queue.attach(pipe(1));
-        assert!(queue.room(pipe(1)));
+        assert!(!queue.room(pipe(1)).is_none());
         queue.push(pipe(1), Message::from(vec![0; 50]));
-        assert!(!queue.room(pipe(1)));
+        assert!(queue.room(pipe(1)).is_none());
         let mut fx = Script::default();
         assert!(queue.pop(&mut fx).is_some());
         assert_eq!(fx.resumed, [pipe(1)]);
@@ -323,16 +334,16 @@ mod tests {
         let mut queue = FairQueue::new(100, 10, usize::MAX);
         (1..=2).for_each(|n| queue.attach(pipe(n)));
         queue.push(pipe(1), Message::from(vec![0; 9]));
-        assert!(queue.room(pipe(2)));
+        assert!(!queue.room(pipe(2)).is_none());
         queue.push(pipe(1), Message::from(vec![0; 1]));
-        assert!(!queue.room(pipe(2)));
-        assert!(queue.pop(&mut fx).is_some() && queue.room(pipe(2)));
+        assert!(queue.room(pipe(2)).is_none());
+        assert!(queue.pop(&mut fx).is_some() && !queue.room(pipe(2)).is_none());
         let mut queue = FairQueue::new(2, 100, usize::MAX);
         (1..=2).for_each(|n| queue.attach(pipe(n)));
         queue.push(pipe(1), "x".into());
-        assert!(queue.room(pipe(2)));
+        assert!(!queue.room(pipe(2)).is_none());
         queue.push(pipe(1), "x".into());
-        assert!(!queue.room(pipe(2)));
+        assert!(queue.room(pipe(2)).is_none());
     }
 
     #[test]
@@ -341,10 +352,10 @@ mod tests {
         (1..=2).for_each(|n| queue.attach(pipe(n)));
         queue.push(pipe(1), Message::from(vec![0; 49]));
         queue.push(pipe(2), "x".into());
-        assert!(queue.room(pipe(1)));
+        assert!(!queue.room(pipe(1)).is_none());
         queue.push(pipe(1), "x".into());
-        assert!(!queue.room(pipe(1)), "it holds half of the bytes");
-        assert!(queue.room(pipe(2)));
+        assert!(queue.room(pipe(1)).is_none(), "it holds half of the bytes");
+        assert!(!queue.room(pipe(2)).is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@
 use super::backtrace::{MOST_TAGS, accept};
 use super::peers::Peers;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, discard_unsent};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, Room, discard_unsent};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -119,7 +119,7 @@ impl Pattern for RawReq {
         fx.writable(messages.saturating_add(choosers));
     }
 
-    fn room(&mut self, pipe: PipeId) -> bool {
+    fn room(&mut self, pipe: PipeId) -> Room {
         self.queue.room(pipe)
     }
 
@@ -187,7 +187,7 @@ impl Pattern for RawSurveyor {
         self.peers.drained(pipe, messages, bytes);
     }
 
-    fn room(&mut self, pipe: PipeId) -> bool {
+    fn room(&mut self, pipe: PipeId) -> Room {
         self.queue.room(pipe)
     }
 
@@ -256,7 +256,7 @@ impl Pattern for RawRep {
         }
     }
 
-    fn room(&mut self, pipe: PipeId) -> bool {
+    fn room(&mut self, pipe: PipeId) -> Room {
         self.queue.room(pipe)
     }
 
@@ -342,7 +342,7 @@ mod tests {
     }
 
     fn recv<P: Pattern>(rule: &mut P, fx: &mut Script, from: u32, bytes: &[u8]) {
-        assert!(rule.room(pipe(from)));
+        assert!(!rule.room(pipe(from)).is_none());
         rule.recv(NOW, pipe(from), Message::from(bytes.to_vec()).received(pipe(from), NOW), fx);
         rule.check_invariants();
     }
@@ -405,7 +405,7 @@ mod tests {
         let mut req = RawReq::new(&Options { recv_messages: 1, ..Options::default() });
         req.attach(NOW, pipe(1), &mut fx).unwrap();
         recv(&mut req, &mut fx, 1, ID);
-        assert!(!req.room(pipe(1)));
+        assert!(req.room(pipe(1)).is_none());
         assert!(req.take(NOW, A, &mut fx).is_ok());
         assert_eq!(fx.resumed, [pipe(1)]);
     }

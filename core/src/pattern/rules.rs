@@ -2,7 +2,7 @@
 
 use super::{
     Bus, CtxId, Effects, Nothing, Pair0, Pair1, Pattern, Pub, Pull, Push, RawRep, RawReq, RawSurveyor,
-    Refused, Rep, Req, Sub, Surveyor,
+    Refused, Rep, Req, Room, Sub, Surveyor,
 };
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
@@ -23,6 +23,7 @@ macro_rules! rules {
         }
 
         impl Member for $pattern {
+            #[inline]
             fn of(rules: &mut Rules) -> Option<&mut Self> {
                 match rules {
                     Rules::$pattern(rule) => Some(rule),
@@ -89,14 +90,26 @@ impl Pattern for Rules {
     ) {
         each!(self, rule => rule.detach(now, pipe, why, unsent, fx))
     }
+    #[inline]
     fn drained(&mut self, now: Time, pipe: PipeId, messages: usize, bytes: usize, fx: &mut impl Effects) {
         each!(self, rule => rule.drained(now, pipe, messages, bytes, fx))
     }
-    fn room(&mut self, pipe: PipeId) -> bool {
+    #[inline]
+    fn room(&mut self, pipe: PipeId) -> Room {
         each!(self, rule => rule.room(pipe))
     }
+    #[inline]
     fn recv(&mut self, now: Time, pipe: PipeId, message: Message, fx: &mut impl Effects) {
         each!(self, rule => rule.recv(now, pipe, message, fx))
+    }
+    fn recv_all<E: Effects>(
+        &mut self,
+        now: Time,
+        pipe: PipeId,
+        fx: &mut E,
+        next: impl FnMut(&mut E) -> Option<Message>,
+    ) -> bool {
+        each!(self, rule => rule.recv_all(now, pipe, fx, next))
     }
     fn expire(&mut self, now: Time, fx: &mut impl Effects) {
         each!(self, rule => rule.expire(now, fx))
@@ -107,6 +120,7 @@ impl Pattern for Rules {
     fn close(&mut self, now: Time, ctx: CtxId, fx: &mut impl Effects) {
         each!(self, rule => rule.close(now, ctx, fx))
     }
+    #[inline]
     fn send(
         &mut self,
         now: Time,
@@ -116,15 +130,19 @@ impl Pattern for Rules {
     ) -> Result<(), Refused> {
         each!(self, rule => rule.send(now, ctx, message, fx))
     }
+    #[inline]
     fn take(&mut self, now: Time, ctx: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing> {
         each!(self, rule => rule.take(now, ctx, fx))
     }
+    #[inline]
     fn readable(&self, ctx: CtxId) -> bool {
         each!(self, rule => rule.readable(ctx))
     }
+    #[inline]
     fn writable(&self, ctx: CtxId) -> bool {
         each!(self, rule => rule.writable(ctx))
     }
+    #[inline]
     fn deadline(&self) -> Option<Time> {
         each!(self, rule => rule.deadline())
     }

@@ -107,14 +107,15 @@ impl Outbox {
     }
 
     /// Appends a message.
+    #[inline]
     pub fn push(&mut self, message: Message) {
         let length = message.len();
-        let prefix_bytes = self.framing.prefix_bytes();
-        let prefix = self.framing.encode_prefix(length as u64);
+        let framing = self.framing;
+        let prefix_bytes = framing.prefix_bytes();
         let large = message.body().len() > COPY_BYTES;
         let copied = prefix_bytes + message.header().len() + if large { 0 } else { message.body().len() };
         let buffer = self.buffer(copied);
-        buffer.extend_from_slice(&prefix[..prefix_bytes]);
+        framing.append_prefix(length as u64, buffer);
         if !message.header().is_empty() {
             buffer.extend_from_slice(message.header().as_slice());
         }
@@ -128,6 +129,7 @@ impl Outbox {
     }
 
     /// The buffer that small frames are appended to, with room for `count` bytes.
+    #[inline]
     fn buffer(&mut self, count: usize) -> &mut Vec<u8> {
         let fits = match self.segments.back() {
             Some(Segment::Copied { bytes, .. }) => bytes.len() + count <= SEGMENT_BYTES || bytes.is_empty(),
@@ -149,11 +151,13 @@ impl Outbox {
     }
 
     /// Messages not written whole, those being written included.
+    #[inline]
     pub fn messages(&self) -> usize {
         self.lengths.len()
     }
 
     /// Bytes that a writer could take now.
+    #[inline]
     pub fn waiting_bytes(&self) -> usize {
         self.waiting
     }

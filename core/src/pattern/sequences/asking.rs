@@ -283,7 +283,7 @@ impl World {
         if b % 3 > 0 {
             message.join();
         }
-        if self.rule.room(pipe) {
+        if !self.rule.room(pipe).is_none() {
             self.received += 1;
             self.rule.recv(self.now, pipe, message.received(pipe, self.now), &mut self.fx);
         }

@@ -226,7 +226,7 @@ impl World {
         let from = life.slot();
         let message = life.message();
         let Some(pipe) = self.pipe(from) else { return };
-        if self.rule.room(pipe) {
+        if !self.rule.room(pipe).is_none() {
             self.owed += self.copies_of_received(&message);
             self.rule.recv(Time::ZERO, pipe, message.received(pipe, Time::ZERO), &mut self.fx);
         } else {
