@@ -8,7 +8,7 @@
 
 use loom::future::block_on;
 use loom::sync::atomic::{AtomicBool, Ordering};
-use loom::sync::{Arc, Mutex};
+use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread;
 use spanwire::session::handoff::{Drive, HandOff, Kick, Next, Queue, Wrote};
 use spanwire_core::Time;
@@ -45,7 +45,8 @@ struct Kernel {
 
 /// One connection.
 struct Connection {
-    handoff: HandOff<Outbox>,
+    /// Under its owner's lock.
+    handoff: Mutex<HandOff<Outbox>>,
     kernel: Mutex<Kernel>,
     closing: AtomicBool,
     /// How late the driver is each time it finds something.
@@ -77,7 +78,7 @@ const CALM: Start =
 impl Connection {
     fn new(start: Start) -> Arc<Self> {
         let connection = Arc::new(Self {
-            handoff: HandOff::new(Outbox { item_bytes: start.item_bytes, ..Outbox::default() }),
+            handoff: Mutex::new(HandOff::new(Outbox { item_bytes: start.item_bytes, ..Outbox::default() })),
             kernel: Mutex::new(Kernel { room: 100, broken: false, written: Vec::new(), watcher: None }),
             closing: AtomicBool::new(false),
             late: start.late,
@@ -93,12 +94,16 @@ impl Connection {
         connection
     }
 
+    fn handoff(&self) -> MutexGuard<'_, HandOff<Outbox>> {
+        self.handoff.lock().unwrap()
+    }
+
     fn send(&self, item: Item) {
         self.carry_out(self.push(item));
     }
 
     fn push(&self, item: Item) -> Kick {
-        self.handoff.push(|outbox| outbox.waiting.push(item))
+        self.handoff().push(|outbox| outbox.waiting.push(item))
     }
 
     fn carry_out(&self, kick: Kick) {
@@ -111,19 +116,20 @@ impl Connection {
 
     /// What a sender does that found no room.
     fn flush_owed(&self) {
-        if self.handoff.claim() {
+        let claimed = self.handoff().claim();
+        if claimed {
             self.write_out(SENDER_ROUNDS);
         }
     }
 
     fn write_out(&self, rounds: usize) {
         for round in 1..=rounds {
-            let batch = self.handoff.take(|outbox| {
+            let batch = self.handoff().take(|outbox| {
                 outbox.writing = outbox.waiting.len();
                 std::mem::take(&mut outbox.waiting)
             });
             let (wrote, count) = self.write(&batch);
-            let ((), next) = self.handoff.settle(wrote, round == rounds, |outbox| {
+            let ((), next) = self.handoff().settle(wrote, round == rounds, |outbox| {
                 outbox.writing = 0;
                 outbox.waiting.splice(0..0, batch[count..].iter().copied());
             });
@@ -161,7 +167,8 @@ impl Connection {
 
     fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        if let Some(waker) = self.handoff.waker() {
+        let waker = self.handoff().wake();
+        if let Some(waker) = waker {
             waker.wake();
         }
     }
@@ -177,31 +184,28 @@ impl Connection {
                 }
                 kernel.room > 0 || kernel.broken
             };
-            let mut drive = self.handoff.drive(cx.waker(), || self.late, writable);
-            if let Drive::Patience(_) = drive {
-                drive = match self.handoff.claim() {
-                    true => Drive::Write,
-                    false if self.handoff.is_quiet() => Drive::Quiet,
-                    false => Drive::Busy,
-                };
+            let mut drive = self.handoff().drive(cx.waker(), || self.late);
+            if matches!(drive, Drive::Patience(_)) || (drive == Drive::Blocked && writable()) {
+                drive = self.handoff().go_on();
             }
             if drive == Drive::Write {
                 self.write_out(DRIVER_ROUNDS);
             }
             let closing = self.closing.load(Ordering::Acquire);
-            let flushed = closing && (at_once || self.handoff.await_quiet());
+            let flushed = closing && (at_once || self.handoff().await_quiet());
             if flushed || drive == Drive::Shut { Poll::Ready(()) } else { Poll::Pending }
         }));
         block_on(poll_fn(|cx| {
-            self.handoff.watch(cx.waker());
-            if self.handoff.shut() { Poll::Ready(()) } else { Poll::Pending }
+            let mut handoff = self.handoff();
+            handoff.watch(cx.waker());
+            if handoff.shut() { Poll::Ready(()) } else { Poll::Pending }
         }));
     }
 
     /// What was not written, once all writing is shut: the owner asks for it when nobody can send
     /// any more.
     fn rest(&self) -> Vec<Item> {
-        self.handoff.with(|outbox| std::mem::take(&mut outbox.waiting))
+        std::mem::take(&mut self.handoff().queue().waiting)
     }
 
     /// Everything that `senders` sent is in `written` or in `rest`, once, and in order.

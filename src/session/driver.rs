@@ -4,7 +4,7 @@
 //! to do next is decided by the [`Session`] machine in the core; this file only has the hands.
 
 use super::handoff::Drive;
-use super::pipe::StreamPipe;
+use super::pipe::{News, PipeState, StreamPipe};
 use super::{Delivery, Ended, Origin, Owner, SessionOptions};
 use crate::rt::{self, Home, Sleep};
 use crate::transport::{ReadHalf, Stream};
@@ -31,7 +31,7 @@ pub(crate) async fn serve(
     home: Home,
     options: SessionOptions,
     may_attach: impl FnOnce() -> bool + Send,
-    settled: impl FnOnce(Option<&Arc<StreamPipe>>) + Send,
+    settled: impl FnOnce(Option<PipeId>) + Send,
 ) -> Ended {
     let deadline = rt::now() + options.handshake_timeout;
     let session = Session::new(options.protocol, deadline);
@@ -59,7 +59,7 @@ pub(crate) async fn serve(
     if driver.session.state() == State::Attaching {
         driver.attach();
     }
-    settled(driver.attached.then_some(&driver.pipe));
+    settled(driver.id);
     if driver.id.is_some() {
         poll_fn(|cx| driver.poll(cx)).await;
         poll_fn(|cx| driver.poll_detach(cx)).await;
@@ -188,26 +188,48 @@ impl Driver {
         Poll::Ready(())
     }
 
+    /// Asks the owner about this pipe; `None` when it is not attached.
+    fn look<T>(&self, look: impl FnOnce(&mut PipeState) -> T) -> Option<T> {
+        let (mut look, mut answer) = (Some(look), None);
+        self.owner.look(self.id?, &mut |state| answer = look.take().map(|look| look(state)));
+        answer
+    }
+
+    /// The writing side of one turn: whether anything is left there, and what happened elsewhere.
+    fn write(&mut self, cx: &mut Context<'_>) -> (Drive, News) {
+        let keep_buffers = self.session.deadline().is_some();
+        let looked = self.look(|state| {
+            let (drive, news) = state.drive(cx.waker(), rt::now);
+            if drive == Drive::Quiet && !keep_buffers {
+                state.trim();
+            }
+            (drive, news, (drive == Drive::Write).then(|| state.take()))
+        });
+        let Some((mut drive, news, mut batch)) = looked else { return (Drive::Shut, News::default()) };
+        let go_on = match drive {
+            Drive::Patience(count) => {
+                (0..count).for_each(|_| std::thread::yield_now());
+                true
+            }
+            Drive::Blocked => self.pipe.writer().poll_writable(cx).is_ready(),
+            Drive::Write | Drive::Quiet | Drive::Busy | Drive::Shut => false,
+        };
+        if go_on {
+            let looked = self.look(|state| {
+                let drive = state.go_on();
+                (drive, (drive == Drive::Write).then(|| state.take()))
+            });
+            (drive, batch) = looked.unwrap_or((Drive::Shut, None));
+        }
+        if let Some(batch) = batch {
+            self.pipe.write_as_driver(&*self.owner, batch);
+        }
+        (drive, news)
+    }
+
     /// One turn of an attached connection: ready when it is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let pipe = self.pipe.clone();
-        let mut drive =
-            pipe.handoff.drive(cx.waker(), rt::now, || pipe.writer().poll_writable(cx).is_ready());
-        if let Drive::Patience(count) = drive {
-            for _ in 0..count {
-                std::thread::yield_now();
-            }
-            drive = match pipe.handoff.claim() {
-                true => Drive::Write,
-                // The sender has written by itself meanwhile.
-                false if pipe.handoff.is_quiet() => Drive::Quiet,
-                false => Drive::Busy,
-            };
-        }
-        if drive == Drive::Write {
-            pipe.write_as_driver(&*self.owner);
-        }
-        let news = pipe.news();
+        let (drive, news) = self.write(cx);
         self.stalled &= !news.resume;
         if let Some(closing) = news.closing {
             // The owner takes no more messages, so none of its back-pressure counts any longer.
@@ -223,18 +245,15 @@ impl Driver {
         // Asked only now: since this turn began, a sender may have left something to write, or may
         // still be writing.
         if self.session.state() == State::Draining
-            && pipe.handoff.await_quiet()
+            && self.look(PipeState::await_quiet).unwrap_or(true)
             && self.input(Input::Flushed) == Step::ShutDownWrite
         {
             // A failure here means that the connection is gone, which reading tells too.
-            let _ = pipe.writer().shut_down();
+            let _ = self.pipe.writer().shut_down();
         }
         if drive == Drive::Shut && !matches!(self.session.state(), State::Closed(_)) {
             // What the peer had sent before is read by now.
             self.input(Input::Failed(DetachReason::ConnectionLost));
-        }
-        if drive == Drive::Quiet && self.session.deadline().is_none() {
-            pipe.handoff.with(|outbox| outbox.trim());
         }
         if matches!(self.session.state(), State::Closed(_)) {
             return Poll::Ready(());
@@ -316,14 +335,12 @@ impl Driver {
     /// Gives everything back to the owner; waits for a sender that is in the middle of a write.
     fn poll_detach(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(id) = self.id else { return Poll::Ready(()) };
-        self.pipe.handoff.watch(cx.waker());
-        if !self.pipe.handoff.shut() {
+        if !self.look(|state| state.shut(Some(cx.waker()))).unwrap_or(true) {
             return Poll::Pending;
         }
+        let unknown_bytes = if self.parted { 0 } else { self.pipe.writer().kernel_bytes() };
         self.id = None;
-        let why = self.why();
-        let unknown = if self.parted { 0 } else { self.pipe.unknown() };
-        self.owner.detach(id, why, &mut || self.pipe.unsent(), unknown);
+        self.owner.detach(id, self.why(), unknown_bytes);
         Poll::Ready(())
     }
 }
@@ -331,12 +348,11 @@ impl Driver {
 /// The runtime is going away under a live connection.
 impl Drop for Driver {
     fn drop(&mut self) {
+        // A sender in the middle of a write, in another thread, cannot be waited for here; what it
+        // holds is then in nobody's account any more.
+        self.look(|state| state.shut(None));
         if let Some(id) = self.id.take() {
-            // A sender in the middle of a write, in another thread, cannot be waited for here; what
-            // it holds is then in nobody's account any more.
-            let shut = self.pipe.handoff.shut();
-            let mut unsent = || if shut { self.pipe.unsent() } else { Vec::new() };
-            self.owner.detach(id, self.why(), &mut unsent, self.pipe.unknown());
+            self.owner.detach(id, self.why(), self.pipe.writer().kernel_bytes());
         }
     }
 }

@@ -1,24 +1,18 @@
 //! [`HandOff`]: who may write to a connection at this moment, and who has to be woken for it.
 //!
-//! One file holds the lock, the writing flag and the wake-up of the driver, because that is the part
-//! most easily got wrong; loom runs this very type (`--cfg spanwire_loom`).
+//! One file holds the queue, the writing flag and the wake-up of the driver, because that is the part
+//! most easily got wrong; loom runs this very type (`--cfg spanwire_loom`). It has no lock of its own:
+//! whoever the connection belongs to keeps it under his.
 
 // Public for loom alone.
 #![cfg_attr(not(spanwire_loom), allow(unreachable_pub))]
 
 #[cfg(spanwire_loom)]
-use loom::{
-    sync::{Mutex, MutexGuard},
-    thread::{self, ThreadId},
-};
+use loom::thread::{self, ThreadId};
 use spanwire_core::Time;
-use std::sync::PoisonError;
 use std::task::Waker;
 #[cfg(not(spanwire_loom))]
-use std::{
-    sync::{Mutex, MutexGuard},
-    thread::{self, ThreadId},
-};
+use std::thread::{self, ThreadId};
 
 /// What waits to be written. Two methods, so that loom can put something small in its place.
 pub trait Queue {
@@ -54,11 +48,6 @@ pub trait Queue {
 /// allowance (doubling) so that the detour becomes rare.
 #[derive(Debug)]
 pub struct HandOff<Q> {
-    inner: Mutex<Inner<Q>>,
-}
-
-#[derive(Debug)]
-struct Inner<Q> {
     queue: Q,
     phase: Phase,
     /// Direct writes left before the driver is asked.
@@ -110,11 +99,13 @@ pub enum Drive {
     /// It is the writer now.
     Write,
     /// There is something to write, but more will come at once: let other threads run so often,
-    /// then `claim`.
+    /// then `go_on`.
     Patience(u32),
+    /// The kernel took no more the last time: `go_on` once it does.
+    Blocked,
     /// Nothing waits and nobody writes.
     Quiet,
-    /// A sender is writing, or the kernel takes no more.
+    /// A sender is writing.
     Busy,
     /// Writing has failed or was ended.
     Shut,
@@ -163,48 +154,39 @@ impl<Q: Queue> HandOff<Q> {
     /// Nobody writes, nobody waits.
     pub fn new(queue: Q) -> Self {
         Self {
-            inner: Mutex::new(Inner {
-                queue,
-                phase: Phase::Quiet,
-                allowance: FIRST_GRANT,
-                grant: FIRST_GRANT,
-                driver: None,
-                woken: false,
-                owed_by: None,
-                owed_at: Time::ZERO,
-                direct: 0,
-                patience: 0,
-                shutting: false,
-                awaited: false,
-            }),
+            queue,
+            phase: Phase::Quiet,
+            allowance: FIRST_GRANT,
+            grant: FIRST_GRANT,
+            driver: None,
+            woken: false,
+            owed_by: None,
+            owed_at: Time::ZERO,
+            direct: 0,
+            patience: 0,
+            shutting: false,
+            awaited: false,
         }
-    }
-
-    #[inline]
-    fn lock(&self) -> MutexGuard<'_, Inner<Q>> {
-        // Nothing in here panics between two changes that belong together.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds to the queue and decides who writes.
     #[inline]
-    pub fn push(&self, add: impl FnOnce(&mut Q)) -> Kick {
-        let mut inner = self.lock();
-        add(&mut inner.queue);
-        match inner.phase {
-            Phase::Quiet if inner.allowance > 0 => {
-                inner.allowance -= 1;
-                inner.direct += 1;
-                inner.phase = Phase::Writing;
+    pub fn push(&mut self, add: impl FnOnce(&mut Q)) -> Kick {
+        add(&mut self.queue);
+        match self.phase {
+            Phase::Quiet if self.allowance > 0 => {
+                self.allowance -= 1;
+                self.direct += 1;
+                self.phase = Phase::Writing;
                 Kick::Write
             }
             Phase::Quiet => {
-                inner.phase = Phase::Owed;
-                inner.owed_by = Some(thread::current().id());
-                inner.wake().map_or(Kick::Nothing, Kick::Wake)
+                self.phase = Phase::Owed;
+                self.owed_by = Some(thread::current().id());
+                self.wake().map_or(Kick::Nothing, Kick::Wake)
             }
-            Phase::Owed if inner.queue.waiting_bytes() >= INLINE_BYTES => {
-                inner.phase = Phase::Writing;
+            Phase::Owed if self.queue.waiting_bytes() >= INLINE_BYTES => {
+                self.phase = Phase::Writing;
                 Kick::Write
             }
             Phase::Owed | Phase::Writing | Phase::Blocked | Phase::Shut => Kick::Nothing,
@@ -213,100 +195,95 @@ impl<Q: Queue> HandOff<Q> {
 
     /// A sender found no room: it writes what is owed itself instead of waiting for the driver.
     /// `true` makes the caller the writer.
-    pub fn claim(&self) -> bool {
-        let mut inner = self.lock();
-        let owed = inner.phase == Phase::Owed;
+    pub fn claim(&mut self) -> bool {
+        let owed = self.phase == Phase::Owed;
         if owed {
-            inner.phase = Phase::Writing;
+            self.phase = Phase::Writing;
         }
         owed
     }
 
-    /// The driver runs: its waker is noted, and it learns what there is to do. `writable` tells
-    /// whether a connection that was full takes more; it is asked only then. `now` is asked for
+    /// The driver runs: its waker is noted, and it learns what there is to do. `now` is asked for
     /// only when senders have left something to write.
-    pub fn drive(&self, waker: &Waker, now: impl FnOnce() -> Time, writable: impl FnOnce() -> bool) -> Drive {
-        let mut inner = self.lock();
-        inner.woken = false;
-        if !inner.driver.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            inner.driver = Some(waker.clone());
+    pub fn drive(&mut self, waker: &Waker, now: impl FnOnce() -> Time) -> Drive {
+        self.woken = false;
+        if !self.driver.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            self.driver = Some(waker.clone());
         }
-        let write = match inner.phase {
+        match self.phase {
             Phase::Owed => {
-                inner.judge(now());
-                if inner.patience > 0 {
-                    return Drive::Patience(inner.patience);
+                self.judge(now());
+                if self.patience > 0 {
+                    return Drive::Patience(self.patience);
                 }
-                true
             }
-            Phase::Blocked => writable(),
-            Phase::Quiet => {
+            Phase::Blocked => return Drive::Blocked,
+            Phase::Quiet if self.allowance > 0 => {
                 // Something was received or a timer ran: no burst of direct writes in a row.
-                if inner.allowance > 0 {
-                    inner.allowance = inner.allowance.max(FIRST_GRANT);
-                }
-                false
+                self.allowance = self.allowance.max(FIRST_GRANT);
             }
-            Phase::Writing | Phase::Shut => false,
-        };
-        match inner.phase {
-            _ if write => {
-                inner.phase = Phase::Writing;
+            Phase::Quiet | Phase::Writing | Phase::Shut => {}
+        }
+        self.go_on()
+    }
+
+    /// The driver has been patient, or has found that a connection that was full takes more.
+    pub fn go_on(&mut self) -> Drive {
+        match self.phase {
+            Phase::Owed | Phase::Blocked => {
+                self.phase = Phase::Writing;
                 Drive::Write
             }
-            Phase::Shut => Drive::Shut,
             Phase::Quiet => Drive::Quiet,
-            Phase::Owed | Phase::Writing | Phase::Blocked => Drive::Busy,
+            Phase::Writing => Drive::Busy,
+            Phase::Shut => Drive::Shut,
         }
     }
 
     /// The driver wants nothing but to be woken.
-    pub fn watch(&self, waker: &Waker) {
-        let mut inner = self.lock();
-        inner.woken = false;
-        inner.driver = Some(waker.clone());
+    pub fn watch(&mut self, waker: &Waker) {
+        self.woken = false;
+        self.driver = Some(waker.clone());
     }
 
     /// The writer takes what waits.
-    pub fn take<B>(&self, take: impl FnOnce(&mut Q) -> B) -> B {
-        let mut inner = self.lock();
-        debug_assert_eq!(inner.phase, Phase::Writing, "only the writer takes");
-        take(&mut inner.queue)
+    pub fn take<B>(&mut self, take: impl FnOnce(&mut Q) -> B) -> B {
+        debug_assert_eq!(self.phase, Phase::Writing, "only the writer takes");
+        take(&mut self.queue)
     }
 
     /// The writer is back. It settles its account with the queue and learns what is left to do;
     /// `last` says that it has done its share and the driver shall go on.
-    pub fn settle<T>(&self, wrote: Wrote, last: bool, settle: impl FnOnce(&mut Q) -> T) -> (T, Next) {
-        let mut inner = self.lock();
-        debug_assert_eq!(inner.phase, Phase::Writing, "only the writer settles");
-        let account = settle(&mut inner.queue);
-        let more = inner.queue.items() > 0;
-        let wake = |inner: &mut Inner<Q>| inner.wake().map_or(Next::Done, Next::Wake);
+    pub fn settle<T>(&mut self, wrote: Wrote, last: bool, settle: impl FnOnce(&mut Q) -> T) -> (T, Next) {
+        debug_assert_eq!(self.phase, Phase::Writing, "only the writer settles");
+        let account = settle(&mut self.queue);
+        let more = self.queue.items() > 0;
+        let wake = |this: &mut Self| this.wake().map_or(Next::Done, Next::Wake);
         let next = match wrote {
-            _ if inner.shutting => {
-                inner.phase = Phase::Shut;
-                wake(&mut inner)
+            _ if self.shutting => {
+                self.phase = Phase::Shut;
+                wake(self)
             }
             Wrote::All if !more => {
-                inner.phase = Phase::Quiet;
+                self.phase = Phase::Quiet;
                 // Nobody else would tell the driver that it has nothing more to wait for.
-                match std::mem::take(&mut inner.awaited) {
-                    true => wake(&mut inner),
+                match std::mem::take(&mut self.awaited) {
+                    true => wake(self),
                     false => Next::Done,
                 }
             }
             Wrote::All if !last => Next::Again,
             Wrote::All => {
-                inner.phase = Phase::Owed;
-                wake(&mut inner)
+                self.phase = Phase::Owed;
+                wake(self)
             }
             Wrote::Full => {
-                inner.phase = Phase::Blocked;
-                wake(&mut inner)
+                self.phase = Phase::Blocked;
+                wake(self)
             }
             Wrote::Broken => {
-                inner.phase = Phase::Shut;
-                wake(&mut inner)
+                self.phase = Phase::Shut;
+                wake(self)
             }
         };
         (account, next)
@@ -314,43 +291,35 @@ impl<Q: Queue> HandOff<Q> {
 
     /// Ends all writing, unless somebody is in the middle of a write: then it is `false`, and the
     /// driver is woken when he has settled. What is pushed afterwards stays in the queue.
-    pub fn shut(&self) -> bool {
-        let mut inner = self.lock();
-        if inner.phase == Phase::Writing {
-            inner.shutting = true;
+    pub fn shut(&mut self) -> bool {
+        if self.phase == Phase::Writing {
+            self.shutting = true;
             return false;
         }
-        inner.phase = Phase::Shut;
+        self.phase = Phase::Shut;
         true
     }
 
-    /// Looks at the queue.
-    pub fn with<T>(&self, look: impl FnOnce(&mut Q) -> T) -> T {
-        look(&mut self.lock().queue)
+    /// Whether all writing was ended, and nobody is in the middle of it.
+    pub fn is_shut(&self) -> bool {
+        self.phase == Phase::Shut
     }
 
-    /// Whether nothing waits and nobody writes.
-    pub fn is_quiet(&self) -> bool {
-        let inner = self.lock();
-        inner.phase == Phase::Quiet && inner.queue.items() == 0
+    /// The queue, for whatever has nothing to do with writing.
+    pub fn queue(&mut self) -> &mut Q {
+        &mut self.queue
     }
 
     /// Whether nothing waits and nobody writes; if not, the driver is woken when that is so. A
     /// sender that finishes its own write tells nobody otherwise.
-    pub fn await_quiet(&self) -> bool {
-        let mut inner = self.lock();
-        let quiet = inner.phase == Phase::Quiet && inner.queue.items() == 0;
-        inner.awaited = !quiet;
+    pub fn await_quiet(&mut self) -> bool {
+        let quiet = self.phase == Phase::Quiet && self.queue.items() == 0;
+        self.awaited = !quiet;
         quiet
-    }
-
-    /// The driver's waker, unless it is on its way already: for other news than writing.
-    pub fn waker(&self) -> Option<Waker> {
-        self.lock().wake()
     }
 }
 
-impl<Q: Queue> Inner<Q> {
+impl<Q: Queue> HandOff<Q> {
     /// What is owed tells who sends: somebody now and then, or somebody in a hurry.
     fn judge(&mut self, now: Time) {
         let items = self.queue.items();
@@ -372,8 +341,9 @@ impl<Q: Queue> Inner<Q> {
     }
 }
 
-impl<Q> Inner<Q> {
-    fn wake(&mut self) -> Option<Waker> {
+impl<Q> HandOff<Q> {
+    /// The driver's waker, unless it is on its way already.
+    pub fn wake(&mut self) -> Option<Waker> {
         // A driver that has not run yet has no waker, and will look at everything when it does.
         if self.woken {
             return None;
@@ -412,7 +382,7 @@ mod tests {
         }
     }
 
-    fn write_all(handoff: &HandOff<Pile>) {
+    fn write_all(handoff: &mut HandOff<Pile>) {
         loop {
             let taken = handoff.take(|pile| pile.0);
             match handoff.settle(Wrote::All, false, |pile| pile.0 -= taken).1 {
@@ -424,7 +394,7 @@ mod tests {
     }
 
     /// Sends like a caller would; returns whether it wrote by itself.
-    fn send(handoff: &HandOff<Pile>) -> bool {
+    fn send(handoff: &mut HandOff<Pile>) -> bool {
         match handoff.push(|pile| pile.0 += 1) {
             Kick::Write => {
                 write_all(handoff);
@@ -447,40 +417,40 @@ mod tests {
     fn with_driver() -> (HandOff<Pile>, Arc<Count>, Waker) {
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
-        let handoff = HandOff::new(Pile::default());
-        assert_eq!(handoff.drive(&waker, late, || unreachable!()), Drive::Quiet);
+        let mut handoff = HandOff::new(Pile::default());
+        assert_eq!(handoff.drive(&waker, late), Drive::Quiet);
         (handoff, count, waker)
     }
 
     #[test]
     fn a_burst_is_handed_to_the_driver_with_one_wake() {
-        let (handoff, wakes, waker) = with_driver();
-        let direct = (0..100).filter(|_| send(&handoff)).count();
+        let (mut handoff, wakes, waker) = with_driver();
+        let direct = (0..100).filter(|_| send(&mut handoff)).count();
         assert_eq!(direct, FIRST_GRANT as usize);
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert_eq!(handoff.drive(&waker, late, || unreachable!()), Drive::Write);
-        write_all(&handoff);
-        assert!(!send(&handoff), "a burst stays with the driver");
+        assert_eq!(handoff.drive(&waker, late), Drive::Write);
+        write_all(&mut handoff);
+        assert!(!send(&mut handoff), "a burst stays with the driver");
     }
 
     #[test]
     fn a_driver_that_is_too_fast_for_a_pile_is_patient() {
-        let (handoff, _, waker) = with_driver();
+        let (mut handoff, _, waker) = with_driver();
         let mut patience = 0;
         for n in 1..100 {
             let hurried = || {
                 for _ in 0..=FIRST_GRANT {
-                    send(&handoff);
+                    send(&mut handoff);
                 }
             };
             std::thread::scope(|other| other.spawn(hurried).join().unwrap());
-            match handoff.drive(&waker, || Time::from_nanos(n), || unreachable!()) {
+            match handoff.drive(&waker, || Time::from_nanos(n)) {
                 Drive::Patience(count) => patience = count,
-                Drive::Write => write_all(&handoff),
+                Drive::Write => write_all(&mut handoff),
                 _ => {}
             }
             if handoff.claim() {
-                write_all(&handoff);
+                write_all(&mut handoff);
             }
         }
         assert_eq!(patience, MAX_PATIENCE);
@@ -488,10 +458,10 @@ mod tests {
 
     #[test]
     fn an_idle_sender_soon_hardly_ever_needs_the_driver() {
-        let (handoff, wakes, waker) = with_driver();
+        let (mut handoff, wakes, waker) = with_driver();
         for _ in 0..10_000 {
-            if !send(&handoff) && handoff.drive(&waker, late, || unreachable!()) == Drive::Write {
-                write_all(&handoff);
+            if !send(&mut handoff) && handoff.drive(&waker, late) == Drive::Write {
+                write_all(&mut handoff);
             }
         }
         assert!(wakes.0.load(Ordering::Relaxed) < 20);
@@ -499,49 +469,49 @@ mod tests {
 
     #[test]
     fn a_sender_with_much_waiting_writes_by_itself() {
-        let (handoff, _, _) = with_driver();
-        let wrote = (0..2_000).map(|_| send(&handoff)).skip(FIRST_GRANT as usize).position(|wrote| wrote);
+        let (mut handoff, _, _) = with_driver();
+        let wrote = (0..2_000).map(|_| send(&mut handoff)).skip(FIRST_GRANT as usize).position(|wrote| wrote);
         assert_eq!(wrote, Some(INLINE_BYTES.div_ceil(100) - 1));
     }
 
     #[test]
     fn a_full_kernel_waits_for_the_driver_to_find_it_writable() {
-        let (handoff, wakes, waker) = with_driver();
+        let (mut handoff, wakes, waker) = with_driver();
         assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
         let ((), next) = handoff.settle(Wrote::Full, false, |_| ());
         let Next::Wake(wake) = next else { panic!("the driver has to watch") };
         wake.wake();
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert_eq!(handoff.drive(&waker, late, || false), Drive::Busy);
-        assert!(!send(&handoff));
-        assert_eq!(handoff.drive(&waker, late, || true), Drive::Write);
-        write_all(&handoff);
-        assert!(handoff.is_quiet());
+        assert_eq!(handoff.drive(&waker, late), Drive::Blocked);
+        assert!(!send(&mut handoff));
+        assert_eq!(handoff.go_on(), Drive::Write);
+        write_all(&mut handoff);
+        assert_eq!(handoff.go_on(), Drive::Quiet);
     }
 
     #[test]
     fn a_driver_that_awaits_quiet_hears_of_it_from_a_sender() {
-        let (handoff, wakes, waker) = with_driver();
+        let (mut handoff, wakes, waker) = with_driver();
         assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
-        assert_eq!(handoff.drive(&waker, late, || unreachable!()), Drive::Busy);
+        assert_eq!(handoff.drive(&waker, late), Drive::Busy);
         assert!(!handoff.await_quiet());
         let (_, next) = handoff.settle(Wrote::All, false, |pile| pile.0 -= 1);
         let Next::Wake(waker) = next else { panic!("the driver waits for it") };
         waker.wake();
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
         assert!(handoff.await_quiet());
-        assert!(send(&handoff), "quiet as before");
+        assert!(send(&mut handoff), "quiet as before");
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "and only when it was asked for");
     }
 
     #[test]
     fn shutting_waits_for_a_writer() {
-        let (handoff, _, _) = with_driver();
+        let (mut handoff, _, _) = with_driver();
         assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
         assert!(!handoff.shut());
         assert!(matches!(handoff.settle(Wrote::All, false, |_| ()).1, Next::Wake(_)));
-        assert!(handoff.shut());
-        assert!(!send(&handoff));
-        assert_eq!(handoff.with(|pile| pile.0), 2);
+        assert!(handoff.shut() && handoff.is_shut());
+        assert!(!send(&mut handoff));
+        assert_eq!(handoff.queue().0, 2);
     }
 }

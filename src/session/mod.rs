@@ -21,11 +21,12 @@ pub mod handoff;
 pub(crate) mod driver;
 pub(crate) mod pipe;
 
-use pipe::StreamPipe;
+use handoff::Wrote;
+use pipe::{After, PipeState, StreamPipe};
 use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::session::inbox::Inbox;
-use spanwire_core::session::outbox::Flushed;
-use spanwire_core::{DetachReason, Message, PipeId, Time};
+use spanwire_core::session::outbox::Batch;
+use spanwire_core::{DetachReason, PipeId, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,18 +38,17 @@ pub(crate) trait Owner: Send + Sync + 'static {
     /// Takes as many messages out of the inbox as there is room for.
     fn deliver(&self, pipe: PipeId, inbox: &mut Inbox, now: Time) -> Delivery;
 
-    /// Messages of this pipe were handed to the kernel.
-    fn drained(&self, pipe: PipeId, flushed: Flushed);
+    /// Looks at what the owner keeps of an attached pipe, under his lock. Without the pipe it does
+    /// nothing.
+    fn look(&self, pipe: PipeId, look: &mut dyn FnMut(&mut PipeState));
 
-    /// The pipe is gone. `unsent` never left whole; `unknown` messages the kernel had.
-    /// It calls `unsent` once nobody can send to the pipe any more: what is sent until then is in it.
-    fn detach(
-        &self,
-        pipe: PipeId,
-        why: DetachReason,
-        unsent: &mut dyn FnMut() -> Vec<Message>,
-        unknown: usize,
-    );
+    /// The writer of `batch` is back: so many bytes of it were handed to the kernel. `last` says
+    /// that it has done its share.
+    fn settle(&self, pipe: PipeId, batch: Batch, wrote: Wrote, written: usize, last: bool) -> After;
+
+    /// The pipe is gone, writing was shut. The kernels may still have had the last `unknown_bytes`
+    /// bytes that were written.
+    fn detach(&self, pipe: PipeId, why: DetachReason, unknown_bytes: usize);
 
     /// Whether somebody waits for a message at this moment.
     fn is_waited_for(&self) -> bool;

@@ -1,27 +1,40 @@
-//! [`StreamPipe`]: what senders and the driver share of one connection.
+//! [`StreamPipe`] and [`PipeState`]: what senders and the driver share of one connection.
 
-use super::handoff::{HandOff, Kick, Next, Queue, Wrote};
+use super::handoff::{Drive, HandOff, Kick, Next, Queue, Wrote};
 use super::{Origin, Owner};
 use crate::transport::{Ends, WriteHalf};
 use spanwire_core::framing::sp::Framing;
-use spanwire_core::session::outbox::{Batch, Outbox};
+use spanwire_core::session::outbox::{Batch, Flushed, Outbox};
 use spanwire_core::session::trail::Trail;
 use spanwire_core::{DetachReason, Message, PipeId, Time};
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 
-/// The writing side of a connection, its outbox, and what the driver is to be told.
+/// The part of a connection that needs no lock: who is there, and the way to write.
 pub(crate) struct StreamPipe {
     id: OnceLock<PipeId>,
     pub(crate) ends: Ends,
     pub(crate) origin: Origin,
+    framing: Framing,
     writer: Arc<dyn WriteHalf>,
-    pub(super) handoff: HandOff<Outbox>,
-    /// Only the writer of the moment and the driver touch it, one after the other.
-    trail: Mutex<Trail>,
-    signals: AtomicU8,
-    closing: Mutex<Closing>,
+}
+
+/// The part that changes: what waits to be written, who writes it, and what the driver is to be
+/// told. Whoever owns the connection keeps this under his lock, with the rules that fill it.
+pub(crate) struct PipeState {
+    handoff: HandOff<Outbox>,
+    trail: Trail,
+    news: News,
+}
+
+/// What happened to a pipe outside its driver.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct News {
+    /// There is room for its messages again.
+    pub(crate) resume: bool,
+    /// It is to end.
+    pub(crate) closing: Option<Closing>,
 }
 
 /// How the pipe was asked to end.
@@ -33,10 +46,15 @@ pub(crate) struct Closing {
     pub(crate) deadline: Option<Time>,
 }
 
-/// The pipe is to end.
-const CLOSE: u8 = 1;
-/// There is room for its messages again.
-const RESUME: u8 = 2;
+/// What a writer does next, after settling.
+pub(crate) enum After {
+    /// It writes this as well.
+    Write(Batch),
+    /// It is done; the driver is woken.
+    Wake(Waker),
+    /// It is done.
+    Done,
+}
 
 /// One vectored write takes at most so many bytes ...
 const WRITE_BYTES: usize = 256 * 1024;
@@ -49,16 +67,7 @@ const DRIVER_ROUNDS: usize = 8;
 
 impl StreamPipe {
     pub(crate) fn new(writer: Arc<dyn WriteHalf>, framing: Framing, ends: Ends, origin: Origin) -> Self {
-        Self {
-            id: OnceLock::new(),
-            ends,
-            origin,
-            writer,
-            handoff: HandOff::new(Outbox::new(framing)),
-            trail: Mutex::new(Trail::default()),
-            signals: AtomicU8::new(0),
-            closing: Mutex::new(Closing::default()),
-        }
+        Self { id: OnceLock::new(), ends, origin, framing, writer }
     }
 
     /// The owner gives the pipe its id, once.
@@ -66,70 +75,44 @@ impl StreamPipe {
         self.id.set(id).expect("a pipe is attached once");
     }
 
+    pub(crate) fn id(&self) -> Option<PipeId> {
+        self.id.get().copied()
+    }
+
+    /// What its owner keeps of it.
+    pub(crate) fn new_state(&self) -> PipeState {
+        let handoff = HandOff::new(Outbox::new(self.framing));
+        PipeState { handoff, trail: Trail::default(), news: News::default() }
+    }
+
     pub(super) fn writer(&self) -> &dyn WriteHalf {
         &*self.writer
     }
 
-    /// Appends a message; the caller carries out the kick once it holds no lock.
-    #[inline]
-    pub(crate) fn push(&self, message: Message) -> Kick {
-        self.handoff.push(|outbox| outbox.push(message))
-    }
-
-    /// Takes the oldest whole message out of the outbox.
-    pub(crate) fn drop_oldest(&self) -> Option<usize> {
-        self.handoff.with(Outbox::drop_oldest)
-    }
-
-    /// Messages that have not left whole.
-    pub(crate) fn waiting(&self) -> usize {
-        self.handoff.with(|outbox| outbox.messages())
-    }
-
-    /// Takes what never left whole, once writing is shut.
-    pub(super) fn unsent(&self) -> Vec<Message> {
-        self.handoff.with(Outbox::unsent)
-    }
-
-    /// Writes what is owed, in the caller's thread; how many bytes, or `None` if nothing was.
-    pub(crate) fn flush_owed(&self, owner: &dyn Owner) -> Option<usize> {
-        self.handoff.claim().then(|| self.write_out(owner, SENDER_ROUNDS))
-    }
-
-    /// A push made the caller the writer. Returns how many bytes it wrote.
-    pub(crate) fn write_as_sender(&self, owner: &dyn Owner) -> usize {
-        self.write_out(owner, SENDER_ROUNDS)
+    /// A sender became the writer of `batch`. Returns how many bytes it wrote.
+    pub(crate) fn write_as_sender(&self, owner: &dyn Owner, batch: Batch) -> usize {
+        self.write_out(owner, batch, SENDER_ROUNDS)
     }
 
     /// The driver is the writer.
-    pub(super) fn write_as_driver(&self, owner: &dyn Owner) {
-        self.write_out(owner, DRIVER_ROUNDS);
+    pub(super) fn write_as_driver(&self, owner: &dyn Owner, batch: Batch) {
+        self.write_out(owner, batch, DRIVER_ROUNDS);
     }
 
     /// Writes until nothing waits, the kernel takes no more, or `rounds` are over.
-    fn write_out(&self, owner: &dyn Owner, rounds: usize) -> usize {
+    fn write_out(&self, owner: &dyn Owner, mut batch: Batch, rounds: usize) -> usize {
         let mut total = 0;
+        let Some(id) = self.id.get() else { return total };
         for round in 1..=rounds {
-            let mut batch = self.handoff.take(Outbox::take);
             let (wrote, written) = self.write(&mut batch);
-            let last = round == rounds;
-            let (flushed, next) = self.handoff.settle(wrote, last, |outbox| outbox.settle(batch, written));
             total += written;
-            if written > 0 {
-                self.trail().note(flushed.messages, written);
-            }
-            if flushed.messages > 0 {
-                if let Some(id) = self.id.get() {
-                    owner.drained(*id, flushed);
-                }
-            }
-            match next {
-                Next::Again => {}
-                Next::Done => break,
-                Next::Wake(waker) => {
+            match owner.settle(*id, batch, wrote, written, round == rounds) {
+                After::Write(more) => batch = more,
+                After::Wake(waker) => {
                     waker.wake();
                     break;
                 }
+                After::Done => break,
             }
         }
         total
@@ -156,53 +139,112 @@ impl StreamPipe {
             }
         }
     }
+}
 
-    fn trail(&self) -> MutexGuard<'_, Trail> {
-        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+impl PipeState {
+    /// Appends a message; the caller carries out the kick once it holds no lock.
+    #[inline]
+    pub(crate) fn push(&mut self, message: Message) -> Kick {
+        self.handoff.push(|outbox| outbox.push(message))
     }
 
-    /// At most so many messages were in the kernels' hands when the connection was cut.
-    pub(super) fn unknown(&self) -> usize {
-        self.trail().messages_within(self.writer.kernel_bytes())
+    /// Takes the oldest whole message out of the outbox.
+    pub(crate) fn drop_oldest(&mut self) -> Option<usize> {
+        self.handoff.queue().drop_oldest()
     }
 
-    /// Lets the driver read again.
-    pub(crate) fn resume(&self) {
-        self.signal(RESUME);
+    /// Messages that have not left whole.
+    pub(crate) fn waiting(&mut self) -> usize {
+        self.handoff.queue().messages()
+    }
+
+    /// Makes the caller the writer of what is owed, if anything is.
+    pub(crate) fn claim(&mut self) -> bool {
+        self.handoff.claim()
+    }
+
+    /// What the writer writes: all that waits.
+    pub(crate) fn take(&mut self) -> Batch {
+        self.handoff.take(Outbox::take)
+    }
+
+    /// The writer is back; `last` says that it has done its share.
+    pub(crate) fn settle(
+        &mut self,
+        batch: Batch,
+        wrote: Wrote,
+        written: usize,
+        last: bool,
+    ) -> (Flushed, After) {
+        let (flushed, next) = self.handoff.settle(wrote, last, |outbox| outbox.settle(batch, written));
+        if written > 0 {
+            self.trail.note(flushed.messages, written);
+        }
+        let after = match next {
+            Next::Again => After::Write(self.take()),
+            Next::Wake(waker) => After::Wake(waker),
+            Next::Done => After::Done,
+        };
+        (flushed, after)
+    }
+
+    /// The driver runs.
+    pub(crate) fn drive(&mut self, waker: &Waker, now: impl FnOnce() -> Time) -> (Drive, News) {
+        (self.handoff.drive(waker, now), std::mem::take(&mut self.news))
+    }
+
+    /// The driver has been patient, or the kernel takes more again.
+    pub(crate) fn go_on(&mut self) -> Drive {
+        self.handoff.go_on()
+    }
+
+    /// Gives back what a quiet connection does not need.
+    pub(crate) fn trim(&mut self) {
+        self.handoff.queue().trim();
+    }
+
+    /// Whether all is written; if not, the driver is woken when it is.
+    pub(crate) fn await_quiet(&mut self) -> bool {
+        self.handoff.await_quiet()
+    }
+
+    /// Ends all writing; `false` while somebody is in the middle of it, who will wake `waker`.
+    pub(crate) fn shut(&mut self, waker: Option<&Waker>) -> bool {
+        if let Some(waker) = waker {
+            self.handoff.watch(waker);
+        }
+        self.handoff.shut()
+    }
+
+    /// Takes what never left whole. What a writer is still busy with is nobody's to take.
+    pub(crate) fn unsent(&mut self) -> Vec<Message> {
+        match self.handoff.is_shut() {
+            true => self.handoff.queue().unsent(),
+            false => Vec::new(),
+        }
+    }
+
+    /// At most so many messages are among the last `bytes` bytes that were written.
+    pub(crate) fn written_within(&self, bytes: usize) -> usize {
+        self.trail.messages_within(bytes)
+    }
+
+    /// Lets the driver read again; it has to be woken.
+    pub(crate) fn resume(&mut self) -> Option<Waker> {
+        self.news.resume = true;
+        self.handoff.wake()
     }
 
     /// Ends the pipe: at once if there is a reason to abort, else when all is written, but no
-    /// later than the deadline.
-    pub(crate) fn close(&self, closing: Closing) {
-        {
-            let mut now = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
-            now.abort = now.abort.or(closing.abort);
-            now.deadline = match (now.deadline, closing.deadline) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-        }
-        self.signal(CLOSE);
-    }
-
-    fn signal(&self, signal: u8) {
-        // The bit is set before the waker is asked for, and the driver leaves its waker before it
-        // looks at the bits: one of the two sees the other.
-        self.signals.fetch_or(signal, Ordering::AcqRel);
-        if let Some(waker) = self.handoff.waker() {
-            waker.wake();
-        }
-    }
-
-    /// What the driver was told since it last asked.
-    pub(super) fn news(&self) -> News {
-        let signals = match self.signals.load(Ordering::Acquire) {
-            0 => 0,
-            _ => self.signals.swap(0, Ordering::AcqRel),
+    /// later than the deadline. The driver has to be woken.
+    pub(crate) fn close(&mut self, closing: Closing) -> Option<Waker> {
+        let now = self.news.closing.get_or_insert_default();
+        now.abort = now.abort.or(closing.abort);
+        now.deadline = match (now.deadline, closing.deadline) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
         };
-        let closing =
-            (signals & CLOSE != 0).then(|| *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
-        News { resume: signals & RESUME != 0, closing }
+        self.handoff.wake()
     }
 }
 
@@ -212,16 +254,18 @@ impl std::fmt::Debug for StreamPipe {
     }
 }
 
-/// What happened to a pipe outside its driver.
-pub(super) struct News {
-    pub(super) resume: bool,
-    pub(super) closing: Option<Closing>,
+impl std::fmt::Debug for PipeState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipeState").field("news", &self.news).finish_non_exhaustive()
+    }
 }
 
 impl Queue for Outbox {
+    #[inline]
     fn items(&self) -> usize {
         self.messages()
     }
+    #[inline]
     fn waiting_bytes(&self) -> usize {
         self.waiting_bytes()
     }

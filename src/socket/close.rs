@@ -54,9 +54,7 @@ impl Core {
     async fn close_within(self: &Arc<Self>, deadline: Duration) -> CloseReport {
         self.end(Phase::Closed);
         let until = rt::now() + deadline;
-        for lane in self.lanes() {
-            lane.close(Closing { abort: None, deadline: Some(until) });
-        }
+        self.close_pipes(|_| true, Closing { abort: None, deadline: Some(until) });
         if let Err(rings) = self.is_empty_within(&self.home, deadline).await {
             self.cut(DetachReason::ClosedHere);
             let home = match rings {
@@ -95,9 +93,7 @@ impl Core {
 
     /// Ends all connections at once.
     fn cut(&self, why: DetachReason) {
-        for lane in self.lanes() {
-            lane.close(Closing { abort: Some(why), deadline: None });
-        }
+        self.close_pipes(|_| true, Closing { abort: Some(why), deadline: None });
     }
 
     fn end_events(&self) {

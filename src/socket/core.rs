@@ -12,16 +12,17 @@ use super::ops::Wait;
 #[cfg(unix)]
 use super::poll_fd::Signal;
 use super::waits::{For, Ticket, Waits};
-use super::work::Out;
+use super::work::{Out, Work};
 use super::{Peer, PeerStats, Stats};
 use crate::rt::{self, Home};
 use crate::session::gate::Gate;
-use crate::session::pipe::{Closing, StreamPipe};
+use crate::session::handoff::Wrote;
+use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Origin, Owner};
 use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refused, Rules};
 use spanwire_core::session::inbox::Inbox;
-use spanwire_core::session::outbox::Flushed;
+use spanwire_core::session::outbox::{Batch, Flushed};
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
 #[cfg(feature = "inproc")]
 use std::collections::VecDeque;
@@ -362,17 +363,17 @@ impl Core {
 
     /// Writes what senders left to the drivers; for one that found no room. Whether any was owed.
     pub(super) fn flush_owed(self: &Arc<Self>) -> bool {
-        let pipes: Vec<Arc<StreamPipe>> = {
-            let state = self.lock();
-            state.pipes.iter().flatten().filter_map(|entry| entry.lane.as_ref()?.stream().cloned()).collect()
-        };
-        let mut owed = false;
-        for pipe in pipes {
-            if let Some(bytes) = pipe.flush_owed(self) {
-                owed = true;
-                self.note_written(bytes);
+        let mut out = Out::default();
+        for entry in self.lock().pipes.iter_mut().flatten() {
+            if let Some(Lane::Stream(pipe, state)) = &mut entry.lane {
+                if state.claim() {
+                    let (core, pipe) = (self.clone(), pipe.clone());
+                    out.work.push(Work::Write { core, pipe, batch: Some(state.take()) });
+                }
             }
         }
+        let owed = !out.work.is_empty();
+        out.run();
         owed
     }
 
@@ -515,6 +516,72 @@ impl Core {
         Some(accepted)
     }
 
+    /// Messages were delivered in-process.
+    #[cfg(feature = "inproc")]
+    pub(super) fn drained(self: &Arc<Self>, pipe: PipeId, flushed: Flushed) {
+        let mut out = Out::default();
+        self.note_flushed(&mut self.lock(), pipe, flushed, &mut out);
+        out.run();
+    }
+
+    /// Counts what has left, and tells the rules.
+    fn note_flushed(self: &Arc<Self>, state: &mut State, pipe: PipeId, flushed: Flushed, out: &mut Out) {
+        if let Some(entry) = state.entry(pipe) {
+            entry.stats.sent_messages += flushed.messages as u64;
+            entry.stats.sent_bytes += flushed.bytes as u64;
+        }
+        if state.phase != Phase::Open {
+            state.farewell.flushed += flushed.messages as u64;
+        }
+        let now = self.clock();
+        state.visit(self, out, |rule, fx| {
+            rule.drained(now, pipe, flushed.messages, flushed.bytes, fx);
+        });
+        if self.timed {
+            // A request that had waited for this room is in flight from now on.
+            state.arm(out);
+        }
+    }
+
+    /// A pipe is gone. `rest` says which messages never left whole, and how many nobody knows of.
+    pub(super) fn detach_with(
+        self: &Arc<Self>,
+        pipe: PipeId,
+        why: DetachReason,
+        rest: impl FnOnce(&mut Option<Lane>) -> (Vec<Message>, usize),
+    ) {
+        let mut out = Out::default();
+        // Dropped after the lock: it holds a waker.
+        let mut gone;
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            gone = state.pipes.get_mut(pipe.slot()).and_then(|entry| entry.take_if(|e| e.id == pipe));
+            let Some(entry) = &mut gone else { return };
+            state.attached -= 1;
+            // Asked for under the lock: before, the rules may have sent to a pipe that had ended.
+            let (mut unsent, unknown) = rest(&mut entry.lane);
+            state.ledger.unknown_messages += unknown as u64;
+            if state.phase != Phase::Open {
+                state.farewell.abandoned += unsent.len() as u64;
+                state.farewell.unknown += unknown as u64;
+                // Nobody else gets them any more.
+                for message in unsent.drain(..) {
+                    state.visit(self, &mut out, |_, fx| {
+                        fx.discard(Dropped::Closed, Some(pipe), message.len());
+                    });
+                }
+            }
+            let now = rt::now();
+            state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
+            state.arm(&mut out);
+            let peer = || Arc::new(Peer { stats: entry.stats, ..(*entry.peer).clone() });
+            state.hub.tell(|| Event::Detached(peer(), why), |waker| out.wakers.push(waker));
+            state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
+        }
+        out.run();
+    }
+
     /// Discards one message, for a reason that is not the rules'.
     pub(super) fn discard(&self, why: Dropped, pipe: Option<PipeId>, bytes: usize) {
         let mut out = Out::default();
@@ -561,25 +628,29 @@ impl Core {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let state = self.lock();
-        let lanes = state.pipes.iter().flatten().filter_map(|entry| entry.lane.as_ref());
+        let mut state = self.lock();
+        let lanes = state.pipes.iter_mut().flatten().filter_map(|entry| entry.lane.as_mut());
         let waiting = lanes.map(Lane::waiting).sum::<usize>() + state.rule.waiting();
         Stats { ledger: state.ledger.clone(), peers: state.attached, waiting_messages: waiting }
     }
 
     /// Ends one pipe at once.
-    pub(super) fn disconnect(self: &Arc<Self>, pipe: PipeId, why: DetachReason) -> bool {
-        let closing = Closing { abort: Some(why), deadline: None };
-        let lane = self.lock().entry(pipe).and_then(|entry| entry.lane.clone());
-        lane.map(|lane| lane.close(closing)).is_some()
+    pub(super) fn disconnect(&self, pipe: PipeId, why: DetachReason) -> bool {
+        self.close_pipes(|entry| entry.id == pipe, Closing { abort: Some(why), deadline: None }) > 0
     }
 
-    /// The pipes that came from one endpoint.
-    pub(super) fn lanes_of(&self, origin: &Origin) -> Vec<Lane> {
-        let state = self.lock();
-        let entries = state.pipes.iter().flatten();
-        let ours = entries.filter(|entry| Arc::ptr_eq(&entry.peer.origin.url, &origin.url));
-        ours.filter_map(|entry| entry.lane.clone()).collect()
+    /// Ends some pipes, and says how many.
+    pub(super) fn close_pipes(&self, which: impl Fn(&Entry) -> bool, closing: Closing) -> usize {
+        let mut out = Out::default();
+        let mut count = 0;
+        for entry in self.lock().pipes.iter_mut().flatten().filter(|entry| which(entry)) {
+            if let Some(lane) = &mut entry.lane {
+                lane.close(closing, &mut out);
+                count += 1;
+            }
+        }
+        out.run();
+        count
     }
 
     /// The pipe of an endpoint that has just one.
@@ -589,10 +660,6 @@ impl Core {
         let mut entries = state.pipes.iter().flatten();
         let ours = entries.find(|entry| Arc::ptr_eq(&entry.peer.origin.url, &origin.url));
         ours.map(|entry| entry.id)
-    }
-
-    pub(super) fn lanes(&self) -> Vec<Lane> {
-        self.lock().pipes.iter().flatten().filter_map(|entry| entry.lane.clone()).collect()
     }
 }
 
@@ -645,9 +712,22 @@ impl State {
         let result = visit(&mut self.rule, &mut fx);
         #[cfg(unix)]
         self.look(out);
+        if !out.work.is_empty() {
+            self.load(out);
+        }
         result
     }
 
+    /// Gives those who became writers in this visit what they write.
+    fn load(&mut self, out: &mut Out) {
+        for work in out.work.iter_mut() {
+            let Work::Write { pipe, batch: batch @ None, .. } = work else { continue };
+            let entry = pipe.id().and_then(|id| self.entry(id));
+            *batch = entry.and_then(Entry::stream).map(PipeState::take);
+        }
+    }
+
+    #[inline]
     pub(super) fn entry(&mut self, pipe: PipeId) -> Option<&mut Entry> {
         self.pipes.get_mut(pipe.slot())?.as_mut().filter(|entry| entry.id == pipe)
     }
@@ -674,13 +754,23 @@ impl State {
     }
 }
 
+impl Entry {
+    #[inline]
+    fn stream(&mut self) -> Option<&mut PipeState> {
+        match &mut self.lane {
+            Some(Lane::Stream(_, state)) => Some(state),
+            _ => None,
+        }
+    }
+}
+
 /// The connections belong to a core through a wrapper, since their driver holds a plain reference.
 impl Owner for Arc<Core> {
     fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason> {
         let peer = |id| Peer::new(id, pipe.ends.clone(), &pipe.origin);
         self.admit(peer, |id| {
             pipe.set_id(id);
-            Lane::Stream(pipe.clone())
+            Lane::Stream(pipe.clone(), pipe.new_state())
         })
     }
 
@@ -732,68 +822,32 @@ impl Owner for Arc<Core> {
         delivery
     }
 
-    fn drained(&self, pipe: PipeId, flushed: Flushed) {
-        let mut out = Out::default();
-        {
-            let mut state = self.lock();
-            let state = &mut *state;
-            if let Some(entry) = state.entry(pipe) {
-                entry.stats.sent_messages += flushed.messages as u64;
-                entry.stats.sent_bytes += flushed.bytes as u64;
-            }
-            if state.phase != Phase::Open {
-                state.farewell.flushed += flushed.messages as u64;
-            }
-            let now = self.clock();
-            state.visit(self, &mut out, |rule, fx| {
-                rule.drained(now, pipe, flushed.messages, flushed.bytes, fx);
-            });
-            if self.timed {
-                // A request that had waited for this room is in flight from now on.
-                state.arm(&mut out);
-            }
-        }
-        out.run();
+    fn look(&self, pipe: PipeId, look: &mut dyn FnMut(&mut PipeState)) {
+        let mut state = self.lock();
+        state.entry(pipe).and_then(Entry::stream).map(look);
     }
 
-    fn detach(
-        &self,
-        pipe: PipeId,
-        why: DetachReason,
-        unsent: &mut dyn FnMut() -> Vec<Message>,
-        unknown: usize,
-    ) {
+    fn settle(&self, pipe: PipeId, batch: Batch, wrote: Wrote, written: usize, last: bool) -> After {
         let mut out = Out::default();
-        {
+        let after = {
             let mut state = self.lock();
             let state = &mut *state;
-            let Some(entry) =
-                state.pipes.get_mut(pipe.slot()).and_then(|entry| entry.take_if(|e| e.id == pipe))
-            else {
-                return;
-            };
-            state.attached -= 1;
-            state.ledger.unknown_messages += unknown as u64;
-            // Asked for under the lock: before, the rules may have sent to a pipe that had ended.
-            let mut unsent = unsent();
-            if state.phase != Phase::Open {
-                state.farewell.abandoned += unsent.len() as u64;
-                state.farewell.unknown += unknown as u64;
-                // Nobody else gets them any more.
-                for message in unsent.drain(..) {
-                    state.visit(self, &mut out, |_, fx| {
-                        fx.discard(Dropped::Closed, Some(pipe), message.len());
-                    });
-                }
+            let Some(stream) = state.entry(pipe).and_then(Entry::stream) else { return After::Done };
+            let (flushed, after) = stream.settle(batch, wrote, written, last);
+            if flushed.messages > 0 {
+                self.note_flushed(state, pipe, flushed, &mut out);
             }
-            let now = rt::now();
-            state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
-            state.arm(&mut out);
-            let peer = || Arc::new(Peer { stats: entry.stats, ..(*entry.peer).clone() });
-            state.hub.tell(|| Event::Detached(peer(), why), |waker| out.wakers.push(waker));
-            state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
-        }
+            after
+        };
         out.run();
+        after
+    }
+
+    fn detach(&self, pipe: PipeId, why: DetachReason, unknown_bytes: usize) {
+        self.detach_with(pipe, why, |lane| match lane {
+            Some(Lane::Stream(_, state)) => (state.unsent(), state.written_within(unknown_bytes)),
+            _ => (Vec::new(), 0),
+        });
     }
 
     fn is_waited_for(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::error::AdoptError;
 use crate::error::{DialError, ListenError};
 use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
-use crate::session::pipe::{Closing, StreamPipe};
+use crate::session::pipe::Closing;
 use crate::session::{Ended, Origin, SessionOptions, driver};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport;
@@ -387,11 +387,11 @@ impl Core {
         let number = half_open.number;
         let (tell_settled, tell_end) = dialer.unzip();
         let (core, shared) = (self.clone(), endpoint.clone());
-        let settled = move |pipe: Option<&Arc<StreamPipe>>| {
+        let settled = move |pipe: Option<PipeId>| {
             shared.settled(pipe.is_some());
             if let (Some(pipe), true) = (pipe, shared.is_closed()) {
                 // Closed between the handshake and now, when there was no pipe to be found yet.
-                pipe.close(core.graceful());
+                core.close_pipes(|entry| entry.id == pipe, core.graceful());
             }
             // A dialer that was closed does not listen any more, here and below.
             tell_settled.map(|tell| tell.send(pipe.is_some()));
@@ -601,9 +601,8 @@ impl Core {
 
     fn close_endpoint(self: &Arc<Self>, endpoint: &Arc<Endpoint>) {
         endpoint.stop();
-        for lane in self.lanes_of(&endpoint.origin()) {
-            lane.close(self.graceful());
-        }
+        let origin = endpoint.origin();
+        self.close_pipes(|entry| Arc::ptr_eq(&entry.peer.origin.url, &origin.url), self.graceful());
     }
 
     pub(super) fn graceful(&self) -> Closing {

@@ -24,34 +24,38 @@ pub(super) struct Fx<'a> {
 
 impl Fx<'_> {
     #[inline]
-    fn lane(&self, pipe: PipeId) -> Option<&Lane> {
-        let entry = self.pipes.get(pipe.slot())?.as_ref()?;
-        entry.lane.as_ref().filter(|_| entry.id == pipe)
+    fn lane(&mut self, pipe: PipeId) -> Option<&mut Lane> {
+        lane(self.pipes, pipe)
     }
+}
 
-    fn later(&mut self, call: impl FnOnce() + Send + 'static) {
-        self.out.work.push(Work::Call(Box::new(call)));
-    }
+#[inline]
+fn lane(pipes: &mut [Option<Entry>], pipe: PipeId) -> Option<&mut Lane> {
+    let entry = pipes.get_mut(pipe.slot())?.as_mut()?;
+    entry.lane.as_mut().filter(|_| entry.id == pipe)
 }
 
 impl Effects for Fx<'_> {
     #[inline]
     fn transmit(&mut self, pipe: PipeId, message: Message) {
-        let work = match self.lane(pipe) {
-            Some(Lane::Stream(stream)) => match stream.push(message) {
-                Kick::Nothing => return,
-                Kick::Wake(waker) => return self.out.wakers.push(waker),
-                Kick::Write => Work::Write { core: self.core.clone(), pipe: stream.clone() },
+        match lane(self.pipes, pipe) {
+            Some(Lane::Stream(stream, state)) => match state.push(message) {
+                Kick::Nothing => {}
+                Kick::Wake(waker) => self.out.wakers.push(waker),
+                Kick::Write => {
+                    let (core, pipe) = (self.core.clone(), stream.clone());
+                    self.out.work.push(Work::Write { core, pipe, batch: None });
+                }
             },
             #[cfg(feature = "inproc")]
-            Some(Lane::Inproc(inproc)) => match inproc.push(message) {
-                true => Work::Pump(inproc.clone()),
-                false => return,
-            },
+            Some(Lane::Inproc(inproc)) => {
+                if inproc.push(message) {
+                    self.out.work.push(Work::Pump(inproc.clone()));
+                }
+            }
             // Rules send to attached pipes only.
-            None => return self.discard(Dropped::PipeLost, Some(pipe), message.len()),
-        };
-        self.out.work.push(work);
+            None => self.discard(Dropped::PipeLost, Some(pipe), message.len()),
+        }
     }
 
     fn drop_oldest(&mut self, pipe: PipeId) -> Option<usize> {
@@ -84,14 +88,17 @@ impl Effects for Fx<'_> {
     }
 
     fn close(&mut self, pipe: PipeId, why: DetachReason) {
-        if let Some(lane) = self.lane(pipe).cloned() {
-            self.later(move || lane.close(Closing { abort: Some(why), deadline: None }));
+        if let Some(lane) = lane(self.pipes, pipe) {
+            lane.close(Closing { abort: Some(why), deadline: None }, self.out);
         }
     }
 
     fn resume(&mut self, pipe: PipeId) {
-        match self.lane(pipe).cloned() {
-            Some(Lane::Stream(stream)) => self.later(move || stream.resume()),
+        match lane(self.pipes, pipe) {
+            Some(Lane::Stream(_, state)) => {
+                let wakers = &mut self.out.wakers;
+                state.resume().into_iter().for_each(|waker| wakers.push(waker));
+            }
             #[cfg(feature = "inproc")]
             Some(Lane::Inproc(inproc)) => {
                 if let Some(sender) = inproc.sender() {

@@ -11,7 +11,7 @@ use super::lane::Lane;
 use super::work::{Out, Work};
 use crate::session::gate::Pass;
 use crate::session::pipe::Closing;
-use crate::session::{Ended, Origin, Owner};
+use crate::session::{Ended, Origin};
 use crate::transport::{Ends, Place};
 use spanwire_core::{DetachReason, Message, PipeId};
 use std::collections::{HashMap, VecDeque};
@@ -345,7 +345,7 @@ impl InprocPipe {
 
     fn detach(&self, why: DetachReason) {
         if let Some(id) = self.id.get() {
-            self.core.detach(*id, why, &mut || std::mem::take(&mut self.lock().queue).into(), 0);
+            self.core.detach_with(*id, why, |_| (std::mem::take(&mut self.lock().queue).into(), 0));
         }
     }
 }

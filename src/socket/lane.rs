@@ -2,50 +2,49 @@
 
 #[cfg(feature = "inproc")]
 use super::inproc::InprocPipe;
-use crate::session::pipe::{Closing, StreamPipe};
+use super::work::Out;
+#[cfg(feature = "inproc")]
+use super::work::Work;
+use crate::session::pipe::{Closing, PipeState, StreamPipe};
 use std::sync::Arc;
 
 /// How messages get to a peer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // the large one is the usual one
 pub(crate) enum Lane {
     /// As frames on a stream.
-    Stream(Arc<StreamPipe>),
+    Stream(Arc<StreamPipe>, PipeState),
     /// As they are, into another socket of this process.
     #[cfg(feature = "inproc")]
     Inproc(Arc<InprocPipe>),
 }
 
 impl Lane {
-    pub(super) fn stream(&self) -> Option<&Arc<StreamPipe>> {
-        match self {
-            Self::Stream(pipe) => Some(pipe),
-            #[cfg(feature = "inproc")]
-            Self::Inproc(_) => None,
-        }
-    }
-
     /// Ends it: at once, or when all is sent but no later than a deadline.
-    pub(super) fn close(&self, closing: Closing) {
+    pub(super) fn close(&mut self, closing: Closing, out: &mut Out) {
         match self {
-            Self::Stream(pipe) => pipe.close(closing),
+            Self::Stream(_, state) => state.close(closing).into_iter().for_each(|w| out.wakers.push(w)),
             #[cfg(feature = "inproc")]
-            Self::Inproc(pipe) => pipe.close(closing),
+            Self::Inproc(pipe) => {
+                let pipe = pipe.clone();
+                out.work.push(Work::Call(Box::new(move || pipe.close(closing))));
+            }
         }
     }
 
     /// Takes away the oldest message that is still whole.
-    pub(super) fn drop_oldest(&self) -> Option<usize> {
+    pub(super) fn drop_oldest(&mut self) -> Option<usize> {
         match self {
-            Self::Stream(pipe) => pipe.drop_oldest(),
+            Self::Stream(_, state) => state.drop_oldest(),
             #[cfg(feature = "inproc")]
             Self::Inproc(pipe) => pipe.drop_oldest(),
         }
     }
 
     /// Messages that have not left whole.
-    pub(super) fn waiting(&self) -> usize {
+    pub(super) fn waiting(&mut self) -> usize {
         match self {
-            Self::Stream(pipe) => pipe.waiting(),
+            Self::Stream(_, state) => state.waiting(),
             #[cfg(feature = "inproc")]
             Self::Inproc(pipe) => pipe.waiting(),
         }

@@ -11,6 +11,7 @@ use super::inproc::InprocPipe;
 #[cfg(unix)]
 use super::poll_fd::Signal;
 use crate::session::pipe::StreamPipe;
+use spanwire_core::session::outbox::Batch;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,6 +45,12 @@ impl<T> Few<T> {
     }
 }
 
+impl<T> Few<T> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.first.iter_mut().chain(&mut self.rest)
+    }
+}
+
 impl<T> IntoIterator for Few<T> {
     type Item = T;
     type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
@@ -61,8 +68,9 @@ pub(crate) struct Out {
 
 /// Something that takes other locks, or system calls.
 pub(crate) enum Work {
-    /// Write what a connection owes.
-    Write { core: Arc<Core>, pipe: Arc<StreamPipe> },
+    /// Write what was taken from a connection's outbox. It is taken when the visit to the rules ends
+    /// in which the caller became the writer, under the same lock.
+    Write { core: Arc<Core>, pipe: Arc<StreamPipe>, batch: Option<Batch> },
     /// Deliver what waits between two sockets of this process.
     #[cfg(feature = "inproc")]
     Pump(Arc<InprocPipe>),
@@ -131,8 +139,8 @@ impl Drop for Running {
 impl Work {
     fn run(self) {
         match self {
-            Self::Write { core, pipe } => {
-                let bytes = pipe.write_as_sender(&core);
+            Self::Write { core, pipe, batch } => {
+                let bytes = pipe.write_as_sender(&core, batch.expect("taken when the visit ended"));
                 core.note_written(bytes);
             }
             #[cfg(feature = "inproc")]
