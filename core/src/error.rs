@@ -65,6 +65,8 @@ impl fmt::Display for SendError {
 impl Error for SendError {}
 
 /// Why no message was received.
+// A word, not a byte: see `Nothing`.
+#[repr(usize)]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvError {

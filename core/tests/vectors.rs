@@ -237,7 +237,7 @@ fn write(
     let mut outbox = Outbox::new(framing);
     for payload in payloads {
         let (header, body) = payload.split_at(header_bytes);
-        outbox.push(Message::with_header(header, body.to_vec()));
+        outbox.push(&mut Message::with_header(header, body.to_vec()));
     }
     let whole = outbox.waiting_bytes();
     let (mut stream, mut messages, mut bytes) = (Vec::new(), 0, 0);

@@ -142,10 +142,10 @@ impl StreamPipe {
 }
 
 impl PipeState {
-    /// Appends a message; the caller carries out the kick once it holds no lock.
+    /// Adds to the outbox; the caller carries out the kick once it holds no lock.
     #[inline]
-    pub(crate) fn push(&mut self, message: Message) -> Kick {
-        self.handoff.push(|outbox| outbox.push(message))
+    pub(crate) fn push(&mut self, add: impl FnOnce(&mut Outbox)) -> Kick {
+        self.handoff.push(add)
     }
 
     /// Takes the oldest whole message out of the outbox.

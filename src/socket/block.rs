@@ -22,15 +22,15 @@ impl Core {
     /// Sends, waiting for room no longer than `timeout`.
     pub(super) fn send_blocking<P: Put>(
         self: &Arc<Self>,
-        message: Message,
+        mut message: Message,
         timeout: Option<Duration>,
         mut put: P,
     ) -> Result<(), SendError> {
-        let message = match put.put(self, message) {
+        match put.put(self, &mut message) {
             Ok(()) => return Ok(()),
-            Err((Why::Refused(Refusal::Full | Refusal::NoPeer), message)) => message,
-            Err((why, message)) => return Err(send_error(why, message)),
-        };
+            Err(Why::Refused(Refusal::Full | Refusal::NoPeer)) => {}
+            Err(why) => return Err(send_error(why, message)),
+        }
         // A turn that is owed to other tasks is no concern of a thread of its own.
         self.owes_turn.store(false, Ordering::Relaxed);
         let mut op = SendOp::new(self, message, None, put);

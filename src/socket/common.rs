@@ -45,8 +45,8 @@ impl Handle {
         Sending::new(&self.core, ctx, message, timeout)
     }
 
-    pub(crate) fn try_send(&self, ctx: CtxId, message: Message) -> Result<(), SendError> {
-        self.core.send(ctx, message).map_err(|(why, message)| send_error(why, message))
+    pub(crate) fn try_send(&self, ctx: CtxId, mut message: Message) -> Result<(), SendError> {
+        self.core.send(ctx, &mut message).map_err(|why| send_error(why, message))
     }
 
     pub(crate) async fn send_many<M: Into<Message>>(

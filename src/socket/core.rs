@@ -20,7 +20,7 @@ use crate::session::handoff::Wrote;
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Origin, Owner};
 use spanwire_core::framing::sp::{FrameError, Protocol};
-use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refused, Rules};
+use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, Rules};
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Flushed};
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
@@ -192,17 +192,18 @@ impl Core {
     }
 
     /// Sends, if the socket is open and the rules find room.
-    pub(super) fn send(self: &Arc<Self>, ctx: CtxId, message: Message) -> Result<(), (Why, Message)> {
-        self.send_by(message, |rule, now, message, fx| rule.send(now, ctx, message, fx))
+    /// Then what is left of the message is of no use; else it is as it was.
+    pub(super) fn send(self: &Arc<Self>, ctx: CtxId, message: &mut Message) -> Result<(), Why> {
+        self.send_by(message, |rule, now, message, fx| rule.put(now, ctx, message, fx))
     }
 
     /// The same with another way to put it to the rules.
     #[inline]
     pub(super) fn send_by(
         self: &Arc<Self>,
-        message: Message,
-        send: impl FnOnce(&mut Rules, Time, Message, &mut Fx<'_>) -> Result<(), Refused>,
-    ) -> Result<(), (Why, Message)> {
+        message: &mut Message,
+        send: impl FnOnce(&mut Rules, Time, &mut Message, &mut Fx<'_>) -> Result<(), Refusal>,
+    ) -> Result<(), Why> {
         let now = self.clock();
         let mut out = Out::default();
         let result = {
@@ -219,10 +220,10 @@ impl Core {
                     if self.timed {
                         state.arm(&mut out);
                     }
-                    result.map_err(|(why, message)| (Why::Refused(why), message))
+                    result.map_err(Why::Refused)
                 }
-                Phase::Closed => Err((Why::Closed, message)),
-                Phase::Orphaned => Err((Why::Orphaned, message)),
+                Phase::Closed => Err(Why::Closed),
+                Phase::Orphaned => Err(Why::Orphaned),
             }
         };
         out.run();
@@ -679,12 +680,14 @@ pub(super) fn own<R: Member>(rules: &mut Rules) -> &mut R {
 /// Why a message was not taken by a socket.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    Refused(spanwire_core::pattern::Refusal),
+    Refused(Refusal),
     Closed,
     Orphaned,
 }
 
 /// Why a socket had no message.
+// A word: see `Nothing`.
+#[repr(usize)]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoMessage {
     Nothing(Nothing),

@@ -7,7 +7,7 @@ use super::lane::Lane;
 use super::waits::{For, Waits};
 use super::work::{Out, Work};
 use crate::session::handoff::Kick;
-use crate::session::pipe::Closing;
+use crate::session::pipe::{Closing, StreamPipe};
 use spanwire_core::pattern::{CtxId, Effects};
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, PipeId};
 use std::sync::Arc;
@@ -35,26 +35,45 @@ fn lane(pipes: &mut [Option<Entry>], pipe: PipeId) -> Option<&mut Lane> {
     entry.lane.as_mut().filter(|_| entry.id == pipe)
 }
 
+/// Notes what has to be done after a push, when no lock is held.
+#[inline]
+fn kicked(kick: Kick, core: &Arc<Core>, pipe: &Arc<StreamPipe>, out: &mut Out) {
+    match kick {
+        Kick::Nothing => {}
+        Kick::Wake(waker) => out.wakers.push(waker),
+        Kick::Write => {
+            out.work.push(Work::Write { core: core.clone(), pipe: pipe.clone(), batch: None });
+        }
+    }
+}
+
 impl Effects for Fx<'_> {
     #[inline]
-    fn transmit(&mut self, pipe: PipeId, message: Message) {
+    fn transmit(&mut self, pipe: PipeId, message: &mut Message) {
         match lane(self.pipes, pipe) {
-            Some(Lane::Stream(stream, state)) => match state.push(message) {
-                Kick::Nothing => {}
-                Kick::Wake(waker) => self.out.wakers.push(waker),
-                Kick::Write => {
-                    let (core, pipe) = (self.core.clone(), stream.clone());
-                    self.out.work.push(Work::Write { core, pipe, batch: None });
-                }
-            },
+            Some(Lane::Stream(stream, state)) => {
+                let kick = state.push(|outbox| outbox.push(message));
+                kicked(kick, self.core, stream, self.out);
+            }
             #[cfg(feature = "inproc")]
             Some(Lane::Inproc(inproc)) => {
-                if inproc.push(message) {
+                if inproc.push(std::mem::take(message)) {
                     self.out.work.push(Work::Pump(inproc.clone()));
                 }
             }
             // Rules send to attached pipes only.
             None => self.discard(Dropped::PipeLost, Some(pipe), message.len()),
+        }
+    }
+
+    #[inline]
+    fn transmit_copy(&mut self, pipe: PipeId, message: &Message) {
+        match lane(self.pipes, pipe) {
+            Some(Lane::Stream(stream, state)) => {
+                let kick = state.push(|outbox| outbox.push_copy(message));
+                kicked(kick, self.core, stream, self.out);
+            }
+            _ => self.transmit(pipe, &mut message.clone()),
         }
     }
 

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 /// A way to put a message to the rules of a socket.
 pub(super) trait Put: Unpin {
-    /// Puts it.
-    fn put(&mut self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)>;
+    /// Puts it. On success what is left of it is of no use; else it is as it was.
+    fn put(&mut self, core: &Arc<Core>, message: &mut Message) -> Result<(), Why>;
 
     /// What becomes of a message when the time to wait for room is over.
     fn late(&mut self, core: &Arc<Core>, message: Message) -> Result<(), SendError> {
@@ -42,11 +42,17 @@ impl In {
     pub(super) fn context(ctx: CtxId) -> Self {
         Self { ctx, at_last: None }
     }
+
+    /// In the default context, and with `at_last` where it would fail for want of room in time.
+    #[inline]
+    pub(super) fn at_last(at_last: AtLast) -> Self {
+        Self { ctx: CtxId::DEFAULT, at_last: Some(at_last) }
+    }
 }
 
 impl Put for In {
     #[inline]
-    fn put(&mut self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
+    fn put(&mut self, core: &Arc<Core>, message: &mut Message) -> Result<(), Why> {
         core.send(self.ctx, message)
     }
 
@@ -82,34 +88,34 @@ impl Get for In {
 pub(super) struct SendOp<'a, P: Put> {
     core: &'a Arc<Core>,
     put: P,
-    message: Option<Message>,
+    message: Message,
     ticket: Option<Ticket>,
     patience: Patience,
+    done: bool,
 }
 
 impl<'a, P: Put> SendOp<'a, P> {
     #[inline]
     pub(super) fn new(core: &'a Arc<Core>, message: Message, timeout: Option<Duration>, put: P) -> Self {
-        Self { core, put, message: Some(message), ticket: None, patience: Patience::new(timeout) }
+        Self { core, put, message, ticket: None, patience: Patience::new(timeout), done: false }
     }
 
     /// The message, if it was not sent: for whoever stopped waiting.
     pub(super) fn give_up(&mut self) -> Result<(), SendError> {
-        self.put.late(self.core, self.message.take().unwrap_or_default())
+        self.put.late(self.core, std::mem::take(&mut self.message))
     }
 
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let put = &mut self.put;
-        let sent = poll_put(self.core, &mut self.message, &mut self.ticket, cx, |core, message| {
-            put.put(core, message)
-        });
-        if let Poll::Ready(sent) = sent {
-            self.leave();
-            return Poll::Ready(sent);
-        }
-        ready!(self.patience.poll(&self.core.home, cx));
+        let sent = match poll_put(self.core, &mut self.message, &mut self.ticket, cx, &mut self.put) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => {
+                ready!(self.patience.poll(&self.core.home, cx));
+                self.give_up()
+            }
+        };
+        self.done = true;
         self.leave();
-        Poll::Ready(self.give_up())
+        Poll::Ready(sent)
     }
 
     fn leave(&mut self) {
@@ -125,13 +131,14 @@ impl<P: Put> Future for SendOp<'_, P> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        assert!(!this.done, "a send is not polled after it was done");
         // Most often there is room; everything below is for waiting.
-        if this.ticket.is_none() && !this.core.owes_turn.load(Ordering::Relaxed) {
-            let message = this.message.take().expect("a send is not polled after it was done");
-            match this.put.put(this.core, message) {
-                Ok(()) => return Poll::Ready(Ok(())),
-                Err((_, back)) => this.message = Some(back),
-            }
+        if this.ticket.is_none()
+            && !this.core.owes_turn.load(Ordering::Relaxed)
+            && this.put.put(this.core, &mut this.message).is_ok()
+        {
+            this.done = true;
+            return Poll::Ready(Ok(()));
         }
         this.poll_waiting(cx)
     }
@@ -165,8 +172,7 @@ impl<'a> Sending<'a> {
         timeout: Option<Duration>,
         at_last: AtLast,
     ) -> Self {
-        let put = In { ctx: CtxId::DEFAULT, at_last: Some(at_last) };
-        Self(SendOp::new(core, message, timeout, put))
+        Self(SendOp::new(core, message, timeout, In::at_last(at_last)))
     }
 }
 
@@ -183,10 +189,10 @@ impl Future for Sending<'_> {
 /// stays where it is. The caller gives the ticket back.
 pub(super) fn poll_put(
     core: &Arc<Core>,
-    message: &mut Option<Message>,
+    message: &mut Message,
     ticket: &mut Option<Ticket>,
     cx: &mut Context<'_>,
-    mut put: impl FnMut(&Arc<Core>, Message) -> Result<(), (Why, Message)>,
+    put: &mut impl Put,
 ) -> Poll<Result<(), SendError>> {
     if core.owes_turn.load(Ordering::Relaxed) && core.owes_turn.swap(false, Ordering::Relaxed) {
         // A batch was written in this thread; before the next, the others may run. This comes
@@ -194,17 +200,12 @@ pub(super) fn poll_put(
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }
-    let mut trying = message.take().expect("a send is not polled after it was done");
     let mut waiting = false;
     loop {
-        match put(core, trying) {
+        match put.put(core, message) {
             Ok(()) => return Poll::Ready(Ok(())),
-            Err((Why::Refused(Refusal::Full | Refusal::NoPeer), back)) if waiting => {
-                *message = Some(back);
-                return Poll::Pending;
-            }
-            Err((Why::Refused(Refusal::Full | Refusal::NoPeer), back)) => {
-                trying = back;
+            Err(Why::Refused(Refusal::Full | Refusal::NoPeer)) if waiting => return Poll::Pending,
+            Err(Why::Refused(Refusal::Full | Refusal::NoPeer)) => {
                 // What is owed to the kernel is written before anybody waits for room; and room
                 // may come between the refusal and the ticket, so it is asked once more.
                 if !core.flush_owed() {
@@ -212,7 +213,7 @@ pub(super) fn poll_put(
                     waiting = ticket.is_some();
                 }
             }
-            Err((why, back)) => return Poll::Ready(Err(send_error(why, back))),
+            Err(why) => return Poll::Ready(Err(send_error(why, std::mem::take(message)))),
         }
     }
 }

@@ -108,10 +108,10 @@ fn patience(core: &Core, timeout: Option<Duration>) -> Option<Duration> {
 }
 
 /// Publishes over the heads of subscribers without room.
-fn publish_anyway(core: &Arc<Core>, message: Message) -> Result<(), SendError> {
-    let sent = core.send_by(message, |rule, now, message, fx| {
+fn publish_anyway(core: &Arc<Core>, mut message: Message) -> Result<(), SendError> {
+    let sent = core.send_by(&mut message, |rule, now, message, fx| {
         own::<Pub>(rule).publish_anyway(now, message, fx);
         Ok(())
     });
-    sent.map_err(|(why, message)| send_error(why, message))
+    sent.map_err(|why| send_error(why, message))
 }

@@ -162,20 +162,14 @@ impl Request {
     /// # Errors
     /// `Full` where `reply` would wait; the request counts as unanswered then.
     pub fn try_reply(mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        let sent = (&self).put(&self.handle.core, message.into());
+        let mut message = message.into();
+        let sent = (&self).put(&self.handle.core, &mut message);
         self.open = sent.is_err();
-        sent.map_err(|(why, message)| send_error(why, message))
+        sent.map_err(|why| send_error(why, message))
     }
 
     async fn reply_within(mut self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
         let core = self.handle.core.clone();
-        let message = match (&self).put(&core, message) {
-            Ok(()) => {
-                self.open = false;
-                return Ok(());
-            }
-            Err((_, message)) => message,
-        };
         let sent = core.send_within(message, timeout, &self).await;
         self.open = sent.is_err();
         sent
@@ -200,10 +194,10 @@ impl Request {
 
 /// Sends the reply.
 impl Put for &Request {
-    fn put(&mut self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
+    fn put(&mut self, core: &Arc<Core>, message: &mut Message) -> Result<(), Why> {
         core.send_by(message, |rule, _, message, fx| match self.pipe {
             Some(pipe) => own::<Rep>(rule).reply(pipe, self.backtrace.clone(), message, fx),
-            None => Err((spanwire_core::pattern::Refusal::NoSuchPeer, message)),
+            None => Err(spanwire_core::pattern::Refusal::NoSuchPeer),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, Why, own};
-use super::ops::{Get, Put, Wait, recv_error, send_error};
+use super::ops::{Get, Put, Wait, recv_error};
 use crate::{Message, RecvError, RequestError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Req, Rules};
 use std::sync::Arc;
@@ -125,11 +125,11 @@ struct InFlight<'a> {
 
 /// Sends it in a context of its own.
 impl Put for &mut InFlight<'_> {
-    fn put(&mut self, core: &Arc<Core>, message: Message) -> Result<(), (Why, Message)> {
+    fn put(&mut self, core: &Arc<Core>, message: &mut Message) -> Result<(), Why> {
         core.send_by(message, |rule, now, message, fx| {
             let rule = own::<Req>(rule);
             let ctx = rule.open();
-            match rule.send(now, ctx, message, fx) {
+            match rule.put(now, ctx, message, fx) {
                 Ok(()) => self.ctx = ctx,
                 Err(refused) => {
                     rule.close(now, ctx, fx);
@@ -201,8 +201,7 @@ impl ReqContext {
     /// # Errors
     /// `Full` or `NoPeer` where `send` would wait.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let sent = self.handle.core.send(self.ctx, message.into());
-        sent.map_err(|(why, message)| send_error(why, message))
+        self.handle.try_send(self.ctx, message.into())
     }
 
     /// [`send`](Self::send), waiting no longer than `timeout`.

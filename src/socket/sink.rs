@@ -2,13 +2,12 @@
 
 use super::Handle;
 use super::core::Why;
-use super::ops::{AtLast, poll_put, send_error};
+use super::ops::{AtLast, In, Put, poll_put, send_error};
 use super::waits::{For, Ticket};
-use crate::rt::Sleep;
+use crate::rt::Patience;
 use crate::{Dropped, Message, SendError};
 use futures_sink::Sink;
 use spanwire_core::pattern::{CtxId, Refusal};
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -29,50 +28,44 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct MessageSink {
     handle: Handle,
+    put: In,
     /// Longest wait for room.
-    patience: Option<Duration>,
-    /// What sends a message that nobody had room for in time, where the pattern has a way.
-    at_last: Option<AtLast>,
+    timeout: Option<Duration>,
     waiting: Option<Message>,
     ticket: Option<Ticket>,
-    sleep: Option<Sleep>,
+    patience: Patience,
 }
 
 impl MessageSink {
     pub(crate) fn of(handle: &Handle) -> Self {
-        Self::new(handle, handle.options().send_timeout, None)
+        Self::new(handle, handle.options().send_timeout, In::context(CtxId::DEFAULT))
     }
 
     /// One that does something else than fail when it has waited for so long.
-    pub(super) fn patient(handle: &Handle, patience: Option<Duration>, at_last: AtLast) -> Self {
-        Self::new(handle, patience, Some(at_last))
+    pub(super) fn patient(handle: &Handle, timeout: Option<Duration>, at_last: AtLast) -> Self {
+        Self::new(handle, timeout, In::at_last(at_last))
     }
 
-    fn new(handle: &Handle, patience: Option<Duration>, at_last: Option<AtLast>) -> Self {
-        Self { handle: handle.clone(), patience, at_last, waiting: None, ticket: None, sleep: None }
+    fn new(handle: &Handle, timeout: Option<Duration>, put: In) -> Self {
+        let patience = Patience::new(timeout);
+        Self { handle: handle.clone(), put, timeout, waiting: None, ticket: None, patience }
     }
 
     /// Ready when nothing waits here any more.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        if self.waiting.is_none() {
-            return Poll::Ready(Ok(()));
-        }
+        let Some(message) = &mut self.waiting else { return Poll::Ready(Ok(())) };
         let core = &self.handle.core;
-        let put = poll_put(core, &mut self.waiting, &mut self.ticket, cx, |core, message| {
-            core.send(CtxId::DEFAULT, message)
-        });
-        if put.is_pending() {
-            let Some(patience) = self.patience else { return Poll::Pending };
-            let sleep = self.sleep.get_or_insert_with(|| core.home.sleep(patience));
-            ready!(Pin::new(sleep).poll(cx));
-        }
-        self.sleep = None;
+        let sent = match poll_put(core, message, &mut self.ticket, cx, &mut self.put) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => {
+                ready!(self.patience.poll(&core.home, cx));
+                self.put.late(core, std::mem::take(message))
+            }
+        };
+        self.waiting = None;
+        self.patience = Patience::new(self.timeout);
         self.leave();
-        Poll::Ready(match (put, self.waiting.take(), self.at_last) {
-            (Poll::Ready(done), ..) => done,
-            (Poll::Pending, Some(message), Some(at_last)) => at_last(&self.handle.core, message),
-            (Poll::Pending, message, _) => Err(SendError::TimedOut(message.unwrap_or_default())),
-        })
+        Poll::Ready(sent)
     }
 
     fn leave(&mut self) {
@@ -91,7 +84,7 @@ impl Sink<Message> for MessageSink {
 
     /// # Errors
     /// Those of `try_send` for which waiting would not help; and `Full`, if the sink was not ready.
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+    fn start_send(mut self: Pin<&mut Self>, mut message: Message) -> Result<(), SendError> {
         if self.waiting.is_some() {
             return Err(SendError::Full(message));
         }
@@ -99,13 +92,13 @@ impl Sink<Message> for MessageSink {
             self.waiting = Some(message);
             return Ok(());
         }
-        match self.handle.core.send(CtxId::DEFAULT, message) {
+        match self.handle.core.send(CtxId::DEFAULT, &mut message) {
             Ok(()) => Ok(()),
-            Err((Why::Refused(Refusal::Full | Refusal::NoPeer), message)) => {
+            Err(Why::Refused(Refusal::Full | Refusal::NoPeer)) => {
                 self.waiting = Some(message);
                 Ok(())
             }
-            Err((why, message)) => Err(send_error(why, message)),
+            Err(why) => Err(send_error(why, message)),
         }
     }
 

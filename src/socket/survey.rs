@@ -2,7 +2,7 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, own};
-use super::ops::{Get, Wait, recv_error, send_error};
+use super::ops::{Get, Wait, recv_error};
 use super::waits::{For, Ticket};
 use crate::{Message, RecvError, SendError};
 use futures_core::Stream;
@@ -134,8 +134,7 @@ impl SurveyContext {
     /// # Errors
     /// As `send`.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let sent = self.handle.core.send(self.ctx, message.into());
-        sent.map_err(|(why, message)| send_error(why, message))
+        self.handle.try_send(self.ctx, message.into())
     }
 
     /// How long answers to the surveys of this context are taken, from the next one on.

@@ -4,7 +4,7 @@ use super::credit::Credit;
 use super::fanout::fan_out;
 use super::pipes::PipeTable;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refused, discard_unsent};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, discard_unsent};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -81,13 +81,13 @@ impl Pattern for Bus {
         }
     }
 
-    fn send(
+    fn put(
         &mut self,
         _: Time,
         _: CtxId,
-        mut message: Message,
+        message: &mut Message,
         fx: &mut impl Effects,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Refusal> {
         let source = match self.raw {
             true => message.header_mut().take_tag(),
             false => {

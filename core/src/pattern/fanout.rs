@@ -6,19 +6,19 @@ use crate::message::Message;
 
 /// Sends `message` to every pipe for which `admit` says yes, having used its credit.
 ///
-/// One walk over the table, and one clone less than there are pipes: the last one gets the
-/// original. With a single peer nothing is cloned at all.
+/// One walk over the table, and one copy less than there are pipes: the last one gets the
+/// original.
 pub(crate) fn fan_out<T, E: Effects>(
     peers: &mut PipeTable<T>,
-    message: Message,
+    message: &mut Message,
     fx: &mut E,
     mut admit: impl FnMut(PipeId, &mut T, &Message, &mut E) -> bool,
 ) {
     let mut last = None;
     for (pipe, peer) in peers.iter_mut() {
-        if admit(pipe, peer, &message, fx) {
+        if admit(pipe, peer, message, fx) {
             if let Some(earlier) = last.replace(pipe) {
-                fx.transmit(earlier, message.clone());
+                fx.transmit_copy(earlier, message);
             }
         }
     }
@@ -39,7 +39,7 @@ mod tests {
         for n in 1..=4 {
             peers.insert(pipe(n), n);
         }
-        fan_out(&mut peers, "x".into(), &mut fx, |_, n, _, _| *n != 2);
+        fan_out(&mut peers, &mut "x".into(), &mut fx, |_, n, _, _| *n != 2);
         assert_eq!(fx.sent.iter().map(|(p, _)| p.get()).collect::<alloc::vec::Vec<_>>(), [1, 3, 4]);
     }
 
@@ -48,7 +48,7 @@ mod tests {
         let mut fx = Script::default();
         let mut peers = PipeTable::new();
         peers.insert(pipe(1), ());
-        fan_out(&mut peers, "x".into(), &mut fx, |_, (), _, _| false);
+        fan_out(&mut peers, &mut "x".into(), &mut fx, |_, (), _, _| false);
         assert!(fx.sent.is_empty());
     }
 }

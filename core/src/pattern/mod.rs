@@ -89,7 +89,14 @@ impl CtxId {
 /// What a rule wants done. All of it is one-way; nothing here can fail.
 pub trait Effects {
     /// Append `message` to the outbox of `pipe`. The rule has used credit for it before.
-    fn transmit(&mut self, pipe: PipeId, message: Message);
+    /// The message is taken, unless it was copied; the caller is done with it in either case.
+    fn transmit(&mut self, pipe: PipeId, message: &mut Message);
+
+    /// The same, where others get the message as well.
+    #[inline]
+    fn transmit_copy(&mut self, pipe: PipeId, message: &Message) {
+        self.transmit(pipe, &mut message.clone());
+    }
 
     /// Take the oldest message that is still whole out of the outbox of `pipe`, and say how many
     /// bytes it had. `None` when all that waits is being written at this moment.
@@ -167,6 +174,9 @@ pub enum Refusal {
 pub type Refused = (Refusal, Message);
 
 /// Why [`Pattern::take`] gave no message.
+// A word, not a byte: compilers copy a `Result` of a message and a byte in pieces of odd sizes, and the
+// processor then waits for each.
+#[repr(usize)]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Nothing {
     /// None has come yet. [`Effects::readable`] will tell.
@@ -255,9 +265,26 @@ pub trait Pattern {
         let _ = (now, ctx, fx);
     }
 
-    /// The application sends. On refusal nothing has moved.
-    fn send(&mut self, now: Time, ctx: CtxId, message: Message, fx: &mut impl Effects)
-    -> Result<(), Refused>;
+    /// The application sends. On refusal nothing has moved; else what is left of the message is of
+    /// no use any more. (By reference, since a message is moved often enough on its way here.)
+    fn put(
+        &mut self,
+        now: Time,
+        ctx: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal>;
+
+    /// The same by value: a refused message comes back.
+    fn send(
+        &mut self,
+        now: Time,
+        ctx: CtxId,
+        mut message: Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refused> {
+        self.put(now, ctx, &mut message, fx).map_err(|why| (why, message))
+    }
 
     /// The application takes the next message.
     fn take(&mut self, now: Time, ctx: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing>;

@@ -1,7 +1,7 @@
 //! PAIR v0 (0010): one peer, both ways, no header. Spec 5.3.
 
 use super::duplex::{Duplex, Peers};
-use super::{CtxId, Effects, Nothing, Pattern, Refused, Room};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -50,13 +50,19 @@ impl Pattern for Pair0 {
         self.duplex.deliver(pipe, message, fx);
     }
 
-    fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
+    fn put(
+        &mut self,
+        _: Time,
+        _: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal> {
         match self.duplex.pick(None, message.len()) {
             Ok(pipe) => {
                 fx.transmit(pipe, message);
                 Ok(())
             }
-            Err(why) => Err((why, message)),
+            Err(why) => Err(why),
         }
     }
 

@@ -1,7 +1,7 @@
 //! PAIR v1 (0011): one peer or many, both ways, with a hop count. Spec 5.4.
 
 use super::duplex::{Duplex, Peers};
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, Room};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -109,19 +109,26 @@ impl Pattern for Pair1 {
         self.duplex.deliver(pipe, message, fx);
     }
 
-    fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
+    fn put(
+        &mut self,
+        _: Time,
+        _: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal> {
         let (hops, to) = match self.form {
             Form::Cooked => (Some(FIRST_HOP), None),
             Form::Poly => (Some(FIRST_HOP), message.pipe()),
             Form::Raw => (next_hop(message.header()), None),
         };
-        let Some(hops) = hops else { return Err((Refusal::BadHeader, message)) };
+        let Some(hops) = hops else { return Err(Refusal::BadHeader) };
         match self.duplex.pick(to, HEADER_BYTES + message.body().len()) {
             Ok(pipe) => {
-                fx.transmit(pipe, message.header_set(Header::tag(hops)));
+                *message.header_mut() = Header::tag(hops);
+                fx.transmit(pipe, message);
                 Ok(())
             }
-            Err(why) => Err((why, message)),
+            Err(why) => Err(why),
         }
     }
 

@@ -144,7 +144,7 @@ impl Peers {
             let was_open = peer.credit.is_open();
             if peer.credit.take(message.len()) {
                 self.open -= usize::from(was_open && !peer.credit.is_open());
-                fx.transmit(pipe, message.clone());
+                fx.transmit_copy(pipe, message);
                 reached(pipe);
             } else {
                 fx.discard(Dropped::OutboxFull, Some(pipe), message.len());

@@ -4,7 +4,7 @@ use super::conflate::Conflation;
 use super::credit::Credit;
 use super::fanout::fan_out;
 use super::pipes::PipeTable;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, discard_unsent};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, discard_unsent};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
 use crate::options::{Options, Overflow};
@@ -53,7 +53,7 @@ impl Pub {
 
     /// Sends now, whoever has room or not: what a caller does whose wait for room is over
     /// ([`Overflow::Block`]). A subscriber without room loses its oldest messages.
-    pub fn publish_anyway(&mut self, _: Time, mut message: Message, fx: &mut impl Effects) {
+    pub fn publish_anyway(&mut self, _: Time, message: &mut Message, fx: &mut impl Effects) {
         if self.peers.is_empty() {
             return fx.discard(Dropped::NoPeer, None, message.len());
         }
@@ -145,8 +145,8 @@ impl Pattern for Pub {
         let Some(Peer { credit, waiting }) = self.peers.get_mut(pipe) else { return };
         credit.give_back(messages, bytes, self.max_messages);
         if let Some(waiting) = waiting {
-            while let Some(message) = waiting.pop_if(|bytes| credit.take(bytes)) {
-                fx.transmit(pipe, message);
+            while let Some(mut message) = waiting.pop_if(|bytes| credit.take(bytes)) {
+                fx.transmit(pipe, &mut message);
             }
         }
         self.tell_writable(messages, fx);
@@ -159,11 +159,17 @@ impl Pattern for Pub {
         fx.close(pipe, DetachReason::ProtocolViolation);
     }
 
-    fn send(&mut self, now: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
+    fn put(
+        &mut self,
+        now: Time,
+        _: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal> {
         if self.blocks() {
             let bytes = message.len();
             if !self.peers.iter().all(|(_, peer)| peer.credit.allows(bytes)) {
-                return Err((Refusal::Full, message));
+                return Err(Refusal::Full);
             }
         }
         self.publish_anyway(now, message, fx);
@@ -300,7 +306,7 @@ mod tests {
         publisher.drained(Time::ZERO, pipe(2), 1, 1, &mut fx);
         assert_eq!(fx.writable, [1]);
         assert_eq!(send(&mut publisher, &mut fx, "c"), Ok(()));
-        publisher.publish_anyway(Time::ZERO, "d".into(), &mut fx);
+        publisher.publish_anyway(Time::ZERO, &mut "d".into(), &mut fx);
         assert_eq!(fx.take_dropped(), [Dropped::SlowSubscriber, Dropped::SlowSubscriber]);
         publisher.check_invariants();
     }

@@ -1,7 +1,7 @@
 //! PULL (0051): takes jobs fairly from every PUSH. Spec 5.6.
 
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, Room};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -37,16 +37,18 @@ impl Pattern for Pull {
         self.queue.room(pipe)
     }
 
+    #[inline(always)]
     fn recv(&mut self, _: Time, pipe: PipeId, mut message: Message, fx: &mut impl Effects) {
         message.join();
         self.queue.push(pipe, message);
         fx.readable(CtxId::DEFAULT, 1);
     }
 
-    fn send(&mut self, _: Time, _: CtxId, message: Message, _: &mut impl Effects) -> Result<(), Refused> {
-        Err((Refusal::State, message))
+    fn put(&mut self, _: Time, _: CtxId, _: &mut Message, _: &mut impl Effects) -> Result<(), Refusal> {
+        Err(Refusal::State)
     }
 
+    #[inline(always)]
     fn take(&mut self, _: Time, _: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing> {
         self.queue.pop(fx).ok_or(Nothing::Yet)
     }

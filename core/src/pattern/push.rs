@@ -1,7 +1,7 @@
 //! PUSH (0050): gives each job to exactly one peer that has room. Spec 5.6.
 
 use super::peers::Peers;
-use super::{CtxId, Effects, Nothing, Pattern, Refused};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -31,9 +31,9 @@ impl Push {
     fn place_orphans(&mut self, fx: &mut impl Effects) -> bool {
         while let Some(bytes) = self.orphans.front().map(Message::len) {
             let Some(pipe) = self.peers.pick(bytes) else { return false };
-            let job = self.orphans.pop_front().expect("looked at above");
+            let mut job = self.orphans.pop_front().expect("looked at above");
             fx.resent();
-            fx.transmit(pipe, job);
+            fx.transmit(pipe, &mut job);
         }
         true
     }
@@ -76,16 +76,22 @@ impl Pattern for Push {
     }
 
     #[inline]
-    fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
+    fn put(
+        &mut self,
+        _: Time,
+        _: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal> {
         if !self.orphans.is_empty() {
-            return Err((self.peers.refusal(), message));
+            return Err(self.peers.refusal());
         }
         match self.peers.pick(message.len()) {
             Some(pipe) => {
                 fx.transmit(pipe, message);
                 Ok(())
             }
-            None => Err((self.peers.refusal(), message)),
+            None => Err(self.peers.refusal()),
         }
     }
 

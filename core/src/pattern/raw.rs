@@ -11,7 +11,7 @@
 use super::backtrace::{MOST_TAGS, accept};
 use super::peers::Peers;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, Room, discard_unsent};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room, discard_unsent};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -127,7 +127,13 @@ impl Pattern for RawReq {
         queue_reply(&mut self.queue, pipe, message, fx);
     }
 
-    fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
+    fn put(
+        &mut self,
+        _: Time,
+        _: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal> {
         let room = match message.pipe() {
             Some(pipe) => self.peers.reserve(pipe, message.len()).map(|()| pipe),
             None => self.peers.pick(message.len()).ok_or_else(|| self.peers.refusal()),
@@ -137,7 +143,7 @@ impl Pattern for RawReq {
                 fx.transmit(pipe, message);
                 Ok(())
             }
-            Err(why) => Err((why, message)),
+            Err(why) => Err(why),
         }
     }
 
@@ -195,8 +201,14 @@ impl Pattern for RawSurveyor {
         queue_reply(&mut self.queue, pipe, message, fx);
     }
 
-    fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
-        self.peers.broadcast(&message, fx, |_| {});
+    fn put(
+        &mut self,
+        _: Time,
+        _: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal> {
+        self.peers.broadcast(message, fx, |_| {});
         Ok(())
     }
 
@@ -269,19 +281,26 @@ impl Pattern for RawRep {
 
     /// `BadHeader` when the header begins with no pipe, `NoSuchPeer` when with one that is gone. (A
     /// device drops such replies; NNG does so silently.)
-    fn send(&mut self, _: Time, _: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
+    fn put(
+        &mut self,
+        _: Time,
+        _: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal> {
         let mut header = message.header().clone();
-        let Some(tag) = header.take_tag() else { return Err((Refusal::BadHeader, message)) };
+        let Some(tag) = header.take_tag() else { return Err(Refusal::BadHeader) };
         if PipeId::new(tag, 0).is_none_or(|pipe| pipe.get() != tag) {
-            return Err((Refusal::BadHeader, message));
+            return Err(Refusal::BadHeader);
         }
-        let Some(&pipe) = self.by_tag.get(&tag) else { return Err((Refusal::NoSuchPeer, message)) };
+        let Some(&pipe) = self.by_tag.get(&tag) else { return Err(Refusal::NoSuchPeer) };
         match self.peers.reserve(pipe, header.len() + message.body().len()) {
             Ok(()) => {
-                fx.transmit(pipe, message.header_set(header));
+                *message.header_mut() = header;
+                fx.transmit(pipe, message);
                 Ok(())
             }
-            Err(why) => Err((why, message)),
+            Err(why) => Err(why),
         }
     }
 

@@ -4,7 +4,7 @@ use super::backtrace::accept;
 use super::contexts::Contexts;
 use super::peers::Peers;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, Room, discard_unsent};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room, discard_unsent};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -65,16 +65,13 @@ impl Rep {
         &mut self,
         pipe: PipeId,
         backtrace: Header,
-        message: Message,
+        message: &mut Message,
         fx: &mut impl Effects,
-    ) -> Result<(), Refused> {
-        match self.peers.reserve(pipe, backtrace.len() + message.body().len()) {
-            Ok(()) => {
-                fx.transmit(pipe, message.header_set(backtrace));
-                Ok(())
-            }
-            Err(why) => Err((why, message)),
-        }
+    ) -> Result<(), Refusal> {
+        self.peers.reserve(pipe, backtrace.len() + message.body().len())?;
+        *message.header_mut() = backtrace;
+        fx.transmit(pipe, message);
+        Ok(())
     }
 }
 
@@ -131,8 +128,14 @@ impl Pattern for Rep {
     }
 
     /// Replies to the request that `ctx` took last. On refusal it still owes that reply.
-    fn send(&mut self, _: Time, ctx: CtxId, message: Message, fx: &mut impl Effects) -> Result<(), Refused> {
-        let Some(Some(asker)) = self.contexts.get(ctx) else { return Err((Refusal::State, message)) };
+    fn put(
+        &mut self,
+        _: Time,
+        ctx: CtxId,
+        message: &mut Message,
+        fx: &mut impl Effects,
+    ) -> Result<(), Refusal> {
+        let Some(Some(asker)) = self.contexts.get(ctx) else { return Err(Refusal::State) };
         self.reply(asker.pipe, asker.backtrace.clone(), message, fx)?;
         self.contexts.get_mut(ctx).and_then(Option::take);
         Ok(())
@@ -298,7 +301,7 @@ mod tests {
         let request = rep.take_request(Time::ZERO, &mut fx).unwrap();
         assert_eq!(send(&mut rep, &mut fx, A, "no"), Err(Refusal::State));
         let pipe = request.pipe().unwrap();
-        rep.reply(pipe, request.header().clone(), "y".into(), &mut fx).unwrap();
+        rep.reply(pipe, request.header().clone(), &mut "y".into(), &mut fx).unwrap();
         assert_eq!(fx.sent, [(pipe, Message::with_header(ID, "y"))]);
     }
 

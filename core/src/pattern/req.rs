@@ -4,7 +4,7 @@ use super::backtrace::{Ids, accept_answer};
 use super::contexts::Contexts;
 use super::due::Due;
 use super::peers::Peers;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -164,7 +164,7 @@ impl Req {
             let request = self.request_mut(id).expect("looked at above");
             request.place = place;
             fx.resent();
-            fx.transmit(pipe, request.message.clone());
+            fx.transmit_copy(pipe, &request.message);
         }
         true
     }
@@ -331,26 +331,26 @@ impl Pattern for Req {
     }
 
     /// A new request; the former of this context is cancelled, but only once there is room for this.
-    fn send(
+    fn put(
         &mut self,
         now: Time,
         ctx: CtxId,
-        message: Message,
+        message: &mut Message,
         fx: &mut impl Effects,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Refusal> {
         if self.contexts.get(ctx).is_none() {
-            return Err((Refusal::State, message));
+            return Err(Refusal::State);
         }
         if !self.resends.is_empty() {
-            return Err((self.peers.refusal(), message));
+            return Err(self.peers.refusal());
         }
         let Some(pipe) = self.peers.pick(ID_BYTES + message.body().len()) else {
-            return Err((self.peers.refusal(), message));
+            return Err(self.peers.refusal());
         };
         self.cancel(ctx, Dropped::Cancelled, fx);
         let id = self.ids.start(ctx);
-        let message = message.header_set(Header::tag(id));
-        fx.transmit(pipe, message.clone());
+        let message = core::mem::take(message).header_set(Header::tag(id));
+        fx.transmit_copy(pipe, &message);
         let place = self.in_flight(now, id, pipe);
         let conversation = self.contexts.get_mut(ctx).expect("looked at above");
         conversation.ticket = id;

@@ -2,7 +2,7 @@
 
 use super::{
     Bus, CtxId, Effects, Nothing, Pair0, Pair1, Pattern, Pub, Pull, Push, RawRep, RawReq, RawSurveyor,
-    Refused, Rep, Req, Room, Sub, Surveyor,
+    Refusal, Rep, Req, Room, Sub, Surveyor,
 };
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
@@ -121,14 +121,14 @@ impl Pattern for Rules {
         each!(self, rule => rule.close(now, ctx, fx))
     }
     #[inline]
-    fn send(
+    fn put(
         &mut self,
         now: Time,
         ctx: CtxId,
-        message: Message,
+        message: &mut Message,
         fx: &mut impl Effects,
-    ) -> Result<(), Refused> {
-        each!(self, rule => rule.send(now, ctx, message, fx))
+    ) -> Result<(), Refusal> {
+        each!(self, rule => rule.put(now, ctx, message, fx))
     }
     #[inline]
     fn take(&mut self, now: Time, ctx: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing> {

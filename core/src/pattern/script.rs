@@ -37,8 +37,8 @@ impl Script {
 }
 
 impl Effects for Script {
-    fn transmit(&mut self, pipe: PipeId, message: Message) {
-        self.sent.push((pipe, message));
+    fn transmit(&mut self, pipe: PipeId, message: &mut Message) {
+        self.sent.push((pipe, core::mem::take(message)));
     }
     fn drop_oldest(&mut self, pipe: PipeId) -> Option<usize> {
         let oldest = self.sent.iter().position(|(to, _)| *to == pipe)?;

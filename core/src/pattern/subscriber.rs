@@ -1,7 +1,7 @@
 //! SUB (0021): takes what starts with a subscribed topic. Spec 5.5.
 
 use super::topics::Topics;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal};
 use crate::error::NotSubscribed;
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
@@ -215,8 +215,8 @@ impl Pattern for Sub {
     }
 
     /// A SUB never transmits: NNG publishers close the connection, nanomsg ones even abort.
-    fn send(&mut self, _: Time, _: CtxId, message: Message, _: &mut impl Effects) -> Result<(), Refused> {
-        Err((Refusal::State, message))
+    fn put(&mut self, _: Time, _: CtxId, _: &mut Message, _: &mut impl Effects) -> Result<(), Refusal> {
+        Err(Refusal::State)
     }
 
     fn take(&mut self, _: Time, ctx: CtxId, _: &mut impl Effects) -> Result<Message, Nothing> {

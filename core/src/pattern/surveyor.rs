@@ -3,7 +3,7 @@
 use super::backtrace::{Ids, accept_answer};
 use super::contexts::Contexts;
 use super::peers::Peers;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Refused, discard_unsent};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, discard_unsent};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -233,21 +233,21 @@ impl Pattern for Surveyor {
     }
 
     /// A new survey; the former of this context is cancelled. Succeeds even when nobody is there.
-    fn send(
+    fn put(
         &mut self,
         now: Time,
         ctx: CtxId,
-        message: Message,
+        message: &mut Message,
         fx: &mut impl Effects,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Refusal> {
         if self.contexts.get(ctx).is_none() {
-            return Err((Refusal::State, message));
+            return Err(Refusal::State);
         }
         self.cancel(ctx, Dropped::Cancelled, fx);
         let id = self.ids.start(ctx);
         let mut awaited = BTreeSet::new();
-        let message = message.header_set(Header::tag(id));
-        self.peers.broadcast(&message, fx, |pipe| {
+        *message.header_mut() = Header::tag(id);
+        self.peers.broadcast(message, fx, |pipe| {
             awaited.insert(pipe);
         });
         let conversation = self.contexts.get_mut(ctx).expect("looked at above");

@@ -106,9 +106,26 @@ impl Outbox {
         }
     }
 
-    /// Appends a message.
+    /// Appends a message. A large body is taken out of it, a small one is copied.
     #[inline]
-    pub fn push(&mut self, message: Message) {
+    pub fn push(&mut self, message: &mut Message) {
+        if self.push_head(message) {
+            let body = mem::take(message.body_mut());
+            self.segments.push_back(Segment::Shared(body));
+        }
+    }
+
+    /// Appends a message that goes elsewhere as well. A large body is shared, a small one is copied.
+    #[inline]
+    pub fn push_copy(&mut self, message: &Message) {
+        if self.push_head(message) {
+            self.segments.push_back(Segment::Shared(message.body().clone()));
+        }
+    }
+
+    /// Appends everything but a large body, and says whether that is still to come.
+    #[inline]
+    fn push_head(&mut self, message: &Message) -> bool {
         let length = message.len();
         let framing = self.framing;
         let prefix_bytes = framing.prefix_bytes();
@@ -119,13 +136,12 @@ impl Outbox {
         if !message.header().is_empty() {
             buffer.extend_from_slice(message.header().as_slice());
         }
-        if large {
-            self.segments.push_back(Segment::Shared(message.into_body()));
-        } else {
+        if !large {
             buffer.extend_from_slice(message.body());
         }
         self.lengths.push_back(length);
         self.waiting += prefix_bytes + length;
+        large
     }
 
     /// The buffer that small frames are appended to, with room for `count` bytes.
@@ -366,8 +382,8 @@ mod tests {
         let mut outbox = Outbox::new(Framing::Tcp);
         let large = Bytes::from(vec![1; COPY_BYTES + 1]);
         let place = large.as_ptr();
-        outbox.push(Message::from("small"));
-        outbox.push(Message::new(large));
+        outbox.push(&mut Message::from("small"));
+        outbox.push(&mut Message::new(large));
         let batch = outbox.take();
         let mut out = [&b""[..]; 4];
         let (count, _) = batch.slices(&mut out, usize::MAX, |bytes| bytes);
@@ -379,9 +395,9 @@ mod tests {
     fn what_was_not_written_whole_is_unsent() {
         let mut outbox = Outbox::new(Framing::Ipc);
         let large = vec![7; 9_000];
-        outbox.push("first".into());
-        outbox.push(Message::with_header(&[1, 2, 3, 4][..], large.clone()));
-        outbox.push("third".into());
+        outbox.push(&mut "first".into());
+        outbox.push(&mut Message::with_header(&[1, 2, 3, 4][..], large.clone()));
+        outbox.push(&mut "third".into());
         let batch = outbox.take();
         assert_eq!(outbox.settle(batch, 9 + 5 + 100), Flushed { messages: 1, bytes: 5 });
         outbox.check_invariants();
@@ -394,7 +410,7 @@ mod tests {
     fn a_message_on_the_wire_is_never_dropped() {
         let mut outbox = Outbox::new(Framing::Tcp);
         for body in ["aa", "bb", "cc"] {
-            outbox.push(body.into());
+            outbox.push(&mut body.into());
         }
         let batch = outbox.take();
         assert_eq!(outbox.drop_oldest(), None, "a writer has them");
@@ -409,12 +425,12 @@ mod tests {
     #[test]
     fn a_steady_stream_reuses_its_buffers() {
         let mut outbox = Outbox::new(Framing::Tcp);
-        outbox.push("x".into());
+        outbox.push(&mut "x".into());
         let batch = outbox.take();
         outbox.settle(batch, 9);
         let place = outbox.spare_buffer.as_ptr();
         for _ in 0..10 {
-            outbox.push("x".into());
+            outbox.push(&mut "x".into());
             let batch = outbox.take();
             outbox.settle(batch, 9);
             assert_eq!(outbox.spare_buffer.as_ptr(), place);
@@ -426,7 +442,7 @@ mod tests {
         let pieces = |bodies: &[usize]| {
             let mut outbox = Outbox::new(Framing::Tcp);
             for body in bodies {
-                outbox.push(Message::with_header(&[7; 8][..], vec![7; *body]));
+                outbox.push(&mut Message::with_header(&[7; 8][..], vec![7; *body]));
             }
             let batch = outbox.take();
             batch.slices(&mut [&b""[..]; 40], usize::MAX, |bytes| bytes).0
@@ -439,7 +455,7 @@ mod tests {
     #[test]
     fn a_writer_may_take_several_turns_with_a_batch() {
         let mut outbox = Outbox::new(Framing::Tcp);
-        outbox.push("abc".into());
+        outbox.push(&mut "abc".into());
         let mut batch = outbox.take();
         batch.advance(8);
         assert_eq!(bytes_of(&batch), b"abc");
@@ -454,8 +470,8 @@ mod tests {
         let mut outbox = Outbox::new(Framing::Tcp);
         let large = Bytes::from(vec![1; 5_000]);
         let place = large.as_ptr();
-        outbox.push(Message::new(large));
-        outbox.push("behind it".into());
+        outbox.push(&mut Message::new(large));
+        outbox.push(&mut "behind it".into());
         assert_eq!(outbox.unsent()[0].body().as_ptr(), place);
     }
 
@@ -473,7 +489,7 @@ mod tests {
             assert_eq!(outbox.lengths.capacity(), after);
         }
         outbox.lengths = VecDeque::with_capacity(33);
-        outbox.push("x".into());
+        outbox.push(&mut "x".into());
         outbox.trim();
         assert_eq!((outbox.messages(), outbox.lengths.capacity()), (1, 33));
     }
@@ -532,8 +548,8 @@ mod tests {
             for op in ops {
                 match op {
                     Op::Push(size, header) => {
-                        let (m, f) = message(size, header);
-                        outbox.push(m);
+                        let (mut m, f) = message(size, header);
+                        outbox.push(&mut m);
                         frames.push(f);
                     }
                     Op::Drop => {
@@ -549,8 +565,8 @@ mod tests {
                         let expected = frames.concat()[head..].to_vec();
                         prop_assert_eq!(&bytes_of(&batch), &expected);
                         if matches!(op, Op::PushWhileWriting(_)) {
-                            let (m, f) = message(count, false);
-                            outbox.push(m);
+                            let (mut m, f) = message(count, false);
+                            outbox.push(&mut m);
                             frames.push(f);
                         }
                         let written = count.min(expected.len());

@@ -279,7 +279,7 @@ impl World {
     fn special(&mut self, life: &mut Life<'_>) {
         let (what, ctx, bytes) = (life.below(3), life.ctx(), life.bytes());
         if let Some(publisher) = Pub::of(&mut self.rule) {
-            publisher.publish_anyway(Time::ZERO, bytes.into(), &mut self.fx);
+            publisher.publish_anyway(Time::ZERO, &mut bytes.into(), &mut self.fx);
             self.owed += self.attached.len().max(1);
         } else if let Some(subscriber) = Sub::of(&mut self.rule) {
             let topic = &bytes[..bytes.len().min(2)];
