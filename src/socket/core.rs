@@ -238,17 +238,24 @@ impl Core {
         wait: Wait<'_>,
         take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
     ) -> Result<Message, NoMessage> {
-        match wait {
-            None => self.take_now(take),
-            Some((ticket, waker)) => self.take_or_wait(ctx, ticket, waker, take),
-        }
+        let Some((ticket, waker)) = wait else {
+            let mut message = None;
+            self.take_into(|rule, now, fx| {
+                message = Some(take(rule, now, fx)?);
+                Ok(())
+            })?;
+            return message.ok_or(NoMessage::Nothing(Nothing::Yet));
+        };
+        self.take_or_wait(ctx, ticket, waker, take)
     }
 
+    /// Takes a message to wherever `take` puts it. A message that is handed up by value is moved once
+    /// more by each function on its way.
     #[inline]
-    fn take_now(
+    pub(super) fn take_into(
         self: &Arc<Self>,
-        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
-    ) -> Result<Message, NoMessage> {
+        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<(), Nothing>,
+    ) -> Result<(), NoMessage> {
         let now = self.clock();
         let mut out = Out::default();
         let result = {
@@ -256,9 +263,9 @@ impl Core {
             let state = &mut *state;
             match state.phase {
                 Phase::Open => match state.visit(self, &mut out, |rule, fx| take(rule, now, fx)) {
-                    Ok(message) => {
+                    Ok(()) => {
                         state.ledger.delivered_messages += 1;
-                        Ok(message)
+                        Ok(())
                     }
                     Err(nothing) => Err(NoMessage::Nothing(nothing)),
                 },

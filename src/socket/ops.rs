@@ -71,6 +71,13 @@ pub(super) type Wait<'a> = Option<(&'a mut Option<Ticket>, &'a Waker)>;
 pub(super) trait Get: Unpin {
     /// Gets the next, or leaves a waker.
     fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage>;
+
+    /// Gets the next if there is one.
+    #[inline]
+    fn get_into(&mut self, core: &Arc<Core>, message: &mut Option<Message>) -> Result<(), NoMessage> {
+        *message = Some(self.get(core, None)?);
+        Ok(())
+    }
 }
 
 /// Takes what comes in a context.
@@ -79,6 +86,12 @@ impl Get for In {
     fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
         let ctx = self.ctx;
         core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))
+    }
+
+    #[inline]
+    fn get_into(&mut self, core: &Arc<Core>, message: &mut Option<Message>) -> Result<(), NoMessage> {
+        let ctx = self.ctx;
+        core.take_into(|rule, now, fx| rule.take_into(now, ctx, message, fx))
     }
 }
 
@@ -267,10 +280,15 @@ impl<G: Get> Future for RecvOp<'_, G> {
         let this = &mut *self;
         if this.ticket.is_none() {
             // Most often one is there; everything below is for waiting.
-            match this.get.get(this.core, None) {
+            let mut message = None;
+            match this.get.get_into(this.core, &mut message) {
                 Err(NoMessage::Nothing(Nothing::Yet)) => {}
-                Ok(message) => return Poll::Ready(Ok(message)),
                 Err(why) => return Poll::Ready(Err(recv_error(why))),
+                Ok(()) => {
+                    if let Some(message) = message {
+                        return Poll::Ready(Ok(message));
+                    }
+                }
             }
         }
         this.poll_waiting(cx)

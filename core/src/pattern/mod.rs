@@ -289,6 +289,19 @@ pub trait Pattern {
     /// The application takes the next message.
     fn take(&mut self, now: Time, ctx: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing>;
 
+    /// The same, to a place of the caller's, where the message is needed.
+    #[inline]
+    fn take_into(
+        &mut self,
+        now: Time,
+        ctx: CtxId,
+        message: &mut Option<Message>,
+        fx: &mut impl Effects,
+    ) -> Result<(), Nothing> {
+        *message = Some(self.take(now, ctx, fx)?);
+        Ok(())
+    }
+
     /// Whether `take` has something to tell: a message, or how that which was asked came to an end.
     fn readable(&self, ctx: CtxId) -> bool;
 

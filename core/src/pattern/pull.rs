@@ -48,9 +48,20 @@ impl Pattern for Pull {
         Err(Refusal::State)
     }
 
-    #[inline(always)]
     fn take(&mut self, _: Time, _: CtxId, fx: &mut impl Effects) -> Result<Message, Nothing> {
         self.queue.pop(fx).ok_or(Nothing::Yet)
+    }
+
+    #[inline(always)]
+    fn take_into(
+        &mut self,
+        _: Time,
+        _: CtxId,
+        message: &mut Option<Message>,
+        fx: &mut impl Effects,
+    ) -> Result<(), Nothing> {
+        *message = self.queue.pop(fx);
+        message.as_ref().map(|_| ()).ok_or(Nothing::Yet)
     }
 
     fn readable(&self, _: CtxId) -> bool {

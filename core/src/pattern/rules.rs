@@ -135,6 +135,16 @@ impl Pattern for Rules {
         each!(self, rule => rule.take(now, ctx, fx))
     }
     #[inline]
+    fn take_into(
+        &mut self,
+        now: Time,
+        ctx: CtxId,
+        message: &mut Option<Message>,
+        fx: &mut impl Effects,
+    ) -> Result<(), Nothing> {
+        each!(self, rule => rule.take_into(now, ctx, message, fx))
+    }
+    #[inline]
     fn readable(&self, ctx: CtxId) -> bool {
         each!(self, rule => rule.readable(ctx))
     }
