@@ -140,6 +140,8 @@ pub struct SendManyError {
     /// What happened to the next; it is inside.
     #[source]
     pub error: spanwire_core::SendError,
+    /// Those behind it that had been taken from the iterator already.
+    pub rest: Vec<crate::Message>,
 }
 
 /// Errors after which trying again soon makes sense.

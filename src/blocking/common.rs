@@ -198,12 +198,13 @@ macro_rules! sending_twin {
             /// Sends messages one after the other; returns how many.
             ///
             /// # Errors
-            /// The first failure, with its message and how many were sent before it.
+            /// The first failure, with its message, how many were sent before it, and those that
+            /// were taken from the iterator after it.
             pub fn send_many<M: Into<crate::Message>>(
                 &self,
                 messages: impl IntoIterator<Item = M>,
             ) -> Result<usize, crate::SendManyError> {
-                self.inner.handle.send_many_blocking(messages)
+                self.inner.handle.send_many_blocking(messages, |message| self.send(message))
             }
 
             /// A descriptor that is readable while `send` would not wait, for foreign event loops. A

@@ -45,19 +45,13 @@ impl PubSocket {
     /// Publishes messages one after the other; returns how many.
     ///
     /// # Errors
-    /// The first failure, with its message and how many were sent before it.
+    /// The first failure, with its message, how many were sent before it, and those that were taken
+    /// from the iterator after it.
     pub fn send_many<M: Into<Message>>(
         &self,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<usize, SendManyError> {
-        let mut sent = 0;
-        for message in messages {
-            match self.send(message) {
-                Ok(()) => sent += 1,
-                Err(error) => return Err(SendManyError { sent, error }),
-            }
-        }
-        Ok(sent)
+        self.inner.handle.send_many_blocking(messages, |message| self.send(message))
     }
 
     /// A descriptor that is readable while `send` would not wait, for foreign event loops.

@@ -7,7 +7,7 @@ use super::Handle;
 use super::core::{Core, NoMessage, Why};
 use super::ops::{Get, In, Put, RecvOp, SendOp, recv_error, send_error};
 use crate::rt;
-use crate::{Message, RecvError, SendError, SendManyError};
+use crate::{Message, RecvError, SendError};
 use spanwire_core::pattern::{CtxId, Nothing, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -65,29 +65,7 @@ impl Handle {
         self.core.send_blocking(message, timeout, In::context(ctx))
     }
 
-    pub(crate) fn send_many_blocking<M: Into<Message>>(
-        &self,
-        messages: impl IntoIterator<Item = M>,
-    ) -> Result<usize, SendManyError> {
-        let mut sent = 0;
-        for message in messages {
-            match self.send_blocking(CtxId::DEFAULT, message.into(), self.options().send_timeout) {
-                Ok(()) => sent += 1,
-                Err(error) => return Err(SendManyError { sent, error }),
-            }
-        }
-        Ok(sent)
-    }
-
     pub(crate) fn recv_blocking(&self, ctx: CtxId, timeout: Option<Duration>) -> Result<Message, RecvError> {
         self.core.recv_blocking(ctx, timeout, In::context(ctx))
-    }
-
-    pub(crate) fn recv_many_blocking(&self, into: &mut Vec<Message>, max: usize) -> Result<usize, RecvError> {
-        if max == 0 {
-            return Ok(0);
-        }
-        into.push(self.recv_blocking(CtxId::DEFAULT, self.options().recv_timeout)?);
-        Ok(1 + self.core.take_many(CtxId::DEFAULT, into, max - 1))
     }
 }

@@ -5,9 +5,9 @@ use super::close::Life;
 use super::core::{CloseReport, Core};
 use super::ops::{Get, In, Receiving, Sending, recv_error, send_error};
 use crate::rt::Home;
-use crate::{Message, Options, RecvError, SendError, SendManyError};
+use crate::{Message, Options, RecvError, SendError};
 use spanwire_core::framing::sp::Protocol;
-use spanwire_core::pattern::{CtxId, Pattern, Rules};
+use spanwire_core::pattern::{CtxId, Rules};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,20 +49,6 @@ impl Handle {
         self.core.send(ctx, &mut message).map_err(|why| send_error(why, message))
     }
 
-    pub(crate) async fn send_many<M: Into<Message>>(
-        &self,
-        messages: impl IntoIterator<Item = M>,
-    ) -> Result<usize, SendManyError> {
-        let mut sent = 0;
-        for message in messages {
-            match self.send(CtxId::DEFAULT, message.into()).await {
-                Ok(()) => sent += 1,
-                Err(error) => return Err(SendManyError { sent, error }),
-            }
-        }
-        Ok(sent)
-    }
-
     #[inline]
     pub(crate) fn recv(&self, ctx: CtxId, timeout: Option<Duration>) -> Receiving<'_> {
         Receiving::new(&self.core, ctx, timeout)
@@ -72,16 +58,6 @@ impl Handle {
         In::context(ctx).get(&self.core, None).map_err(recv_error)
     }
 
-    pub(crate) async fn recv_many(&self, into: &mut Vec<Message>, max: usize) -> Result<usize, RecvError> {
-        if max == 0 {
-            return Ok(0);
-        }
-        let ctx = CtxId::DEFAULT;
-        into.push(self.recv(ctx, self.options().recv_timeout).await?);
-        let more = self.core.take_many(ctx, into, max - 1);
-        Ok(1 + more)
-    }
-
     pub(crate) async fn wait_peers(&self, count: usize, timeout: Option<Duration>) -> Result<(), RecvError> {
         let wait = self.core.wait_peers(count);
         self.core.home.within(timeout, wait).await.unwrap_or(Err(RecvError::TimedOut))
@@ -89,22 +65,6 @@ impl Handle {
 
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
         self.core.close(deadline).await
-    }
-}
-
-impl Core {
-    /// Takes what is there, up to `max` messages, in one visit.
-    pub(super) fn take_many(self: &Arc<Self>, ctx: CtxId, into: &mut Vec<Message>, max: usize) -> usize {
-        let before = into.len();
-        self.visit_open(|rule, now, fx| {
-            while into.len() - before < max {
-                match rule.take(now, ctx, fx) {
-                    Ok(message) => into.push(message),
-                    Err(_) => break,
-                }
-            }
-            into.len() - before
-        })
     }
 }
 
@@ -316,16 +276,17 @@ macro_rules! sending_methods {
                 self.handle.send_timeout(ctx, message.into(), Some(timeout))
             }
 
-            /// Sends messages one after the other; returns how many. Dropped before it is done,
-            /// the rest is not sent.
+            /// Sends messages one after the other; returns how many. Cheaper than a `send` for each.
+            /// Dropped before it is done, the rest is not sent.
             ///
             /// # Errors
-            /// The first failure, with its message and how many were sent before it.
+            /// The first failure, with its message, how many were sent before it, and those that
+            /// were taken from the iterator after it.
             pub async fn send_many<M: Into<crate::Message>>(
                 &self,
                 messages: impl IntoIterator<Item = M>,
             ) -> Result<usize, crate::SendManyError> {
-                self.handle.send_many(messages).await
+                self.handle.send_many(messages, |message| self.send(message)).await
             }
 
             /// The socket as a [`Sink`](futures_sink::Sink).

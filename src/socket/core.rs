@@ -24,7 +24,6 @@ use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, 
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Flushed};
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
-#[cfg(feature = "inproc")]
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -228,6 +227,38 @@ impl Core {
         };
         out.run();
         result
+    }
+
+    /// Sends from the front as many as there is room for, in one visit to the rules.
+    pub(super) fn send_some(self: &Arc<Self>, messages: &mut VecDeque<Message>) -> usize {
+        let (mut sent, mut bytes) = (0, 0);
+        let now = self.clock();
+        let mut out = Out::default();
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            if state.phase != Phase::Open {
+                return 0;
+            }
+            state.visit(self, &mut out, |rule, fx| {
+                for message in messages.iter_mut() {
+                    let length = message.len() as u64;
+                    if rule.put(now, CtxId::DEFAULT, message, fx).is_err() {
+                        break;
+                    }
+                    sent += 1;
+                    bytes += length;
+                }
+            });
+            state.ledger.sent_messages += sent as u64;
+            state.ledger.sent_bytes += bytes;
+            if self.timed {
+                state.arm(&mut out);
+            }
+        }
+        out.run();
+        messages.drain(..sent);
+        sent
     }
 
     /// Takes the next message of a context; while there is none, `wait` may leave a waker.

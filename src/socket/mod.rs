@@ -11,6 +11,7 @@
 //! | `core` | the rules under their lock; pipes come and go |
 //! | `fx` `work` | effects, and what of them is done after the lock |
 //! | `ops` `waits` | the futures behind send and receive |
+//! | `batch` | many messages in one visit to the rules |
 //! | `block` `poll_fd` | the same for threads; descriptors for foreign event loops |
 //! | `stream` `sink` | sockets as a `Stream` and as a `Sink` |
 //! | `lane` `inproc` | the way to a peer: a stream, or straight into another socket |
@@ -21,6 +22,7 @@
 
 #[macro_use]
 mod common;
+mod batch;
 mod block;
 mod close;
 mod core;

@@ -49,19 +49,13 @@ impl PubSocket {
     /// Publishes messages one after the other; returns how many.
     ///
     /// # Errors
-    /// The first failure, with its message and how many were sent before it.
+    /// The first failure, with its message, how many were sent before it, and those that were taken
+    /// from the iterator after it.
     pub async fn send_many<M: Into<Message>>(
         &self,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<usize, SendManyError> {
-        let mut sent = 0;
-        for message in messages {
-            match self.send(message).await {
-                Ok(()) => sent += 1,
-                Err(error) => return Err(SendManyError { sent, error }),
-            }
-        }
-        Ok(sent)
+        self.handle.send_many(messages, |message| self.send(message)).await
     }
 
     /// The socket as a [`Sink`](futures_sink::Sink); it waits as [`send`](Self::send) does.

@@ -302,6 +302,24 @@ pub trait Pattern {
         Ok(())
     }
 
+    /// What there is, up to `max` messages. Returns how many.
+    #[inline]
+    fn take_many(
+        &mut self,
+        now: Time,
+        ctx: CtxId,
+        into: &mut Vec<Message>,
+        max: usize,
+        fx: &mut impl Effects,
+    ) -> usize {
+        let before = into.len();
+        let mut message = None;
+        while into.len() - before < max && self.take_into(now, ctx, &mut message, fx).is_ok() {
+            into.extend(message.take());
+        }
+        into.len() - before
+    }
+
     /// Whether `take` has something to tell: a message, or how that which was asked came to an end.
     fn readable(&self, ctx: CtxId) -> bool;
 

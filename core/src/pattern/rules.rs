@@ -144,6 +144,16 @@ impl Pattern for Rules {
     ) -> Result<(), Nothing> {
         each!(self, rule => rule.take_into(now, ctx, message, fx))
     }
+    fn take_many(
+        &mut self,
+        now: Time,
+        ctx: CtxId,
+        into: &mut Vec<Message>,
+        max: usize,
+        fx: &mut impl Effects,
+    ) -> usize {
+        each!(self, rule => rule.take_many(now, ctx, into, max, fx))
+    }
     #[inline]
     fn readable(&self, ctx: CtxId) -> bool {
         each!(self, rule => rule.readable(ctx))
