@@ -61,6 +61,9 @@ pub struct Options {
     /// How long a dropped socket goes on in the background to get rid of its messages, and how long
     /// the connections of a listener or dialer do that is closed by itself. Default 1 s.
     pub close_deadline: Duration,
+    /// How long a receiver that finds no message keeps asking the kernel for one before it waits.
+    /// Default: zero, it waits at once. See the field's row in the guide for what it costs.
+    pub spin: Duration,
 }
 
 impl Default for Options {
@@ -84,6 +87,7 @@ impl Default for Options {
             prefer: Prefer::Newest,
             overflow: Overflow::DropOldest,
             close_deadline: Duration::from_secs(1),
+            spin: Duration::ZERO,
         }
     }
 }

@@ -239,10 +239,7 @@ impl<Q: Queue> HandOff<Q> {
             }
             Phase::Blocked => writable(),
             Phase::Quiet => {
-                // Something was received or a timer ran: no burst of direct writes in a row.
-                if inner.allowance > 0 {
-                    inner.allowance = inner.allowance.max(FIRST_GRANT);
-                }
+                inner.calm_down();
                 false
             }
             Phase::Writing | Phase::Shut => false,
@@ -256,6 +253,16 @@ impl<Q: Queue> HandOff<Q> {
             Phase::Quiet => Drive::Quiet,
             Phase::Owed | Phase::Writing | Phase::Blocked => Drive::Busy,
         }
+    }
+
+    /// A receiver has read something by itself, without the driver.
+    pub fn received(&self) {
+        self.lock().calm_down();
+    }
+
+    /// Whether the kernel takes no more.
+    pub fn is_blocked(&self) -> bool {
+        self.lock().phase == Phase::Blocked
     }
 
     /// The driver wants nothing but to be woken.
@@ -371,6 +378,13 @@ impl<Q: Queue> Inner<Q> {
 }
 
 impl<Q> Inner<Q> {
+    /// Something was received or a timer ran: no burst of direct writes in a row.
+    fn calm_down(&mut self) {
+        if self.phase == Phase::Quiet && self.allowance > 0 {
+            self.allowance = self.allowance.max(FIRST_GRANT);
+        }
+    }
+
     fn wake(&mut self) -> Option<Waker> {
         // A driver that has not run yet has no waker, and will look at everything when it does.
         if self.woken {

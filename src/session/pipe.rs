@@ -1,17 +1,24 @@
 //! [`StreamPipe`]: what senders and the driver share of one connection.
 
 use super::handoff::{HandOff, Kick, Next, Queue, Wrote};
+use super::loan::{By, Loan};
+use super::reading::{How, Reading, Step};
 use super::{Origin, Owner};
-use crate::transport::{Ends, WriteHalf};
-use spanwire_core::framing::sp::Framing;
+use crate::transport::{Ends, Stream, WriteHalf};
+use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Outbox};
 use spanwire_core::session::trail::Trail;
 use spanwire_core::{DetachReason, Message, PipeId, Time};
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicU8, Ordering};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+#[cfg(unix)]
+use std::time::Duration;
 
-/// The writing side of a connection, its outbox, and what the driver is to be told.
+/// Both sides of a connection, its outbox, and what the driver is to be told.
 pub(crate) struct StreamPipe {
     id: OnceLock<PipeId>,
     pub(crate) ends: Ends,
@@ -20,8 +27,14 @@ pub(crate) struct StreamPipe {
     pub(super) handoff: HandOff<Outbox>,
     /// Only the writer of the moment and the driver touch it, one after the other.
     trail: Mutex<Trail>,
-    signals: AtomicU8,
+    /// It was asked to end since the driver looked.
+    told: AtomicBool,
     closing: Mutex<Closing>,
+    pub(crate) loan: Arc<Loan>,
+    /// Locked by whom the loan lets read, and so by one at a time. Gone once the connection has ended.
+    reading: Mutex<Option<Reading>>,
+    /// There is room for its messages again.
+    resumed: AtomicBool,
 }
 
 /// How the pipe was asked to end.
@@ -33,11 +46,6 @@ pub(crate) struct Closing {
     pub(crate) deadline: Option<Time>,
 }
 
-/// The pipe is to end.
-const CLOSE: u8 = 1;
-/// There is room for its messages again.
-const RESUME: u8 = 2;
-
 /// One vectored write takes at most so many bytes ...
 const WRITE_BYTES: usize = 256 * 1024;
 /// ... in so many pieces.
@@ -48,16 +56,22 @@ const SENDER_ROUNDS: usize = 2;
 const DRIVER_ROUNDS: usize = 8;
 
 impl StreamPipe {
-    pub(crate) fn new(writer: Arc<dyn WriteHalf>, framing: Framing, ends: Ends, origin: Origin) -> Self {
+    pub(super) fn new(stream: Stream, origin: Origin, max_message_bytes: usize) -> Self {
+        let loan = Arc::new(Loan::default());
+        let inbox = Inbox::new(stream.framing, max_message_bytes);
+        let reading = Reading::new(stream.reader, inbox, Waker::from(loan.clone()));
         Self {
             id: OnceLock::new(),
-            ends,
+            ends: stream.ends,
             origin,
-            writer,
-            handoff: HandOff::new(Outbox::new(framing)),
+            writer: stream.writer,
+            handoff: HandOff::new(Outbox::new(stream.framing)),
             trail: Mutex::new(Trail::default()),
-            signals: AtomicU8::new(0),
+            told: AtomicBool::new(false),
             closing: Mutex::new(Closing::default()),
+            loan,
+            reading: Mutex::new(Some(reading)),
+            resumed: AtomicBool::new(false),
         }
     }
 
@@ -165,9 +179,68 @@ impl StreamPipe {
         self.trail().messages_within(self.writer.kernel_bytes())
     }
 
-    /// Lets the driver read again.
+    /// The reading side, for who may read by the loan.
+    pub(super) fn reading(&self) -> MutexGuard<'_, Option<Reading>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody reads any more, and the reading side is gone; unless a receiver is at it. Then it is `false`,
+    /// and the driver is woken when that has changed.
+    pub(super) fn end_reading(&self) -> bool {
+        let ended = self.loan.end();
+        if ended {
+            self.reading().take();
+        }
+        ended
+    }
+
+    /// A step of the driver, which has its turn.
+    pub(super) fn read_as_driver(&self, owner: &dyn Owner, reading: &mut Reading) -> Step {
+        match self.id.get() {
+            Some(id) => reading.step(*id, owner, &self.resumed, owner.is_waited_for(), How::Watched),
+            None => Step::Stuck,
+        }
+    }
+
+    /// A step of a receiver, which has the loan.
+    pub(crate) fn read_as_receiver(&self, owner: &dyn Owner, how: How) -> Step {
+        let mut reading = self.reading();
+        let (Some(id), Some(reading)) = (self.id.get(), &mut *reading) else { return Step::Stuck };
+        let step = reading.step(*id, owner, &self.resumed, true, how);
+        if step == Step::Delivered {
+            self.handoff.received();
+        }
+        step
+    }
+
+    /// Prepares the reading for a receiver that has just borrowed it. `false`: it is no use, as the kernel
+    /// takes no more at the moment, and the driver has to watch for it.
+    #[cfg(unix)]
+    pub(crate) fn lend(&self, by: By) -> bool {
+        if let Some(reading) = &mut *self.reading() {
+            reading.lent_to(by);
+        }
+        // Asked after the runtime has stopped watching: a driver that waits for room would not hear of it.
+        by == By::Task || !self.handoff.is_blocked()
+    }
+
+    /// The same where only tasks wait for connections.
+    #[cfg(not(unix))]
+    pub(crate) fn lend(&self, by: By) -> bool {
+        by == By::Task
+    }
+
+    /// Blocks the thread until there is something to read, or the alarm goes off, or time is up. Whether it
+    /// is the first.
+    #[cfg(unix)]
+    pub(crate) fn wait_readable(&self, alarm: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+        self.writer.wait_readable(alarm, timeout)
+    }
+
+    /// There is room for its messages again: whoever reads goes on.
     pub(crate) fn resume(&self) {
-        self.signal(RESUME);
+        self.resumed.store(true, Ordering::Release);
+        self.wake_driver();
     }
 
     /// Ends the pipe: at once if there is a reason to abort, else when all is written, but no
@@ -181,27 +254,22 @@ impl StreamPipe {
                 (a, b) => a.or(b),
             };
         }
-        self.signal(CLOSE);
+        self.told.store(true, Ordering::Release);
+        self.wake_driver();
     }
 
-    fn signal(&self, signal: u8) {
-        // The bit is set before the waker is asked for, and the driver leaves its waker before it
-        // looks at the bits: one of the two sees the other.
-        self.signals.fetch_or(signal, Ordering::AcqRel);
+    fn wake_driver(&self) {
+        // What it is told is set before the waker is asked for, and the driver leaves its waker before it
+        // looks: one of the two sees the other.
         if let Some(waker) = self.handoff.waker() {
             waker.wake();
         }
     }
 
-    /// What the driver was told since it last asked.
-    pub(super) fn news(&self) -> News {
-        let signals = match self.signals.load(Ordering::Acquire) {
-            0 => 0,
-            _ => self.signals.swap(0, Ordering::AcqRel),
-        };
-        let closing =
-            (signals & CLOSE != 0).then(|| *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
-        News { resume: signals & RESUME != 0, closing }
+    /// How it was asked to end, if it was since this was last called.
+    pub(super) fn closing(&self) -> Option<Closing> {
+        let told = self.told.load(Ordering::Acquire) && self.told.swap(false, Ordering::AcqRel);
+        told.then(|| *self.closing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -209,12 +277,6 @@ impl std::fmt::Debug for StreamPipe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StreamPipe").field("id", &self.id.get()).field("ends", &self.ends).finish()
     }
-}
-
-/// What happened to a pipe outside its driver.
-pub(super) struct News {
-    pub(super) resume: bool,
-    pub(super) closing: Option<Closing>,
 }
 
 impl Queue for Outbox {

@@ -5,7 +5,8 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, Why};
-use super::ops::{Get, Put, RecvOp, SendOp, recv_error, send_error};
+use super::ops::{Get, Put, SendOp, recv_error, send_error};
+use super::receiver::Receiver;
 use crate::rt;
 use crate::{Message, RecvError, SendError, SendManyError};
 use spanwire_core::pattern::{CtxId, Nothing, Pattern, Refusal};
@@ -50,8 +51,8 @@ impl Core {
         match get(self, None) {
             Ok(message) => Ok(message),
             Err(NoMessage::Nothing(Nothing::Yet)) => {
-                let op = RecvOp::new(self, ctx, get);
-                rt::block_until(op, deadline(timeout)).unwrap_or(Err(RecvError::TimedOut))
+                let taken = Receiver::block(self, ctx, deadline(timeout), &mut get);
+                taken.map_or(Err(RecvError::TimedOut), |taken| taken.map_err(recv_error))
             }
             Err(why) => Err(recv_error(why)),
         }

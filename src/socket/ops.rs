@@ -4,6 +4,7 @@
 //! done takes nothing. Whoever was woken and is dropped passes the wake-up on.
 
 use super::core::{Core, NoMessage, Why};
+use super::receiver::Receiver;
 use super::waits::{For, Ticket};
 use spanwire_core::pattern::{CtxId, Nothing, Refusal};
 use spanwire_core::{Message, RecvError, SendError};
@@ -127,12 +128,12 @@ pub(super) struct RecvOp<'a, G: Get> {
     core: &'a Arc<Core>,
     ctx: CtxId,
     get: G,
-    ticket: Option<Ticket>,
+    receiver: Receiver,
 }
 
 impl<'a, G: Get> RecvOp<'a, G> {
     pub(super) fn new(core: &'a Arc<Core>, ctx: CtxId, get: G) -> Self {
-        Self { core, ctx, get, ticket: None }
+        Self { core, ctx, get, receiver: Receiver::default() }
     }
 }
 
@@ -141,19 +142,13 @@ impl<G: Get> Future for RecvOp<'_, G> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        match (this.get)(this.core, Some((&mut this.ticket, cx.waker()))) {
-            Ok(message) => Poll::Ready(Ok(message)),
-            Err(NoMessage::Nothing(Nothing::Yet)) => Poll::Pending,
-            Err(why) => Poll::Ready(Err(recv_error(why))),
-        }
+        this.receiver.poll(this.core, this.ctx, cx, &mut this.get).map_err(recv_error)
     }
 }
 
 impl<G: Get> Drop for RecvOp<'_, G> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.core.leave(For::Message(self.ctx), ticket);
-        }
+        self.receiver.leave(self.core, self.ctx);
     }
 }
 
