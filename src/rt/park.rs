@@ -271,10 +271,51 @@ mod tests {
                 return Poll::Ready(());
             }
             cx.waker().wake_by_ref();
-            thread::park();
+            thread::park_timeout(Duration::from_millis(1));
             Poll::Pending
         });
         assert!(block_until(work, soon()).is_some());
+    }
+
+    #[test]
+    fn what_a_stranger_unparks_was_not_woken() {
+        thread::current().unpark();
+        let mut polls = 0;
+        let work = poll_fn(|_| -> Poll<()> {
+            polls += 1;
+            Poll::Pending
+        });
+        assert!(block_until(work, Some(Instant::now() + Duration::from_millis(1))).is_none());
+        assert_eq!(polls, 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_thread_that_polls_is_woken_once() {
+        let never = Bell::new().unwrap();
+        wait(|cx, parked| {
+            assert!(parked.has_bell());
+            let poll = || {
+                parked.poll(soon(), |bell, left| {
+                    use rustix::event::{PollFd, PollFlags, Timespec};
+                    let flags = PollFlags::IN;
+                    let mut polled = [PollFd::new(&never.end, flags), PollFd::from_borrowed_fd(bell, flags)];
+                    let left = Timespec { tv_sec: left.unwrap().as_secs() as i64, tv_nsec: 0 };
+                    rustix::event::poll(&mut polled, Some(&left))?;
+                    Ok(!polled[0].revents().is_empty())
+                })
+            };
+            cx.waker().wake_by_ref();
+            assert_eq!(poll(), Polled::Woken, "before it polled");
+            let waker = cx.waker().clone();
+            let other = thread::spawn(move || waker.wake());
+            assert_eq!(poll(), Polled::Woken);
+            other.join().unwrap();
+            never.ring();
+            // At most one that came late is left.
+            let left_over = (0..3).position(|_| poll() == Polled::Ready);
+            assert!(left_over <= Some(1) && left_over.is_some());
+        });
     }
 
     #[test]
