@@ -61,6 +61,10 @@ pub struct Options {
     /// How long a dropped socket goes on in the background to get rid of its messages, and how long
     /// the connections of a listener or dialer do that is closed by itself. Default 1 s.
     pub close_deadline: Duration,
+    /// How long a receiver that finds no message keeps asking the kernel for one before it waits.
+    /// Default: zero, it waits at once. It costs one core for that time, and gets shorter, down to
+    /// nothing, while it is in vain. For sockets with one peer, over tcp or ipc.
+    pub spin: Duration,
 }
 
 impl Default for Options {
@@ -84,6 +88,7 @@ impl Default for Options {
             prefer: Prefer::Newest,
             overflow: Overflow::DropOldest,
             close_deadline: Duration::from_secs(1),
+            spin: Duration::ZERO,
         }
     }
 }

@@ -1,24 +1,23 @@
 //! The driver: one task per connection.
 //!
-//! It shakes hands, reads, does the writing that senders leave to it, and ends the connection. What
-//! to do next is decided by the [`Session`] machine in the core; this file only has the hands.
+//! It shakes hands, does the reading and writing that receivers and senders leave to it, and ends the
+//! connection. What to do next is decided by the [`Session`] machine in the core; this file only has
+//! the hands.
 
 use super::handoff::Drive;
-use super::pipe::{News, PipeState, StreamPipe};
-use super::{Delivery, Ended, Origin, Owner, SessionOptions};
+use super::pipe::{Closing, PipeState, StreamPipe};
+use super::reading::Step;
+use super::{Ended, Origin, Owner, SessionOptions, loan};
 use crate::rt::{self, Home, Sleep};
-use crate::transport::{ReadHalf, Stream};
-use bytes::BytesMut;
-use spanwire_core::framing::sp::FrameError;
-use spanwire_core::session::inbox::Inbox;
-use spanwire_core::session::state::{Input, Session, State, Step};
+use crate::transport::Stream;
+use spanwire_core::session::state::{self, Input, Session, State};
 use spanwire_core::{DetachReason, PipeId, Time};
-use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Serves a connection until it ends. Dropping the future (a runtime that shuts down) ends it too.
 ///
@@ -35,19 +34,16 @@ pub(crate) async fn serve(
 ) -> Ended {
     let deadline = rt::now() + options.handshake_timeout;
     let session = Session::new(options.protocol, deadline);
-    let inbox = Inbox::new(stream.framing, options.max_message_bytes);
-    let pipe = Arc::new(StreamPipe::new(stream.writer, stream.framing, stream.ends, origin));
+    let pipe = Arc::new(StreamPipe::new(stream, origin, options.max_message_bytes));
     let mut driver = Driver {
-        reader: stream.reader,
         pipe,
         owner,
         session,
-        inbox,
         id: None,
         attached: false,
-        stalled: false,
         parted: false,
         sleep: None,
+        grace: None,
         home,
     };
     let greeting = driver.session.greeting();
@@ -68,36 +64,24 @@ pub(crate) async fn serve(
 }
 
 struct Driver {
-    reader: Box<dyn ReadHalf>,
     pipe: Arc<StreamPipe>,
     owner: Arc<dyn Owner>,
     session: Session,
-    inbox: Inbox,
     /// Set while the owner counts this connection among its pipes.
     id: Option<PipeId>,
     attached: bool,
-    /// The owner has no room; it will send news when it has.
-    stalled: bool,
     /// Our end was shut, and then the peer shut its own: it had read everything.
     parted: bool,
     sleep: Option<(Time, Sleep)>,
+    /// When to look whether a receiver still uses the reading that it borrowed.
+    grace: Option<Sleep>,
     home: Home,
 }
 
-/// Reads of one turn; then other connections have theirs.
-const READS_PER_TURN: usize = 4;
-/// A read takes at most so much. Every thread has one such buffer for all its connections, so an
-/// idle connection has none; what was read is handed on as slices of it.
-const READ_BYTES: usize = 64 * 1024;
-/// With less than this left, the buffer is replaced (or reclaimed, if nobody holds a slice of it).
-const LOW_BYTES: usize = READ_BYTES / 2;
-/// A read of less than this pins a buffer more than eight times its size. When nobody is waiting for
-/// the messages in it, they are copied out.
-const SPARSE_BYTES: usize = READ_BYTES / 8;
-
-thread_local! {
-    static READ_BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
-}
+/// A receiver that borrowed the reading and has not come back for so long, or twice that, has it no
+/// more: as long may it take until the end of the peer is seen, or a `readable_fd` that was just made
+/// shows what came.
+const GRACE: Duration = Duration::from_millis(10);
 
 impl Driver {
     fn why(&self) -> DetachReason {
@@ -107,7 +91,7 @@ impl Driver {
         }
     }
 
-    fn input(&mut self, input: Input) -> Step {
+    fn input(&mut self, input: Input) -> state::Step {
         self.session.input(input, Time::MAX)
     }
 
@@ -129,12 +113,16 @@ impl Driver {
                 Err(_) => broken = true,
             }
         }
-        let mut bytes = BytesMut::new();
+        let mut bytes = Vec::with_capacity(self.session.handshake_missing());
         // The peer's header is read even when ours cannot be sent: its end tells why.
         while self.session.state() == State::Handshaking {
             bytes.clear();
             let missing = self.session.handshake_missing();
-            match self.reader.poll_read(cx, &mut bytes, missing) {
+            let read = match &mut *self.pipe.reading() {
+                Some(reading) => reading.reader.poll_read(cx, &mut bytes, missing),
+                None => Poll::Pending,
+            };
+            match read {
                 Poll::Ready(Ok(0)) => {
                     self.input(Input::PeerEnded { at_boundary: true });
                 }
@@ -195,17 +183,17 @@ impl Driver {
         answer
     }
 
-    /// The writing side of one turn: whether anything is left there, and what happened elsewhere.
-    fn write(&mut self, cx: &mut Context<'_>) -> (Drive, News) {
+    /// The writing side of one turn: whether anything is left there, and how the pipe is to end.
+    fn write(&mut self, cx: &mut Context<'_>) -> (Drive, Option<Closing>) {
         let keep_buffers = self.session.deadline().is_some();
         let looked = self.look(|state| {
-            let (drive, news) = state.drive(cx.waker(), rt::now);
+            let (drive, closing) = state.drive(cx.waker(), rt::now);
             if drive == Drive::Quiet && !keep_buffers {
                 state.trim();
             }
-            (drive, news, (drive == Drive::Write).then(|| state.take()))
+            (drive, closing, (drive == Drive::Write).then(|| state.take()))
         });
-        let Some((mut drive, news, mut batch)) = looked else { return (Drive::Shut, News::default()) };
+        let Some((mut drive, closing, mut batch)) = looked else { return (Drive::Shut, None) };
         let go_on = match drive {
             Drive::Patience(count) => {
                 (0..count).for_each(|_| std::thread::yield_now());
@@ -224,16 +212,14 @@ impl Driver {
         if let Some(batch) = batch {
             self.pipe.write_as_driver(&*self.owner, batch);
         }
-        (drive, news)
+        (drive, closing)
     }
 
     /// One turn of an attached connection: ready when it is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (drive, news) = self.write(cx);
-        self.stalled &= !news.resume;
-        if let Some(closing) = news.closing {
-            // The owner takes no more messages, so none of its back-pressure counts any longer.
-            self.stalled = false;
+        let (drive, closing) = self.write(cx);
+        if let Some(closing) = closing {
+            self.pipe.loan.close();
             match closing.abort {
                 Some(why) => self.input(Input::Failed(why)),
                 None => self.session.input(Input::Close, closing.deadline.unwrap_or(Time::MAX)),
@@ -246,7 +232,7 @@ impl Driver {
         // still be writing.
         if self.session.state() == State::Draining
             && self.look(PipeState::await_quiet).unwrap_or(true)
-            && self.input(Input::Flushed) == Step::ShutDownWrite
+            && self.input(Input::Flushed) == state::Step::ShutDownWrite
         {
             // A failure here means that the connection is gone, which reading tells too.
             let _ = self.pipe.writer().shut_down();
@@ -255,87 +241,72 @@ impl Driver {
             // What the peer had sent before is read by now.
             self.input(Input::Failed(DetachReason::ConnectionLost));
         }
+        if drive == Drive::Quiet && self.session.deadline().is_none() {
+            self.pipe.writer().unwatch();
+        }
         if matches!(self.session.state(), State::Closed(_)) {
             return Poll::Ready(());
         }
         self.poll_deadline(cx)
     }
 
-    /// Delivers and reads until there is no more of one or the other, or the turn is over.
+    /// Reads, unless a receiver does; then it looks after the loan.
     fn read(&mut self, cx: &mut Context<'_>) {
-        let Some(id) = self.id else { return };
-        if self.stalled || !self.deliver(id, rt::now) {
-            return;
+        let late = self.grace.as_mut().is_some_and(|grace| Pin::new(grace).poll(cx).is_ready());
+        if late {
+            self.grace = None;
         }
-        for _ in 0..READS_PER_TURN {
-            match self.poll_read(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(0)) => {
-                    let at_boundary = self.inbox.at_boundary();
-                    self.parted = self.session.state() == State::HalfClosed;
-                    self.input(Input::PeerEnded { at_boundary });
-                    return;
+        match self.pipe.loan.drive(cx.waker(), late) {
+            loan::Drive::Read => {
+                self.grace = None;
+                self.read_turn(cx);
+            }
+            loan::Drive::Rest => self.grace = None,
+            loan::Drive::Look if self.grace.is_some() => {}
+            loan::Drive::Look => {
+                let grace = self.grace.insert(self.home.sleep(GRACE));
+                if Pin::new(grace).poll(cx).is_ready() {
+                    cx.waker().wake_by_ref();
                 }
-                Poll::Ready(Ok(_)) => {
-                    if !self.deliver(id, rt::now) {
-                        return;
-                    }
-                }
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(_)) => {
-                    self.input(Input::Failed(DetachReason::ConnectionLost));
-                    return;
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
-    }
-
-    /// Reads once: straight into a large message, or into this thread's buffer.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if let Some((body, missing)) = self.inbox.direct() {
-            return self.reader.poll_read(cx, body, missing);
-        }
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            if buffer.capacity() - buffer.len() < LOW_BYTES {
-                buffer.reserve(READ_BYTES);
-            }
-            let count = ready!(self.reader.poll_read(cx, buffer, READ_BYTES))?;
-            if count < SPARSE_BYTES && !self.owner.is_waited_for() {
-                self.inbox.feed(bytes::Bytes::copy_from_slice(buffer));
-                buffer.clear();
-            } else {
-                self.inbox.feed(buffer.split().freeze());
-            }
-            Poll::Ready(Ok(count))
-        })
-    }
-
-    /// Hands on what is whole; whether to read on.
-    fn deliver(&mut self, id: PipeId, now: impl FnOnce() -> Time) -> bool {
-        if self.inbox.is_empty() {
-            return true;
-        }
-        match self.owner.deliver(id, &mut self.inbox, now()) {
-            Delivery::Hungry => true,
-            Delivery::Stalled => {
-                self.stalled = true;
-                false
-            }
-            Delivery::Broken(error) => {
-                self.input(Input::Failed(match error {
-                    FrameError::TooLarge { .. } => DetachReason::MessageTooLarge,
-                    FrameError::UnknownType { .. } => DetachReason::ProtocolViolation,
-                }));
-                false
             }
         }
     }
 
-    /// Gives everything back to the owner; waits for a sender that is in the middle of a write.
+    /// Delivers and reads until there is no more of one or the other, or the turn is over.
+    fn read_turn(&mut self, cx: &mut Context<'_>) {
+        let pipe = self.pipe.clone();
+        let mut more = false;
+        let mut over = None;
+        if let Some(reading) = &mut *pipe.reading() {
+            if self.session.state() != State::Attached {
+                // The owner takes no more messages, so none of its back-pressure counts any longer.
+                reading.unstall();
+            }
+            let last = loop {
+                match pipe.read_as_driver(&*self.owner, reading) {
+                    Step::Delivered | Step::Part => {}
+                    last => break last,
+                }
+            };
+            more = last == Step::Enough;
+            over = reading.over();
+        }
+        if pipe.loan.done() || more {
+            cx.waker().wake_by_ref();
+        }
+        if let Some(input) = over {
+            self.parted =
+                self.session.state() == State::HalfClosed && matches!(input, Input::PeerEnded { .. });
+            self.input(input);
+        }
+    }
+
+    /// Gives everything back to the owner; waits for whoever is in the middle of a write or a read.
     fn poll_detach(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(id) = self.id else { return Poll::Ready(()) };
-        if !self.look(|state| state.shut(Some(cx.waker()))).unwrap_or(true) {
+        // Neither a sender nor a receiver may be in the middle of something.
+        let shut = self.look(|state| state.shut(Some(cx.waker()))).unwrap_or(true);
+        if !self.pipe.end_reading() || !shut {
             return Poll::Pending;
         }
         let unknown_bytes = if self.parted { 0 } else { self.pipe.writer().kernel_bytes() };
@@ -348,6 +319,7 @@ impl Driver {
 /// The runtime is going away under a live connection.
 impl Drop for Driver {
     fn drop(&mut self) {
+        self.pipe.end_reading();
         // A sender in the middle of a write, in another thread, cannot be waited for here; what it
         // holds is then in nobody's account any more.
         self.look(|state| state.shut(None));

@@ -218,11 +218,9 @@ impl<Q: Queue> HandOff<Q> {
                 }
             }
             Phase::Blocked => return Drive::Blocked,
-            Phase::Quiet if self.allowance > 0 => {
-                // Something was received or a timer ran: no burst of direct writes in a row.
-                self.allowance = self.allowance.max(FIRST_GRANT);
-            }
-            Phase::Quiet | Phase::Writing | Phase::Shut => {}
+            // Something was received or a timer ran.
+            Phase::Quiet => self.received(),
+            Phase::Writing | Phase::Shut => {}
         }
         self.go_on()
     }
@@ -238,6 +236,18 @@ impl<Q: Queue> HandOff<Q> {
             Phase::Writing => Drive::Busy,
             Phase::Shut => Drive::Shut,
         }
+    }
+
+    /// Something was received, whoever has read it: no burst of direct writes in a row.
+    pub fn received(&mut self) {
+        if self.phase == Phase::Quiet && self.allowance > 0 {
+            self.allowance = self.allowance.max(FIRST_GRANT);
+        }
+    }
+
+    /// Whether the kernel takes no more.
+    pub fn is_blocked(&self) -> bool {
+        self.phase == Phase::Blocked
     }
 
     /// The driver wants nothing but to be woken.

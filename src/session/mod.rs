@@ -8,18 +8,22 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `driver` | one task per connection: handshake, reading, what writing is left to it, the end |
-//! | `pipe` | what senders and the driver share of a connection |
+//! | `driver` | one task per connection: handshake, what reading and writing is left to it, the end |
+//! | `pipe` | what senders, receivers and the driver share of a connection |
 //! | `handoff` | who may write at this moment |
+//! | `loan` | who may read at this moment |
+//! | `reading` | reading, whoever does it |
 //! | `gate` | who is still inside a socket that closes |
 //!
 //! Whoever the connections belong to (a socket) is an [`Owner`] here: this layer knows no patterns.
 
 pub mod gate;
 pub mod handoff;
+pub mod loan;
 
 pub(crate) mod driver;
 pub(crate) mod pipe;
+pub(crate) mod reading;
 
 use handoff::Wrote;
 use pipe::{After, PipeState, StreamPipe};

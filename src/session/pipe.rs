@@ -1,23 +1,36 @@
-//! [`StreamPipe`] and [`PipeState`]: what senders and the driver share of one connection.
+//! [`StreamPipe`] and [`PipeState`]: what senders, receivers and the driver share of one connection.
 
 use super::handoff::{Drive, HandOff, Kick, Next, Queue, Wrote};
+use super::loan::{By, Loan};
+use super::reading::{How, Reading, Step};
 use super::{Origin, Owner};
-use crate::transport::{Ends, WriteHalf};
+use crate::transport::{Ends, Stream, WriteHalf};
 use spanwire_core::framing::sp::Framing;
+use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Flushed, Outbox};
 use spanwire_core::session::trail::Trail;
 use spanwire_core::{DetachReason, Message, PipeId, Time};
 use std::io::{self, IoSlice};
-use std::sync::{Arc, OnceLock};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
+#[cfg(unix)]
+use std::time::Duration;
 
-/// The part of a connection that needs no lock: who is there, and the way to write.
+/// The part of a connection that is nobody's alone: who is there, the way to write, and the reading side.
 pub(crate) struct StreamPipe {
     id: OnceLock<PipeId>,
     pub(crate) ends: Ends,
     pub(crate) origin: Origin,
     framing: Framing,
     writer: Arc<dyn WriteHalf>,
+    pub(crate) loan: Arc<Loan>,
+    /// Locked by whom the loan lets read, and so by one at a time. Gone once the connection has ended.
+    reading: Mutex<Option<Reading>>,
+    /// There is room for its messages again.
+    resumed: AtomicBool,
 }
 
 /// The part that changes: what waits to be written, who writes it, and what the driver is to be
@@ -25,16 +38,8 @@ pub(crate) struct StreamPipe {
 pub(crate) struct PipeState {
     handoff: HandOff<Outbox>,
     trail: Trail,
-    news: News,
-}
-
-/// What happened to a pipe outside its driver.
-#[derive(Copy, Clone, Debug, Default)]
-pub(crate) struct News {
-    /// There is room for its messages again.
-    pub(crate) resume: bool,
-    /// It is to end.
-    pub(crate) closing: Option<Closing>,
+    /// It is to end, and the driver does not know yet.
+    closing: Option<Closing>,
 }
 
 /// How the pipe was asked to end.
@@ -66,8 +71,20 @@ const SENDER_ROUNDS: usize = 2;
 const DRIVER_ROUNDS: usize = 8;
 
 impl StreamPipe {
-    pub(crate) fn new(writer: Arc<dyn WriteHalf>, framing: Framing, ends: Ends, origin: Origin) -> Self {
-        Self { id: OnceLock::new(), ends, origin, framing, writer }
+    pub(super) fn new(stream: Stream, origin: Origin, max_message_bytes: usize) -> Self {
+        let loan = Arc::new(Loan::default());
+        let inbox = Inbox::new(stream.framing, max_message_bytes);
+        let reading = Reading::new(stream.reader, inbox, Waker::from(loan.clone()));
+        Self {
+            id: OnceLock::new(),
+            ends: stream.ends,
+            origin,
+            framing: stream.framing,
+            writer: stream.writer,
+            loan,
+            reading: Mutex::new(Some(reading)),
+            resumed: AtomicBool::new(false),
+        }
     }
 
     /// The owner gives the pipe its id, once.
@@ -82,7 +99,7 @@ impl StreamPipe {
     /// What its owner keeps of it.
     pub(crate) fn new_state(&self) -> PipeState {
         let handoff = HandOff::new(Outbox::new(self.framing));
-        PipeState { handoff, trail: Trail::default(), news: News::default() }
+        PipeState { handoff, trail: Trail::default(), closing: None }
     }
 
     pub(super) fn writer(&self) -> &dyn WriteHalf {
@@ -139,6 +156,70 @@ impl StreamPipe {
             }
         }
     }
+
+    /// The reading side, for who may read by the loan.
+    pub(super) fn reading(&self) -> MutexGuard<'_, Option<Reading>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody reads any more, and the reading side is gone; unless a receiver is at it. Then it is `false`,
+    /// and the driver is woken when that has changed.
+    pub(super) fn end_reading(&self) -> bool {
+        let ended = self.loan.end();
+        if ended {
+            self.reading().take();
+        }
+        ended
+    }
+
+    /// A step of the driver, which has its turn.
+    pub(super) fn read_as_driver(&self, owner: &dyn Owner, reading: &mut Reading) -> Step {
+        match self.id.get() {
+            Some(id) => reading.step(*id, owner, &self.resumed, owner.is_waited_for(), How::Watched),
+            None => Step::Stuck,
+        }
+    }
+
+    /// A step of a receiver, which has the loan.
+    pub(crate) fn read_as_receiver(&self, owner: &dyn Owner, how: How) -> Step {
+        let mut reading = self.reading();
+        let (Some(id), Some(reading)) = (self.id.get(), &mut *reading) else { return Step::Stuck };
+        reading.step(*id, owner, &self.resumed, true, how)
+    }
+
+    /// Prepares the reading for a receiver that has just borrowed it. `false`: it is no use, as the kernel
+    /// takes no more at the moment, and the driver has to watch for it.
+    #[cfg(unix)]
+    pub(crate) fn lend(&self, owner: &dyn Owner, by: By) -> bool {
+        if let Some(reading) = &mut *self.reading() {
+            reading.lent_to(by);
+        }
+        // Asked after the runtime has stopped watching: a driver that waits for room would not hear of it.
+        let mut blocked = false;
+        if let (By::Thread, Some(id)) = (by, self.id()) {
+            owner.look(id, &mut |state| blocked = state.handoff.is_blocked());
+        }
+        !blocked
+    }
+
+    /// The same where only tasks wait for connections.
+    #[cfg(not(unix))]
+    pub(crate) fn lend(&self, _: &dyn Owner, by: By) -> bool {
+        by == By::Task
+    }
+
+    /// Blocks the thread until there is something to read, or the alarm goes off, or time is up. Whether it
+    /// is the first.
+    #[cfg(unix)]
+    pub(crate) fn wait_readable(&self, alarm: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+        self.writer.wait_readable(alarm, timeout)
+    }
+
+    /// There is room for its messages again: whoever reads goes on.
+    pub(crate) fn resume(&self, state: &mut PipeState) -> Option<Waker> {
+        self.resumed.store(true, Ordering::Release);
+        state.handoff.wake()
+    }
 }
 
 impl PipeState {
@@ -188,9 +269,14 @@ impl PipeState {
         (flushed, after)
     }
 
-    /// The driver runs.
-    pub(crate) fn drive(&mut self, waker: &Waker, now: impl FnOnce() -> Time) -> (Drive, News) {
-        (self.handoff.drive(waker, now), std::mem::take(&mut self.news))
+    /// The driver runs; how the pipe is to end, if it does not know yet.
+    pub(crate) fn drive(&mut self, waker: &Waker, now: impl FnOnce() -> Time) -> (Drive, Option<Closing>) {
+        (self.handoff.drive(waker, now), self.closing.take())
+    }
+
+    /// Messages came.
+    pub(crate) fn received(&mut self) {
+        self.handoff.received();
     }
 
     /// The driver has been patient, or the kernel takes more again.
@@ -229,16 +315,10 @@ impl PipeState {
         self.trail.messages_within(bytes)
     }
 
-    /// Lets the driver read again; it has to be woken.
-    pub(crate) fn resume(&mut self) -> Option<Waker> {
-        self.news.resume = true;
-        self.handoff.wake()
-    }
-
     /// Ends the pipe: at once if there is a reason to abort, else when all is written, but no
     /// later than the deadline. The driver has to be woken.
     pub(crate) fn close(&mut self, closing: Closing) -> Option<Waker> {
-        let now = self.news.closing.get_or_insert_default();
+        let now = self.closing.get_or_insert_default();
         now.abort = now.abort.or(closing.abort);
         now.deadline = match (now.deadline, closing.deadline) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -256,7 +336,7 @@ impl std::fmt::Debug for StreamPipe {
 
 impl std::fmt::Debug for PipeState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PipeState").field("news", &self.news).finish_non_exhaustive()
+        f.debug_struct("PipeState").field("closing", &self.closing).finish_non_exhaustive()
     }
 }
 

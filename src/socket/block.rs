@@ -5,7 +5,8 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, Why};
-use super::ops::{Get, In, Put, RecvOp, SendOp, recv_error, send_error};
+use super::ops::{Get, In, Put, SendOp, recv_error, send_error};
+use super::receiver::Receiver;
 use crate::rt;
 use crate::{Message, RecvError, SendError};
 use spanwire_core::pattern::{CtxId, Nothing, Refusal};
@@ -47,8 +48,8 @@ impl Core {
         match get.get(self, None) {
             Ok(message) => Ok(message),
             Err(NoMessage::Nothing(Nothing::Yet)) => {
-                let op = RecvOp::new(self, ctx, None, get);
-                rt::block_until(op, deadline(timeout)).unwrap_or(Err(RecvError::TimedOut))
+                let taken = Receiver::block(self, ctx, deadline(timeout), &mut get);
+                taken.map_or(Err(RecvError::TimedOut), |taken| taken.map_err(recv_error))
             }
             Err(why) => Err(recv_error(why)),
         }

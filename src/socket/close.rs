@@ -34,6 +34,7 @@ impl Core {
             }
         }
         out.run();
+        self.relend();
         self.stop_endpoints();
         if phase == Phase::Orphaned {
             // Streams end with their drivers; what has none would stay for ever.

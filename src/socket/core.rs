@@ -11,6 +11,8 @@ use super::lane::Lane;
 use super::ops::Wait;
 #[cfg(unix)]
 use super::poll_fd::Signal;
+use super::receiver::Lender;
+use super::spin::Spin;
 use super::waits::{For, Ticket, Waits};
 use super::work::{Out, Work};
 use super::{Peer, PeerStats, Stats};
@@ -39,6 +41,8 @@ pub(crate) struct Core {
     state: Mutex<State>,
     /// Receivers that wait, kept beside the lock for the driver's sake.
     receivers: AtomicUsize,
+    /// What a receiver may read by itself.
+    pub(super) lender: Lender,
     /// A sender wrote a whole batch by itself: the next one lets others run first.
     pub(super) owes_turn: AtomicBool,
     /// Whether the rules need to know the time of a send or a take.
@@ -112,6 +116,7 @@ static LAST_PIPE: AtomicU32 = AtomicU32::new(0);
 impl Core {
     pub(crate) fn new(protocol: Protocol, rule: Rules, options: Options, home: Home) -> Arc<Self> {
         let timed = matches!(protocol, Protocol::Req | Protocol::Surveyor);
+        let spin = Spin::new(options.spin);
         let core = Arc::new(Self {
             protocol,
             options,
@@ -133,6 +138,7 @@ impl Core {
                 watchers: Vec::new(),
             }),
             receivers: AtomicUsize::new(0),
+            lender: Lender::new(spin),
             owes_turn: AtomicBool::new(false),
             timed,
             endpoints: Mutex::new(Vec::new()),
@@ -183,6 +189,11 @@ impl Core {
         };
         out.run();
         taken
+    }
+
+    /// Receivers in line.
+    pub(super) fn waiting_receivers(&self) -> usize {
+        self.receivers.load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -501,6 +512,7 @@ impl Core {
             result
         };
         out.run();
+        self.relend();
         result.map(|()| id)
     }
 
@@ -619,6 +631,7 @@ impl Core {
             state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
         }
         out.run();
+        self.relend();
     }
 
     /// Discards one message, for a reason that is not the rules'.
@@ -821,7 +834,10 @@ impl Owner for Arc<Core> {
             let mut state = self.lock();
             let state = &mut *state;
             let (mut messages, mut bytes) = (0, 0);
-            let open = state.phase == Phase::Open;
+            // A receiver may still read when the runtime, and with it the pipe, is gone.
+            let stream = state.entry(pipe).and_then(Entry::stream);
+            let attached = stream.map(PipeState::received).is_some();
+            let open = attached && state.phase == Phase::Open;
             let delivery = state.visit(self, &mut out, |rule, fx| {
                 let mut broken = None;
                 let mut next = |fx: &mut Fx<'_>| match inbox.next() {
@@ -892,7 +908,7 @@ impl Owner for Arc<Core> {
     }
 
     fn is_waited_for(&self) -> bool {
-        self.receivers.load(Ordering::Relaxed) > 0
+        self.waiting_receivers() > 0
     }
 }
 

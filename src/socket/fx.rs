@@ -114,9 +114,9 @@ impl Effects for Fx<'_> {
 
     fn resume(&mut self, pipe: PipeId) {
         match lane(self.pipes, pipe) {
-            Some(Lane::Stream(_, state)) => {
+            Some(Lane::Stream(pipe, state)) => {
                 let wakers = &mut self.out.wakers;
-                state.resume().into_iter().for_each(|waker| wakers.push(waker));
+                pipe.resume(state).into_iter().for_each(|waker| wakers.push(waker));
             }
             #[cfg(feature = "inproc")]
             Some(Lane::Inproc(inproc)) => {

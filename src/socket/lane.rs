@@ -20,6 +20,14 @@ pub(crate) enum Lane {
 }
 
 impl Lane {
+    pub(super) fn stream(&self) -> Option<&Arc<StreamPipe>> {
+        match self {
+            Self::Stream(pipe, _) => Some(pipe),
+            #[cfg(feature = "inproc")]
+            Self::Inproc(_) => None,
+        }
+    }
+
     /// Ends it: at once, or when all is sent but no later than a deadline.
     pub(super) fn close(&mut self, closing: Closing, out: &mut Out) {
         match self {

@@ -4,6 +4,7 @@
 //! done takes nothing. Whoever was woken and is dropped passes the wake-up on.
 
 use super::core::{Core, NoMessage, Why};
+use super::receiver::Receiver;
 use super::waits::{For, Ticket};
 use crate::rt::Patience;
 use spanwire_core::pattern::{CtxId, Nothing, Pattern, Refusal};
@@ -251,23 +252,20 @@ pub(super) struct RecvOp<'a, G: Get> {
     core: &'a Arc<Core>,
     ctx: CtxId,
     get: G,
-    ticket: Option<Ticket>,
+    receiver: Receiver,
     patience: Patience,
 }
 
 impl<'a, G: Get> RecvOp<'a, G> {
     #[inline]
     pub(super) fn new(core: &'a Arc<Core>, ctx: CtxId, timeout: Option<Duration>, get: G) -> Self {
-        Self { core, ctx, get, ticket: None, patience: Patience::new(timeout) }
+        Self { core, ctx, get, receiver: Receiver::default(), patience: Patience::new(timeout) }
     }
 
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, RecvError>> {
-        match self.get.get(self.core, Some((&mut self.ticket, cx.waker()))) {
-            Ok(message) => Poll::Ready(Ok(message)),
-            Err(NoMessage::Nothing(Nothing::Yet)) => {
-                self.patience.poll(&self.core.home, cx).map(|()| Err(RecvError::TimedOut))
-            }
-            Err(why) => Poll::Ready(Err(recv_error(why))),
+        match self.receiver.poll(self.core, self.ctx, cx, &mut self.get) {
+            Poll::Ready(taken) => Poll::Ready(taken.map_err(recv_error)),
+            Poll::Pending => self.patience.poll(&self.core.home, cx).map(|()| Err(RecvError::TimedOut)),
         }
     }
 }
@@ -278,7 +276,7 @@ impl<G: Get> Future for RecvOp<'_, G> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.ticket.is_none() {
+        if !this.receiver.is_waiting() {
             // Most often one is there; everything below is for waiting.
             let mut message = None;
             match this.get.get_into(this.core, &mut message) {
@@ -298,8 +296,8 @@ impl<G: Get> Future for RecvOp<'_, G> {
 impl<G: Get> Drop for RecvOp<'_, G> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.core.leave(For::Message(self.ctx), ticket);
+        if self.receiver.is_waiting() {
+            self.receiver.leave(self.core, self.ctx);
         }
     }
 }

@@ -12,10 +12,10 @@
 use super::Handle;
 use super::core::{Core, Phase, State};
 use super::work::{Out, Work};
-use rustix::io::retry_on_intr;
+use crate::rt::park::Bell;
 use spanwire_core::pattern::{CtxId, Pattern};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -54,13 +54,13 @@ pub struct PollFd {
 
 impl AsFd for PollFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.signal.end.as_fd()
+        self.signal.bell.end.as_fd()
     }
 }
 
 impl AsRawFd for PollFd {
     fn as_raw_fd(&self) -> RawFd {
-        self.signal.end.as_raw_fd()
+        self.signal.bell.end.as_raw_fd()
     }
 }
 
@@ -90,22 +90,19 @@ impl Ready {
 /// A descriptor and what it shall show.
 #[derive(Debug)]
 pub(crate) struct Signal {
-    ready: Ready,
+    pub(super) ready: Ready,
     /// Changes under the lock of the socket only.
     wanted: AtomicBool,
     /// Whether the descriptor is readable now. The lock puts those in a row who change that; it is
     /// held for one system call that never waits, and nothing else is locked inside.
     shown: Mutex<bool>,
-    /// Where it is polled.
-    end: OwnedFd,
-    /// Where it is written to, if that is another descriptor.
-    other_end: Option<OwnedFd>,
+    bell: Bell,
 }
 
 impl Signal {
     fn new(ready: Ready) -> io::Result<Self> {
-        let (end, other_end) = descriptors()?;
-        Ok(Self { ready, wanted: AtomicBool::new(false), shown: Mutex::new(false), end, other_end })
+        let bell = Bell::new()?;
+        Ok(Self { ready, wanted: AtomicBool::new(false), shown: Mutex::new(false), bell })
     }
 
     /// Makes the descriptor agree with what is wanted. No lock of a socket may be held.
@@ -115,32 +112,15 @@ impl Signal {
         if *shown == wanted {
             return;
         }
-        // Eight bytes are an event of an eventfd, and go in and out of a pair of sockets as well. It is
-        // written only when empty and read only when full, so neither call can fail or wait, unless
-        // somebody else has read from it against the rules; and then it shows what it shall as well.
-        let _ = match wanted {
-            true => {
-                let end = self.other_end.as_ref().unwrap_or(&self.end);
-                retry_on_intr(|| rustix::io::write(end, &1_u64.to_ne_bytes()))
-            }
-            false => retry_on_intr(|| rustix::io::read(&self.end, &mut [0_u8; 8])),
-        };
+        // It is rung only when hushed and hushed only when rung, so neither can fail or wait,
+        // unless somebody else has read from it against the rules; and then it shows what it shall
+        // as well.
+        match wanted {
+            true => self.bell.ring(),
+            false => self.bell.hush(),
+        }
         *shown = wanted;
     }
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn descriptors() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    use rustix::event::{EventfdFlags, eventfd};
-    Ok((eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?, None))
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn descriptors() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    let (a, b) = std::os::unix::net::UnixStream::pair()?;
-    a.set_nonblocking(true)?;
-    b.set_nonblocking(true)?;
-    Ok((a.into(), Some(b.into())))
 }
 
 impl State {
@@ -177,6 +157,7 @@ impl Core {
             state.look(&mut out);
         }
         out.run();
+        self.relend();
         Ok(PollFd { signal, core: Arc::downgrade(self) })
     }
 
@@ -187,6 +168,7 @@ impl Core {
         drop(state);
         // Closes descriptors, so only now.
         drop::<Vec<_>>(out);
+        self.relend();
     }
 
     /// The number of a conversation will be used again, by one that these do not stand for.

@@ -1,16 +1,16 @@
 //! [`Messages`] and [`Requests`]: what a socket receives, as streams.
 
 use super::core::NoMessage;
-use super::ops::{Get, Wait, recv_error};
+use super::ops::{Get, In, recv_error};
+use super::receiver::Receiver;
 use super::rep::TakeRequest;
-use super::waits::{For, Ticket};
 use super::{Handle, Request, SubContext};
 use crate::{Message, RecvError};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
-use spanwire_core::pattern::{CtxId, Nothing, Pattern};
+use spanwire_core::pattern::CtxId;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// The messages of a socket, as a [`Stream`] that ends when the socket is closed.
 ///
@@ -42,9 +42,8 @@ impl Stream for Messages {
     type Item = Result<Message, RecvError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.line.poll(cx, |handle, ctx, wait| {
-            handle.core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))
-        })
+        let mut get = In::context(self.line.ctx);
+        self.line.poll(cx, &mut get)
     }
 }
 
@@ -74,7 +73,7 @@ impl Stream for Requests {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let line = &mut self.line;
-        let taken = line.poll(cx, |handle, _, wait| TakeRequest.get(&handle.core, wait));
+        let taken = line.poll(cx, &mut TakeRequest);
         taken.map(|taken| Some(taken?.map(|message| Request::new(&line.handle, message))))
     }
 }
@@ -90,26 +89,21 @@ impl FusedStream for Requests {
 struct Line {
     handle: Handle,
     ctx: CtxId,
-    ticket: Option<Ticket>,
+    receiver: Receiver,
     over: bool,
 }
 
 impl Line {
     fn new(handle: &Handle, ctx: CtxId) -> Self {
-        Self { handle: handle.clone(), ctx, ticket: None, over: false }
+        Self { handle: handle.clone(), ctx, receiver: Receiver::default(), over: false }
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        take: impl FnOnce(&Handle, CtxId, Wait<'_>) -> Result<Message, NoMessage>,
-    ) -> Poll<Option<Result<Message, RecvError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>, get: &mut impl Get) -> Poll<Option<Result<Message, RecvError>>> {
         if self.over {
             return Poll::Ready(None);
         }
-        let why = match take(&self.handle, self.ctx, Some((&mut self.ticket, cx.waker()))) {
+        let why = match ready!(self.receiver.poll(&self.handle.core, self.ctx, cx, get)) {
             Ok(message) => return Poll::Ready(Some(Ok(message))),
-            Err(NoMessage::Nothing(Nothing::Yet)) => return Poll::Pending,
             Err(why) => why,
         };
         self.over = true;
@@ -122,8 +116,6 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.handle.core.leave(For::Message(self.ctx), ticket);
-        }
+        self.receiver.leave(&self.handle.core, self.ctx);
     }
 }

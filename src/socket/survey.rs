@@ -2,11 +2,11 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, own};
-use super::ops::{Get, Wait, recv_error};
-use super::waits::{For, Ticket};
+use super::ops::{Get, In, Wait, recv_error};
+use super::receiver::Receiver;
 use crate::{Message, RecvError, SendError};
 use futures_core::Stream;
-use spanwire_core::pattern::{CtxId, Nothing, Pattern, Rules, Surveyor};
+use spanwire_core::pattern::{CtxId, Pattern, Rules, Surveyor};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl SurveySocket {
     }
 
     pub(crate) fn start_survey(&self, message: Message, time: Duration) -> Result<Survey, SendError> {
-        let survey = Survey { context: self.context(), ticket: None };
+        let survey = Survey { context: self.context(), receiver: Receiver::default() };
         survey.context.set_survey_time(time);
         survey.context.try_send(message)?;
         Ok(survey)
@@ -62,7 +62,7 @@ impl SurveySocket {
 #[derive(Debug)]
 pub struct Survey {
     context: SurveyContext,
-    ticket: Option<Ticket>,
+    receiver: Receiver,
 }
 
 impl Survey {
@@ -93,23 +93,16 @@ impl Stream for Survey {
     type Item = Message;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        use super::core::NoMessage;
         let this = &mut *self;
         let ctx = this.context.ctx;
-        let wait = Some((&mut this.ticket, cx.waker()));
-        match this.context.handle.core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx)) {
-            Ok(answer) => Poll::Ready(Some(answer)),
-            Err(NoMessage::Nothing(Nothing::Yet)) => Poll::Pending,
-            Err(_) => Poll::Ready(None),
-        }
+        let core = &this.context.handle.core;
+        this.receiver.poll(core, ctx, cx, &mut In::context(ctx)).map(Result::ok)
     }
 }
 
 impl Drop for Survey {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.context.handle.core.leave(For::Message(self.context.ctx), ticket);
-        }
+        self.receiver.leave(&self.context.handle.core, self.context.ctx);
     }
 }
 

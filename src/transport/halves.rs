@@ -1,7 +1,7 @@
-//! The two halves of tokio's stream sockets, which are alike for tcp and unix.
+//! The two halves of tokio's tcp sockets, where there are no descriptors to wait for.
 
 use super::{ReadHalf, WriteHalf};
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use socket2::SockRef;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -9,49 +9,41 @@ use std::net::Shutdown;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use tokio::io::AsyncReadExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-macro_rules! halves {
-    ($kind:ident) => {
-        impl ReadHalf for tokio::net::$kind::OwnedReadHalf {
-            fn poll_read(
-                &mut self,
-                cx: &mut Context<'_>,
-                buffer: &mut BytesMut,
-                limit: usize,
-            ) -> Poll<io::Result<usize>> {
-                // `read_buf` and not `try_read`: it knows that a short read has emptied the kernel's
-                // buffer and saves the second system call that would only say so.
-                pin!(self.read_buf(&mut buffer.limit(limit))).poll(cx)
-            }
-        }
-
-        impl WriteHalf for tokio::net::$kind::OwnedWriteHalf {
-            fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-                match pieces {
-                    [piece] => tokio::net::$kind::OwnedWriteHalf::try_write(self, piece),
-                    pieces => self.try_write_vectored(pieces),
-                }
-            }
-
-            fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.as_ref().poll_write_ready(cx)
-            }
-
-            /// What two kernels can hold of one direction of a stream: our send buffer, and about as
-            /// much in the peer's receive buffer.
-            fn kernel_bytes(&self) -> usize {
-                let socket = SockRef::from(self.as_ref());
-                socket.send_buffer_size().map_or(usize::MAX, |bytes| bytes.saturating_mul(2))
-            }
-
-            fn shut_down(&self) -> io::Result<()> {
-                SockRef::from(self.as_ref()).shutdown(Shutdown::Write)
-            }
-        }
-    };
+impl ReadHalf for OwnedReadHalf {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        // `read_buf` and not `try_read`: it knows whether a short read has emptied the kernel's
+        // buffer, and then saves the second system call that would only say so.
+        pin!(self.read_buf(&mut buffer.limit(limit))).poll(cx)
+    }
 }
 
-#[cfg(feature = "tcp")]
-halves!(tcp);
-#[cfg(all(unix, feature = "ipc"))]
-halves!(unix);
+impl WriteHalf for OwnedWriteHalf {
+    fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match pieces {
+            [piece] => OwnedWriteHalf::try_write(self, piece),
+            pieces => self.try_write_vectored(pieces),
+        }
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.as_ref().poll_write_ready(cx)
+    }
+
+    /// What two kernels can hold of one direction of a stream: our send buffer, and about as
+    /// much in the peer's receive buffer.
+    fn kernel_bytes(&self) -> usize {
+        let socket = SockRef::from(self.as_ref());
+        socket.send_buffer_size().map_or(usize::MAX, |bytes| bytes.saturating_mul(2))
+    }
+
+    fn shut_down(&self) -> io::Result<()> {
+        SockRef::from(self.as_ref()).shutdown(Shutdown::Write)
+    }
+}

@@ -1,5 +1,6 @@
 //! `ipc://`, `unix://` and `abstract://`: unix stream sockets.
 
+use super::link::Link;
 use super::{Accept, Credentials, Ends, Place, Stream};
 use crate::rt::Home;
 use rustix::fs::{AtFlags, CWD};
@@ -15,7 +16,6 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -166,8 +166,8 @@ pub(crate) fn wrap(stream: UnixStream, framing: Framing) -> io::Result<Stream> {
     let credentials =
         stream.peer_cred().ok().map(|peer| Credentials { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() });
     let ends = Ends { local: place(stream.local_addr()), remote: place(stream.peer_addr()), credentials };
-    let (reader, writer) = stream.into_split();
-    Ok(Stream { reader: Box::new(reader), writer: Arc::new(writer), framing, ends })
+    let (reader, writer) = Link::halves(stream.into_std()?.into());
+    Ok(Stream { reader, writer, framing, ends })
 }
 
 fn place(address: io::Result<tokio::net::unix::SocketAddr>) -> Place {

@@ -9,38 +9,54 @@
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
 //! | `fd` | descriptors that the application has opened |
-//! | `halves` | how both of them read and write |
+//! | `link` | how all of them read and write, and what the runtime watches for them |
+//! | `halves` | the same on systems that are no unix |
 //!
 //! What an address means, `inproc` included, is decided above, in `endpoint`: in-process delivery
 //! needs sockets, and nothing here may know of them.
 
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod fd;
-#[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
+#[cfg(all(not(unix), feature = "tcp"))]
 mod halves;
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod ipc;
+#[cfg(all(unix, any(feature = "tcp", feature = "ipc")))]
+mod link;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
 
-use bytes::BytesMut;
 use spanwire_core::framing::sp::Framing;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+#[cfg(unix)]
+use std::time::Duration;
 
-/// The reading half of a connection. One driver owns it.
+/// The reading half of a connection. One at a time has it.
 pub(crate) trait ReadHalf: Send + 'static {
-    /// Reads at most `limit` bytes behind what `buffer` holds. 0 means that the peer has ended.
+    /// Reads at most `limit` bytes into the spare room of `buffer`. 0 means that the peer has ended.
+    ///
+    /// The first to call it, and the first after `unwatch`, must be a task of the connection's runtime.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
+        buffer: &mut Vec<u8>,
         limit: usize,
     ) -> Poll<io::Result<usize>>;
+
+    /// The same by asking the kernel, whatever the runtime knows; `WouldBlock` when there is nothing.
+    #[cfg(unix)]
+    fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize>;
+
+    /// The runtime need not see what comes: a thread waits for it.
+    #[cfg(unix)]
+    fn unwatch(&mut self);
 }
 
 /// The writing half of a connection. Any thread may write, one at a time.
@@ -51,11 +67,19 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// Ready when `try_write` is worth another try. Only the driver calls it.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Nobody will need `poll_writable` for a while. In the connection's runtime only.
+    fn unwatch(&self) {}
+
     /// How many bytes that were written may still be on their way, here and at the peer.
     fn kernel_bytes(&self) -> usize;
 
     /// Tells the peer that nothing more will come.
     fn shut_down(&self) -> io::Result<()>;
+
+    /// Blocks the thread until there is something to read, or `alarm` is readable, or `timeout` has
+    /// passed. Whether it is the first of these; it may be none.
+    #[cfg(unix)]
+    fn wait_readable(&self, alarm: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool>;
 }
 
 /// A connection to a peer, whatever it runs over.

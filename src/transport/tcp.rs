@@ -1,6 +1,6 @@
 //! `tcp://`, `tcp4://`, `tcp6://`.
 
-use super::{Accept, Ends, Place, Stream};
+use super::{Accept, Ends, Place, ReadHalf, Stream, WriteHalf};
 use crate::options::{DialOptions, ListenOptions};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use spanwire_core::addr::{AddrError, Family, Host, Tcp};
@@ -139,6 +139,17 @@ pub(crate) fn wrap(stream: TcpStream, no_delay: bool, keep_alive: Option<Duratio
         remote: Place::Ip(stream.peer_addr()?),
         credentials: None,
     };
+    let (reader, writer) = halves(stream)?;
+    Ok(Stream { reader, writer, framing: Framing::Tcp, ends })
+}
+
+#[cfg(unix)]
+fn halves(stream: TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn WriteHalf>)> {
+    Ok(super::link::Link::halves(stream.into_std()?.into()))
+}
+
+#[cfg(not(unix))]
+fn halves(stream: TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn WriteHalf>)> {
     let (reader, writer) = stream.into_split();
-    Ok(Stream { reader: Box::new(reader), writer: Arc::new(writer), framing: Framing::Tcp, ends })
+    Ok((Box::new(reader), Arc::new(writer)))
 }

@@ -1,7 +1,8 @@
 //! [`Inbox`]: messages cut out of the bytes of one connection.
 
 use crate::framing::sp::{FrameError, Framing, MAX_PREFIX_BYTES};
-use bytes::{Buf, Bytes, BytesMut};
+use alloc::vec::Vec;
+use bytes::{Buf, Bytes};
 
 /// Cuts frames out of a stream, however the stream was cut into reads.
 ///
@@ -25,7 +26,7 @@ pub struct Inbox {
     prefix: [u8; MAX_PREFIX_BYTES],
     prefix_len: usize,
     /// A payload that was cut in two, and how long it will be.
-    body: Option<(BytesMut, usize)>,
+    body: Option<(Vec<u8>, usize)>,
     /// The largest payload this peer has ever sent whole.
     proved: usize,
 }
@@ -59,7 +60,7 @@ impl Inbox {
 
     /// The buffer of a large message and how many bytes it lacks: read at most so many into it,
     /// instead of feeding.
-    pub fn direct(&mut self) -> Option<(&mut BytesMut, usize)> {
+    pub fn direct(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         let proved = self.proved;
         let (body, length) = self.body.as_mut()?;
         let missing = *length - body.len();
@@ -69,7 +70,7 @@ impl Inbox {
         if body.capacity() - body.len() < DIRECT_BYTES {
             // Doubling, or at once what this peer has sent whole before.
             let ahead = body.len().max(proved.saturating_sub(body.len())).max(FIRST_BYTES);
-            body.reserve(missing.min(ahead));
+            body.reserve_exact(missing.min(ahead));
         }
         Some((body, missing))
     }
@@ -108,7 +109,7 @@ impl Inbox {
             return Ok(Some(self.chunk.split_to(length)));
         }
         let ahead = self.proved.max(FIRST_BYTES).max(self.chunk.len());
-        self.body = Some((BytesMut::with_capacity(length.min(ahead)), length));
+        self.body = Some((Vec::with_capacity(length.min(ahead)), length));
         Ok(self.fill_body())
     }
 
@@ -130,7 +131,7 @@ impl Inbox {
             return None;
         }
         self.proved = self.proved.max(*length);
-        self.body.take().map(|(body, _)| body.freeze())
+        self.body.take().map(|(body, _)| body.into())
     }
 
     /// Whether the stream could end here without cutting a message in two.
@@ -164,7 +165,6 @@ impl Inbox {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::vec::Vec;
 
     fn stream(framing: Framing, payloads: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -3,15 +3,19 @@
 //! A socket lives where it was made: in the tokio runtime that was current then, or, when there was
 //! none, on the library's one background thread. Blocking sockets always live on that thread, so
 //! that a blocking call never waits for a task that only the blocked thread could run.
+//!
+//! `park` is how a thread waits.
+
+pub(crate) mod park;
+
+pub(crate) use park::{block_on, block_until};
 
 use spanwire_core::Time;
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -238,121 +242,5 @@ impl Drop for Background {
         if let Some(stop) = stop {
             let _ = stop.send(());
         }
-    }
-}
-
-/// Waits for `work` on this thread, which needs no runtime and may be inside one.
-pub(crate) fn block_on<F: Future>(work: F) -> F::Output {
-    block_until(work, None).expect("without a deadline it ends with the work")
-}
-
-/// [`block_on`]; `None` when `deadline` passes first.
-pub(crate) fn block_until<F: Future>(work: F, deadline: Option<Instant>) -> Option<F::Output> {
-    thread_local! {
-        /// So that waiting allocates once per thread. Away while a wait is going on: one inside
-        /// another (from a device's tap, say) makes its own, and neither takes the other's wake-ups.
-        static IDLE: Cell<Option<Arc<Parked>>> = const { Cell::new(None) };
-    }
-    let parked = IDLE.take().unwrap_or_else(Parked::new);
-    let waker = Waker::from(parked.clone());
-    let mut cx = Context::from_waker(&waker);
-    // Inside a task of tokio, whose turn is long over, its resources would refuse to be ready until
-    // the task gives its thread back, which a blocked one never does.
-    let mut work = std::pin::pin!(tokio::task::unconstrained(work));
-    let output = loop {
-        if let Poll::Ready(output) = work.as_mut().poll(&mut cx) {
-            break Some(output);
-        }
-        if !parked.wait(deadline) {
-            break None;
-        }
-    };
-    IDLE.set(Some(parked));
-    output
-}
-
-/// A thread that waits. Parking alone would do if nobody else used it; but a token of `unpark` may
-/// be taken by anything that parks the same thread, so the flag is what counts.
-struct Parked {
-    thread: Thread,
-    woken: AtomicBool,
-}
-
-impl Parked {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(false) })
-    }
-
-    /// `true` when it was woken, `false` when the deadline passed first.
-    fn wait(&self, deadline: Option<Instant>) -> bool {
-        while !self.woken.swap(false, Ordering::Acquire) {
-            match deadline {
-                None => thread::park(),
-                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => thread::park_timeout(left),
-                    _ => return false,
-                },
-            }
-        }
-        true
-    }
-}
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.woken.swap(true, Ordering::Release) {
-            self.thread.unpark();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::future::{pending, poll_fn};
-
-    fn soon() -> Option<Instant> {
-        Some(Instant::now() + Duration::from_secs(30))
-    }
-
-    #[test]
-    fn a_wait_inside_another_takes_none_of_its_wake_ups() {
-        let mut polls = 0;
-        let outer = poll_fn(|cx| {
-            polls += 1;
-            if polls == 2 {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            let past = Some(Instant::now() + Duration::from_millis(1));
-            assert!(block_until(pending::<()>(), past).is_none());
-            Poll::Pending
-        });
-        assert!(block_until(outer, soon()).is_some(), "it was woken before it even waited");
-    }
-
-    #[test]
-    fn a_stranger_that_parks_the_thread_takes_none_either() {
-        let mut polls = 0;
-        let work = poll_fn(|cx| {
-            polls += 1;
-            if polls == 2 {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            thread::park();
-            Poll::Pending
-        });
-        assert!(block_until(work, soon()).is_some());
-    }
-
-    #[test]
-    fn a_deadline_in_the_past_still_asks_once() {
-        assert_eq!(block_until(async { 7 }, Some(Instant::now())), Some(7));
-        assert!(block_until(pending::<()>(), Some(Instant::now())).is_none());
     }
 }

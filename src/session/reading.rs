@@ -1,0 +1,251 @@
+//! [`Reading`]: the reading side of a connection, in the hands of whoever reads at the moment.
+//!
+//! Driver and receivers take the same step: read once, cut frames, deliver. Whose turn it is, the
+//! [`Loan`](super::loan::Loan) says. What a step learns about the end of the connection stays here
+//! for the driver, which alone ends sessions.
+
+use super::loan::By;
+use super::{Delivery, Owner};
+use crate::rt;
+use crate::transport::ReadHalf;
+use bytes::{Bytes, BytesMut};
+use spanwire_core::framing::sp::FrameError;
+use spanwire_core::session::inbox::Inbox;
+use spanwire_core::session::state::Input;
+use spanwire_core::{DetachReason, PipeId};
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+
+/// The reading side of a connection.
+pub(crate) struct Reading {
+    pub(super) reader: Box<dyn ReadHalf>,
+    inbox: Inbox,
+    /// Woken by the runtime when there is something to read.
+    waker: Waker,
+    /// The owner has no room; the pipe will be told when it has.
+    stalled: bool,
+    /// How the stream ended.
+    over: Option<Input>,
+    /// The last read took all it could: there is more, most likely.
+    full: bool,
+    /// Reads since there was nothing for the last time.
+    in_a_row: usize,
+}
+
+/// What came of a step.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Messages were handed on.
+    Delivered,
+    /// There was data, but no whole message.
+    Part,
+    /// There is nothing to read.
+    Nothing,
+    /// Others should run before there is more.
+    Enough,
+    /// It can be read no further, for now or for ever.
+    Stuck,
+}
+
+/// How a step gets at its data.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// As the runtime says; it tells when there is more.
+    Watched,
+    /// From the kernel, as a thread that waits there itself: `ready` if it has just been told so.
+    Alone { ready: bool },
+    /// From the kernel, to see whether there is something yet.
+    Peek,
+}
+
+/// Reads that one task makes in a row; then others have their turn.
+const READS_PER_TURN: usize = 4;
+/// A read takes at most so much. Every thread has one such buffer for all its connections, so an
+/// idle connection has none.
+const READ_BYTES: usize = 64 * 1024;
+/// A read of less than this would pin a buffer more than eight times its size: it is copied out.
+const SPARSE_BYTES: usize = READ_BYTES / 8;
+/// What is copied for a receiver that waits shares memory with others of its kind, so that a message
+/// is not an allocation; it is gone in a moment.
+const SHARED_BYTES: usize = 8 * 1024;
+
+impl Reading {
+    pub(super) fn new(reader: Box<dyn ReadHalf>, inbox: Inbox, waker: Waker) -> Self {
+        Self { reader, inbox, waker, stalled: false, over: None, full: false, in_a_row: 0 }
+    }
+
+    /// How the stream ended, if it did.
+    pub(super) fn over(&self) -> Option<Input> {
+        self.over
+    }
+
+    /// The owner takes no more messages, so none of its back-pressure counts any longer.
+    pub(super) fn unstall(&mut self) {
+        self.stalled = false;
+    }
+
+    /// The reader for a thread, which the runtime must not watch meanwhile.
+    #[cfg(unix)]
+    pub(super) fn lent_to(&mut self, by: By) {
+        if by == By::Thread {
+            self.reader.unwatch();
+        }
+    }
+
+    /// Hands on what is left of the last read, or reads once and hands that on.
+    pub(super) fn step(
+        &mut self,
+        id: PipeId,
+        owner: &dyn Owner,
+        resumed: &AtomicBool,
+        waited_for: bool,
+        how: How,
+    ) -> Step {
+        if self.stalled && resumed.swap(false, Ordering::AcqRel) {
+            self.stalled = false;
+        }
+        if self.stalled || self.over.is_some() {
+            return Step::Stuck;
+        }
+        if !self.inbox.is_empty() {
+            return self.deliver(id, owner);
+        }
+        if how == How::Watched && self.in_a_row >= READS_PER_TURN {
+            self.in_a_row = 0;
+            return Step::Enough;
+        }
+        match self.read(how, waited_for) {
+            Poll::Pending => {
+                self.in_a_row = 0;
+                Step::Nothing
+            }
+            Poll::Ready(Ok(0)) => {
+                self.over = Some(Input::PeerEnded { at_boundary: self.inbox.at_boundary() });
+                Step::Stuck
+            }
+            Poll::Ready(Ok(_)) if self.inbox.is_empty() => Step::Part,
+            Poll::Ready(Ok(_)) => self.deliver(id, owner),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Step::Part,
+            Poll::Ready(Err(_)) => {
+                self.over = Some(Input::Failed(DetachReason::ConnectionLost));
+                Step::Stuck
+            }
+        }
+    }
+
+    /// Reads once: straight into a large message, or into this thread's buffer.
+    fn read(&mut self, how: How, waited_for: bool) -> Poll<io::Result<usize>> {
+        // A read that was not full has emptied the kernel; a thread is told when there is more.
+        if how == (How::Alone { ready: false }) && !self.full {
+            return Poll::Pending;
+        }
+        let (reader, waker) = (&mut self.reader, &self.waker);
+        let mut read = |buffer: &mut Vec<u8>, limit| match how {
+            How::Watched => reader.poll_read(&mut Context::from_waker(waker), buffer, limit),
+            How::Alone { .. } | How::Peek => try_read(&mut **reader, buffer, limit),
+        };
+        let (result, wanted) = match self.inbox.direct() {
+            Some((body, missing)) => {
+                let wanted = missing.min(body.capacity() - body.len());
+                (read(body, missing), wanted)
+            }
+            None => (
+                BUFFERS.with_borrow_mut(|buffers| buffers.read(waited_for, &mut self.inbox, read)),
+                READ_BYTES,
+            ),
+        };
+        self.full = matches!(result, Poll::Ready(Ok(count)) if count == wanted);
+        self.in_a_row += 1;
+        result
+    }
+
+    /// Hands on what is whole.
+    fn deliver(&mut self, id: PipeId, owner: &dyn Owner) -> Step {
+        match owner.deliver(id, &mut self.inbox, rt::now()) {
+            Delivery::Hungry => Step::Delivered,
+            Delivery::Stalled => {
+                self.stalled = true;
+                Step::Delivered
+            }
+            Delivery::Broken(error) => {
+                self.over = Some(Input::Failed(match error {
+                    FrameError::TooLarge { .. } => DetachReason::MessageTooLarge,
+                    FrameError::UnknownType { .. } => DetachReason::ProtocolViolation,
+                }));
+                // What came before the broken frame was delivered.
+                Step::Delivered
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn try_read(reader: &mut dyn ReadHalf, buffer: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>> {
+    match reader.try_read(buffer, limit) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
+/// Where there are no descriptors, no thread waits for one, and there is nothing to peek at.
+#[cfg(not(unix))]
+fn try_read(_: &mut dyn ReadHalf, _: &mut Vec<u8>, _: usize) -> Poll<io::Result<usize>> {
+    Poll::Pending
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// What a thread reads into.
+#[derive(Default)]
+struct Buffers {
+    buffer: Vec<u8>,
+    /// A byte of each of the last buffers that were handed on whole: once all messages in one are
+    /// gone, it is used again.
+    handed_on: [Bytes; 2],
+    shared: BytesMut,
+}
+
+impl Buffers {
+    /// Reads once; the inbox gets either the whole buffer, or a copy.
+    fn read(
+        &mut self,
+        waited_for: bool,
+        inbox: &mut Inbox,
+        read: impl FnOnce(&mut Vec<u8>, usize) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.buffer.capacity() < READ_BYTES {
+            self.buffer = self.take_back().unwrap_or_else(|| Vec::with_capacity(READ_BYTES));
+        }
+        let count = ready!(read(&mut self.buffer, READ_BYTES))?;
+        if count >= SPARSE_BYTES {
+            let whole = Bytes::from(std::mem::take(&mut self.buffer));
+            self.handed_on.swap(0, 1);
+            self.handed_on[0] = whole.slice(..1);
+            inbox.feed(whole);
+            return Poll::Ready(Ok(count));
+        }
+        inbox.feed(match waited_for && count <= SHARED_BYTES / 4 {
+            true => {
+                if self.shared.capacity() < count {
+                    self.shared.reserve(SHARED_BYTES);
+                }
+                self.shared.extend_from_slice(&self.buffer);
+                self.shared.split().freeze()
+            }
+            false => Bytes::copy_from_slice(&self.buffer),
+        });
+        self.buffer.clear();
+        Poll::Ready(Ok(count))
+    }
+
+    fn take_back(&mut self) -> Option<Vec<u8>> {
+        let free = self.handed_on.iter_mut().find(|bytes| bytes.is_unique())?;
+        let mut buffer = Vec::from(std::mem::take(free));
+        buffer.clear();
+        Some(buffer)
+    }
+}
