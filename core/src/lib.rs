@@ -13,7 +13,7 @@
 //! // What a PUSH says to a PULL on TCP: eight bytes that name the protocol, then frames.
 //! assert_eq!(&Protocol::Push.handshake(), b"\0SP\0\0\x50\0\0");
 //! let mut outbox = Outbox::new(Framing::Tcp);
-//! outbox.push("job".into());
+//! outbox.push(&mut "job".into());
 //! let batch = outbox.take();
 //! let mut slices = [&[][..]; 4];
 //! let (count, _) = batch.slices(&mut slices, usize::MAX, |slice| slice);
