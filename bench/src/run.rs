@@ -148,9 +148,11 @@ fn round(cell: Cell, outcome: &mut Outcome, duration: Duration, workshop: &mut W
             Ok(Round { told, baseline: Some(before.counting) })
         }
         _ => {
+            // Fairness means nothing before each of many has had its turn many times.
+            let span = if cell.work == Work::Pushers { duration.max(FAIR_SPAN) } else { duration };
             let mut one = |cell, count: &mut u64| {
                 let mut pair = start(cell)?;
-                let told = measured(&mut pair, count, duration)?;
+                let told = measured(&mut pair, count, span)?;
                 pair.finish()?;
                 anyhow::Ok(told)
             };
@@ -220,6 +222,9 @@ const SINGLES_A_SECOND: u64 = 1_000;
 
 /// The shortest time in which a thousandth means something.
 const LATENCY_SPAN: Duration = Duration::from_secs(1);
+
+/// The shortest time in which a thousand pushers are compared.
+const FAIR_SPAN: Duration = Duration::from_secs(1);
 
 /// Files that a process needs beside its connections.
 const FILES_BESIDE: u64 = 100;

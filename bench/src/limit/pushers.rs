@@ -6,6 +6,7 @@ use super::ready::Ready;
 use super::wire::{self, Format};
 use anyhow::{Context, Result, bail};
 use spanwire_bench_ends::{Arrivals, Budget, Fairness, Measure, Role, Side, role};
+use std::time::Duration;
 
 pub(super) fn run(role: &Role) -> Result<()> {
     spanwire_bench_ends::usage::raise_file_limit();
@@ -39,8 +40,9 @@ pub(super) fn run(role: &Role) -> Result<()> {
     role::serve(|job| {
         let (mut arrivals, mut fairness) = (Arrivals::new(job.count), Fairness::new(many));
         while arrivals.missing() > 0 {
-            let before = arrivals.missing();
-            for place in ready.wait(arrivals.patience())? {
+            let mut came = false;
+            for place in ready.wait(PATIENCE)? {
+                came = true;
                 let mut strange = false;
                 let note = |frame: &[u8]| strange |= !fairness.note(format.body(frame));
                 let count = incoming[place].read_each(&mut streams[place], &format, note);
@@ -49,12 +51,14 @@ pub(super) fn run(role: &Role) -> Result<()> {
                 }
                 arrivals.note(count.context("waiting for a batch")?);
             }
-            if arrivals.missing() == before {
-                bail!("{before} frames are missing");
+            if !came {
+                bail!("{} frames are missing", arrivals.missing());
             }
         }
         Ok(fairness.into(arrivals.finish()))
     })
 }
 
+/// Shorter than the parent's, so that the one who knows what is missing says so.
+const PATIENCE: Duration = Duration::from_secs(8);
 const SMALLEST_BATCH_BYTES: usize = 4 << 10;

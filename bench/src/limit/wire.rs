@@ -44,15 +44,6 @@ impl Stream {
     pub(super) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         either!(self, stream => stream.set_write_timeout(timeout))
     }
-
-    /// The same connection for another thread.
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
-        Ok(match self {
-            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
-            #[cfg(unix)]
-            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
-        })
-    }
 }
 
 #[cfg(unix)]

@@ -18,21 +18,19 @@ pub(super) async fn run(role: &Role, flow: &Flow) -> Result<()> {
     }
     let socket = ReqSocket::with(options(&role.cell));
     let _dialer = socket.dial(&role.address).await.context("dialing")?;
-    serve::on_runtime(async |job| match job.rate {
-        0 => flight::ask(&socket, job, flow, IN_FLIGHT).await,
-        rate => ask(&socket, job, flow, rate).await,
-    })
-    .await
+    serve::on_runtime(async |job| ask(&socket, job, flow).await).await
 }
 
-/// A task for each request, started when it is due.
-async fn ask(socket: &ReqSocket, job: Job, flow: &Flow, rate: u64) -> Result<Measure> {
-    let room = Arc::new(Semaphore::new(MOST_OUTSTANDING));
+/// A task for each request, started when it is due; without a rate, when there is room. Capacity is
+/// found by the same means, or it would be one that this cannot reach.
+async fn ask(socket: &ReqSocket, job: Job, flow: &Flow) -> Result<Measure> {
+    let most = if job.rate == 0 { IN_FLIGHT as usize } else { MOST_OUTSTANDING };
+    let room = Arc::new(Semaphore::new(most));
     let samples = Arc::new(Mutex::new(Samples::start(job.count)));
     let clock = Clock::new()?;
-    let pace = Pace::start(rate);
+    let pace = Pace::start(job.rate);
     for number in 0..job.count {
-        let due = clock.wait(&pace, number).await?;
+        let due = if job.rate == 0 { Instant::now() } else { clock.wait(&pace, number).await? };
         let room = room.clone().acquire_owned().await?;
         let (socket, flow, samples) = (socket.clone(), flow.clone(), samples.clone());
         tokio::spawn(async move {
@@ -48,7 +46,7 @@ async fn ask(socket: &ReqSocket, job: Job, flow: &Flow, rate: u64) -> Result<Mea
         });
     }
     // All room is there again when all tasks have ended.
-    let _ = room.acquire_many(MOST_OUTSTANDING as u32).await?;
+    let _ = room.acquire_many(most as u32).await?;
     let answered = Arc::into_inner(samples).and_then(|samples| samples.into_inner().ok());
     let answered = answered.context("a request has not ended")?;
     match answered.len() as u64 {
@@ -64,17 +62,14 @@ pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
     }
     let socket = blocking::ReqSocket::with(options(&role.cell));
     let _dialer = socket.dial(&role.address).context("dialing")?;
-    role::serve(|job| match job.rate {
-        0 => flight::ask_blocking(&socket, job, flow, IN_FLIGHT),
-        rate => ask_blocking(&socket, job, flow, rate),
-    })
+    role::serve(|job| ask_blocking(&socket, job, flow))
 }
 
 /// Threads that each take the next request, wait until it is due, and ask. When all of them wait for
-/// answers the next one is late, and counts from when it was due all the same.
-fn ask_blocking(socket: &blocking::ReqSocket, job: Job, flow: &Flow, rate: u64) -> Result<Measure> {
+/// answers the next one is late, and counts from when it was due all the same. Without a rate none waits.
+fn ask_blocking(socket: &blocking::ReqSocket, job: Job, flow: &Flow) -> Result<Measure> {
     let next = AtomicU64::new(0);
-    let pace = Pace::start(rate);
+    let pace = Pace::start(job.rate);
     let work = || {
         pace::wake_exactly();
         let mut samples = Samples::start(job.count / u64::from(IN_FLIGHT));
@@ -83,7 +78,7 @@ fn ask_blocking(socket: &blocking::ReqSocket, job: Job, flow: &Flow, rate: u64) 
             if number >= job.count {
                 return anyhow::Ok(samples);
             }
-            let due = pace.wait(number);
+            let due = if job.rate == 0 { Instant::now() } else { pace.wait(number) };
             let reply = socket.request(flow.message()).context("asking")?;
             flow.check(&reply)?;
             samples.note(Instant::now().saturating_duration_since(due));

@@ -91,23 +91,30 @@ pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
     pushers.into_iter().try_for_each(|(socket, _)| nothing_left(socket.close(CLOSE_DEADLINE).abandoned))
 }
 
-/// One thread for all, a message each in turn; who has no room is passed over.
+/// One thread for all, a few messages each in turn; who has no room is passed over.
 fn send_blocking(pushers: &[(blocking::PushSocket, Bytes)], job: Job) -> Result<Measure> {
     let (mut left, mut refused) = (job.count, 0);
     for (socket, body) in pushers.iter().cycle() {
         if left == 0 {
             break;
         }
-        match socket.try_send(Message::new(body.clone())) {
-            Ok(()) => (left, refused) = (left - 1, 0),
-            // When nobody has room, wait for this one.
-            Err(SendError::Full(message)) if refused == pushers.len() => {
-                socket.send(message).context("sending")?;
-                (left, refused) = (left - 1, 0);
+        let before = left;
+        for _ in 0..TURN.min(left) {
+            match socket.try_send(Message::new(body.clone())) {
+                Ok(()) => left -= 1,
+                // When nobody has room, wait for this one.
+                Err(SendError::Full(message)) if refused >= pushers.len() => {
+                    socket.send(message).context("sending")?;
+                    left -= 1;
+                }
+                Err(SendError::Full(_)) => break,
+                Err(error) => return Err(error).context("sending"),
             }
-            Err(SendError::Full(_)) => refused += 1,
-            Err(error) => return Err(error).context("sending"),
         }
+        refused = if left < before { 0 } else { refused + 1 };
     }
     Ok(Measure::moved(job.count))
 }
+
+/// How many messages a pusher sends in its turn. The limit sends about as many in one write.
+const TURN: u64 = 64;
