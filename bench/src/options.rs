@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::plan::Selection;
+use crate::report::today;
 use anyhow::{Context, Result, bail};
 use spanwire_bench_ends::Mode;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ usage: spanwire-bench [WORDS] [OPTION]...   measure and print a table
   --millis N      how long one run lasts (default 200)
   --quick         3 rounds of 100 ms
   --out FOLDER    write results.json and charts into FOLDER
+  --runs FOLDER   the same, into a new folder there, named after the day and the words
   --json FILE     write every figure to FILE
   --costs         count system calls and instructions as well, at the end
   --syscalls      count system calls per message with strace instead of measuring time
@@ -76,6 +78,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options> {
         peers: None,
         costs: false,
     };
+    let (mut runs, mut words) = (None, Vec::new());
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let (name, attached) = match argument.split_once('=') {
@@ -88,11 +91,12 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options> {
                 .with_context(|| format!("{name} needs a value"))
         };
         match name {
-            "--only" => options.selection.add(value()?)?,
+            "--only" => add(value()?, &mut options, &mut words)?,
             "--rounds" => options.rounds = number(name, value()?)?,
             "--millis" => options.duration = Duration::from_millis(number(name, value()?)? as u64),
             "--json" => options.json = Some(value()?.into()),
             "--out" => options.out = Some(value()?.into()),
+            "--runs" => runs = Some(PathBuf::from(value()?)),
             "--peers" => options.peers = Some(value()?.into()),
             "--costs" => options.costs = true,
             "--report" => options.task = Task::Report(value()?.into()),
@@ -103,14 +107,24 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options> {
             "--help" | "-h" => options.task = Task::Help,
             "smoke" => options.task = Task::Smoke,
             _ if argument.starts_with('-') => bail!("unknown argument {argument:?}; --help lists them"),
-            _ => options.selection.add(argument)?,
+            _ => add(argument, &mut options, &mut words)?,
         }
     }
     if matches!(options.task, Task::Syscalls | Task::Instructions) {
         // Counts do not depend on the core; one of the two would only repeat the other.
         options.selection.default_modes(&[Mode::Split]);
     }
+    if let Some(runs) = runs {
+        // So that a look at a part does not take the place of a whole run.
+        let name = [&[today()], words.as_slice()].concat().join("-");
+        options.out = Some(runs.join(name));
+    }
     Ok(options)
+}
+
+fn add(argument: &str, options: &mut Options, words: &mut Vec<String>) -> Result<()> {
+    words.push(argument.replace(',', "-"));
+    options.selection.add(argument)
 }
 
 fn number(name: &str, text: &str) -> Result<usize> {
@@ -134,6 +148,13 @@ mod tests {
         let options = parsed("push,tcp,64 split --rounds=2 --out x").unwrap();
         assert_eq!(options.selection.cells().len(), 1);
         assert_eq!((options.rounds, options.out), (2, Some("x".into())));
+    }
+
+    #[test]
+    fn runs_of_a_part_have_a_folder_of_their_own() {
+        let folder = |line: &str| parsed(line).unwrap().out.unwrap();
+        assert_eq!(folder("--runs x"), PathBuf::from(format!("x/{}", today())));
+        assert_eq!(folder("push,tcp --runs x 64"), PathBuf::from(format!("x/{}-push-tcp-64", today())));
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub(crate) fn all(options: &Options) -> Result<()> {
         results.costs = trace::everything(options, &mut workshop)?;
         report::write(options, &results)?;
     }
+    if let Some(folder) = &options.out {
+        println!("\nwritten into {}", folder.display());
+    }
     match results.voids() {
         0 => Ok(()),
         voids => bail!("{voids} void"),
