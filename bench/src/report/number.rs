@@ -57,6 +57,7 @@ pub(crate) fn short(number: f64) -> String {
         number if number >= 100.0 => format!("{number:.0}"),
         number if number >= 10.0 => format!("{number:.1}"),
         number if number >= 1.0 => format!("{number:.2}"),
+        number if number >= 0.1 => format!("{number:.3}"),
         number => format!("{number:.4}"),
     }
 }
