@@ -12,7 +12,10 @@ pub(crate) struct Selection {
     transports: Vec<Transport>,
     bodies: Vec<usize>,
     modes: Vec<Mode>,
+    /// How many, for the works that have many of something.
     manys: Vec<u32>,
+    /// Percent of capacity, for `load`.
+    loads: Vec<u32>,
     subjects: Vec<Subject>,
 }
 
@@ -29,8 +32,10 @@ impl Selection {
                 self.modes.push(mode);
             } else if let Some(subject) = Subject::find(word) {
                 self.subjects.push(subject);
-            } else if let Some(many) = parse_many(word) {
+            } else if let Some(many) = parse_number(word.strip_prefix('x')) {
                 self.manys.push(many);
+            } else if let Some(percent) = parse_number(word.strip_suffix('%')) {
+                self.loads.push(percent);
             } else {
                 self.bodies.push(parse_size(word).with_context(|| format!("there is no word {word:?}"))?);
             }
@@ -67,7 +72,7 @@ impl Selection {
             for transport in or(&self.transports, transports(work)) {
                 for body_bytes in or(&self.bodies, bodies(work)) {
                     for mode in or(&self.modes, &modes(work, transport, body_bytes)) {
-                        for many in or(&self.manys, manys(work)) {
+                        for many in self.manys(work) {
                             cells.push(Cell { work, transport, body_bytes, mode, many });
                         }
                     }
@@ -77,6 +82,16 @@ impl Selection {
         cells.retain(exists);
         cells.dedup();
         cells
+    }
+
+    fn manys(&self, work: Work) -> Vec<u32> {
+        match work {
+            Work::Load => or(&self.loads, manys(work)),
+            Work::RoundTrip | Work::OneWay | Work::Connect | Work::Mixed | Work::Outrun => {
+                manys(work).to_vec()
+            }
+            _ => or(&self.manys, manys(work)),
+        }
     }
 
     /// The subjects of a cell. The limit comes first and is always there: nothing else has a meaning
@@ -178,9 +193,9 @@ fn manys(work: Work) -> &'static [u32] {
     }
 }
 
-/// Reads `x64` or `50%`.
-fn parse_many(word: &str) -> Option<u32> {
-    word.strip_prefix('x').or_else(|| word.strip_suffix('%'))?.parse().ok()
+/// What is left of `x64` or `50%` without its sign.
+fn parse_number(digits: Option<&str>) -> Option<u32> {
+    digits?.parse().ok().filter(|number| *number > 0)
 }
 
 /// Prints one cell a line.
@@ -209,6 +224,7 @@ mod tests {
         assert_eq!(cells("push,tcp,64,split"), ["push tcp 64 split"]);
         assert_eq!(cells("pub,x8,1k"), ["pub x8 tcp 1k split"]);
         assert_eq!(cells("load,90%"), ["load 90% tcp 64 split"]);
+        assert_eq!(cells("push,tcp,64,x8"), ["push tcp 64 split"], "there is only one of it");
     }
 
     #[test]
