@@ -105,7 +105,8 @@ fn round(cell: Cell, outcome: &mut Outcome, duration: Duration, workshop: &mut W
         Work::Idle => {
             let mut pair = start(cell)?;
             let job = Job { millis: WATCH_MILLIS, ..Job::timed(cell.many.into()) };
-            let told = pair.run(job)?;
+            let mut told = pair.run(job)?;
+            told.counting.nanos = WATCH_MILLIS * 1_000_000;
             pair.finish()?;
             Ok(Round { told, baseline: None })
         }

@@ -11,7 +11,11 @@ pub(super) fn run(role: &Role) -> Result<()> {
         let frame = format.frame();
         return role::serve(|job| {
             for _ in 0..job.count {
-                wire::connect(&role.address)?.write_all(&frame).context("sending")?;
+                let mut stream = wire::connect(&role.address)?;
+                stream.write_all(&frame).context("sending")?;
+                stream.end()?;
+                // Without waiting for the other side, more would come than it accepts.
+                let _ = stream.read(&mut [0])?;
             }
             Ok(Measure::moved(job.count))
         });

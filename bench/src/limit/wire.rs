@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use spanwire_bench_ends::{Cell, Role, Side, Transport, role};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(unix)]
@@ -33,6 +33,11 @@ impl Stream {
     /// Whether reads and writes return at once when there is nothing or no room.
     pub(super) fn set_nonblocking(&self, yes: bool) -> io::Result<()> {
         either!(self, stream => stream.set_nonblocking(yes))
+    }
+
+    /// Nothing more will be written.
+    pub(super) fn end(&self) -> io::Result<()> {
+        either!(self, stream => stream.shutdown(Shutdown::Write))
     }
 
     /// How long a read waits.

@@ -22,9 +22,8 @@ pub(super) async fn run(role: &Role) -> Result<()> {
     role::say_url(listener.url())?;
     socket.wait_peers(many).await.context("waiting for the peers")?;
     serve::on_runtime(async |job: Job| {
-        let watched = Duration::from_millis(job.millis);
-        tokio::time::sleep(watched).await;
-        Ok(measure(socket.stats().peers, before, watched))
+        tokio::time::sleep(Duration::from_millis(job.millis)).await;
+        Ok(measure(socket.stats().peers, before))
     })
     .await
 }
@@ -45,16 +44,11 @@ pub(super) fn run_blocking(role: &Role) -> Result<()> {
     role::say_url(listener.url())?;
     socket.wait_peers(many).context("waiting for the peers")?;
     role::serve(|job| {
-        let watched = Duration::from_millis(job.millis);
-        std::thread::sleep(watched);
-        Ok(measure(socket.stats().peers, before, watched))
+        std::thread::sleep(Duration::from_millis(job.millis));
+        Ok(measure(socket.stats().peers, before))
     })
 }
 
-fn measure(peers: usize, before: u64, watched: Duration) -> Measure {
-    Measure {
-        rss_bytes: usage::rss_bytes().saturating_sub(before),
-        nanos: watched.as_nanos() as u64,
-        ..Measure::moved(peers as u64)
-    }
+fn measure(peers: usize, before: u64) -> Measure {
+    Measure { rss_bytes: usage::rss_bytes().saturating_sub(before), ..Measure::moved(peers as u64) }
 }
