@@ -1,19 +1,28 @@
 //! Puts a thread on a CPU.
 
-use crate::plan::Mode;
+use crate::Mode;
 use anyhow::Result;
 
 /// Which of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// The one that listens: it receives, or answers requests.
+pub enum Side {
+    /// The one that listens: it receives, answers, or publishes.
     Server,
-    /// The one that dials: it sends, or asks.
+    /// The one that dials: it sends, asks, or subscribes.
     Client,
 }
 
 impl Side {
-    pub(crate) fn word(self) -> &'static str {
+    /// The one at the other end.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Server => Self::Client,
+            Self::Client => Self::Server,
+        }
+    }
+
+    /// Its name on the command line.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Server => "server",
             Self::Client => "client",
@@ -24,16 +33,18 @@ impl Side {
 /// Puts this thread, and those it starts later, where `mode` wants `side`.
 ///
 /// Call it before anything starts a thread.
-pub(crate) fn this_thread(mode: Mode, side: Side) -> Result<()> {
+pub fn this_thread(mode: Mode, side: Side) -> Result<()> {
     match (mode, side) {
         (Mode::Free, _) => Ok(()),
-        (Mode::Split, Side::Server) => system::pin(|pair| pair.1),
-        (Mode::Split, Side::Client) | (Mode::Same | Mode::Runtime, _) => system::pin(|pair| pair.0),
+        (Mode::Split | Mode::Spin, Side::Server) => system::pin(|pair| pair.1),
+        (Mode::Split | Mode::Spin, Side::Client) | (Mode::Same | Mode::Runtime, _) => {
+            system::pin(|pair| pair.0)
+        }
     }
 }
 
 /// The two CPUs in use, which differ and are not two threads of one core where that can be had.
-pub(crate) fn cpus() -> Option<(usize, usize)> {
+pub fn cpus() -> Option<(usize, usize)> {
     system::cpus().filter(|pair| pair.0 != pair.1)
 }
 
