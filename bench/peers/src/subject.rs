@@ -1,0 +1,76 @@
+//! Which library can do what.
+
+use crate::blocking;
+use crate::libzmq::{self, Zmq};
+use crate::nanomsg::{self, Nanomsg};
+#[cfg(feature = "nng")]
+use crate::nng::{self, Nng};
+use anyhow::{Result, bail};
+use spanwire_bench_ends::Role;
+
+/// Is one end.
+pub(crate) fn run(role: &Role) -> Result<()> {
+    match role.subject.as_str() {
+        "nanomsg" => blocking::run(&Nanomsg::load()?, role),
+        #[cfg(feature = "nng")]
+        "nng" => blocking::run(&Nng, role),
+        "zmq" => blocking::run(&Zmq::load()?, role),
+        unknown => bail!("{unknown} is not part of this build"),
+    }
+}
+
+/// Prints each subject that works here.
+pub(crate) fn list() {
+    for Subject { name, version, settings, works } in subjects() {
+        match version {
+            Ok(version) => println!("{name}\t{version}\t{settings}\t{}", abilities(works)),
+            Err(error) => eprintln!("{name} is left out: {error:#}"),
+        }
+    }
+}
+
+struct Subject {
+    name: &'static str,
+    version: Result<String>,
+    settings: &'static str,
+    /// Works, each with its transports.
+    works: &'static str,
+}
+
+fn subjects() -> Vec<Subject> {
+    vec![
+        #[cfg(feature = "nng")]
+        Subject {
+            name: "nng",
+            version: Ok(Nng::version()),
+            settings: nng::SETTINGS,
+            works: "req:* push:* pub:+ stall:+ flight:+ pushers:+ threads:+ idle:+ connect:+",
+        },
+        Subject {
+            name: "nanomsg",
+            version: Nanomsg::load().map(|_| Nanomsg::version()),
+            settings: nanomsg::SETTINGS,
+            works: "req:* push:* pub:+ stall:+ pushers:+ threads:+ idle:+ connect:+",
+        },
+        Subject {
+            name: "zmq",
+            version: Zmq::load().map(|library| library.version()),
+            settings: libzmq::SETTINGS,
+            works: "req:* push:* pub:+ stall:+ flight:+ pushers:+ idle:+ connect:+",
+        },
+    ]
+}
+
+/// Writes `*` as every transport and `+` as those between processes.
+fn abilities(works: &str) -> String {
+    let transports = |marks: &str| match marks {
+        "*" => vec!["tcp", "ipc", "inproc"],
+        "+" => vec!["tcp", "ipc"],
+        _ => vec!["tcp"],
+    };
+    let works = works.split_whitespace().filter_map(|word| word.split_once(':'));
+    let words = works.flat_map(|(work, marks)| {
+        transports(marks).into_iter().map(move |transport| format!("{work}:{transport}"))
+    });
+    words.collect::<Vec<_>>().join(",")
+}
