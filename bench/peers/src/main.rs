@@ -18,7 +18,13 @@ mod loaded;
 mod nanomsg;
 #[cfg(feature = "nng")]
 mod nng;
+#[cfg(feature = "rzmq")]
+mod rzmq;
 mod subject;
+#[cfg(any(feature = "nats", feature = "rzmq", feature = "zeromq"))]
+mod tasks;
+#[cfg(feature = "zeromq")]
+mod zeromq;
 
 use anyhow::{Result, bail};
 use spanwire_bench_ends::role;

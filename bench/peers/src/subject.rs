@@ -5,6 +5,12 @@ use crate::libzmq::{self, Zmq};
 use crate::nanomsg::{self, Nanomsg};
 #[cfg(feature = "nng")]
 use crate::nng::{self, Nng};
+#[cfg(feature = "rzmq")]
+use crate::rzmq::{self, Rzmq};
+#[cfg(any(feature = "nats", feature = "rzmq", feature = "zeromq"))]
+use crate::tasks;
+#[cfg(feature = "zeromq")]
+use crate::zeromq::{self, Zeromq};
 use anyhow::{Result, bail};
 use spanwire_bench_ends::Role;
 
@@ -14,6 +20,10 @@ pub(crate) fn run(role: &Role) -> Result<()> {
         "nanomsg" => blocking::run(&Nanomsg::load()?, role),
         #[cfg(feature = "nng")]
         "nng" => blocking::run(&Nng, role),
+        #[cfg(feature = "rzmq")]
+        "rzmq" => tasks::run(Rzmq::new()?, role),
+        #[cfg(feature = "zeromq")]
+        "zeromq" => tasks::run(Zeromq, role),
         "zmq" => blocking::run(&Zmq::load()?, role),
         unknown => bail!("{unknown} is not part of this build"),
     }
@@ -58,7 +68,30 @@ fn subjects() -> Vec<Subject> {
             settings: libzmq::SETTINGS,
             works: "req:* push:* pub:+ stall:+ flight:+ pushers:+ idle:+ connect:+",
         },
+        #[cfg(feature = "rzmq")]
+        Subject {
+            name: "rzmq",
+            version: Ok(locked("rzmq")),
+            settings: rzmq::SETTINGS,
+            works: "req:* push:* pub:+ stall:+ flight:+ pushers:+ threads:+ idle:+ connect:+",
+        },
+        #[cfg(feature = "zeromq")]
+        Subject {
+            name: "zeromq",
+            version: Ok(locked("zeromq")),
+            settings: zeromq::SETTINGS,
+            works: "req:+ push:+ pub:+ stall:+ flight:+ pushers:+ idle:+ connect:+",
+        },
     ]
+}
+
+/// The version of a crate that this program was built with. Few of them tell it themselves.
+#[cfg(any(feature = "nats", feature = "rzmq", feature = "zenoh", feature = "zeromq"))]
+fn locked(package: &str) -> String {
+    let name = format!("name = \"{package}\"");
+    let mut lines = include_str!("../Cargo.lock").lines().skip_while(|line| *line != name);
+    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = "));
+    version.map_or_else(|| "?".to_owned(), |version| version.trim_matches('"').to_owned())
 }
 
 /// Writes `*` as every transport and `+` as those between processes.
