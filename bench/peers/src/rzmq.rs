@@ -1,9 +1,9 @@
 //! rzmq, a ZeroMQ in Rust.
 
 use crate::tasks::{self, Kind, Library};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use rzmq::socket::{LAST_ENDPOINT, LINGER, SUBSCRIBE, XPUB_NODROP};
+use rzmq::socket::{LAST_ENDPOINT, LINGER, SUBSCRIBE, SocketEvent, XPUB_NODROP};
 use rzmq::{Context, Msg, SocketType};
 
 /// What `list` says.
@@ -64,7 +64,19 @@ impl tasks::Socket for Socket {
     }
 
     async fn dial(&mut self, url: &str) -> Result<()> {
-        Ok(self.socket.connect(url).await?)
+        if url.starts_with("inproc:") {
+            return Ok(self.socket.connect(url).await?);
+        }
+        // Connections are made in the background. Of hundreds at once most are never made, so one at a time.
+        let events = self.socket.monitor_default().await?;
+        self.socket.connect(url).await?;
+        loop {
+            match events.recv().await? {
+                SocketEvent::HandshakeSucceeded { .. } => return Ok(()),
+                SocketEvent::HandshakeFailed { .. } => bail!("no handshake with {url}"),
+                _ => {}
+            }
+        }
     }
 
     async fn send(&mut self, body: Bytes) -> Result<()> {

@@ -9,8 +9,8 @@ use zeromq::{
 };
 
 /// What `list` says.
-pub(crate) const SETTINGS: &str = "as by default; pub, which drops what does not fit into queues of 100000 \
-    messages, lets the runtime go on after every 64 messages; flight from a DEALER to a ROUTER that one task \
+pub(crate) const SETTINGS: &str = "as by default; push and pub let the runtime go on after every 128 \
+    messages; pub drops what does not fit into queues of 100000; flight from a DEALER to a ROUTER that one task \
     answers; connect with req and rep, since closing drops what is queued";
 
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Library for Zeromq {
             Kind::Rep => Socket::Rep(RepSocket::new()),
             Kind::Dealer => Socket::Dealer(DealerSocket::new()),
             Kind::Router => Socket::Router(RouterSocket::new()),
-            Kind::Push => Socket::Push(PushSocket::new()),
+            Kind::Push => Socket::Push(PushSocket::new(), 0),
             Kind::Pull => Socket::Pull(PullSocket::new()),
             Kind::Pub | Kind::LossyPub => Socket::Pub(PubSocket::new(), 0),
             Kind::Sub => Socket::Sub(SubSocket::new()),
@@ -44,9 +44,9 @@ pub(crate) enum Socket {
     Rep(RepSocket),
     Dealer(DealerSocket),
     Router(RouterSocket),
-    Push(PushSocket),
+    /// With the messages sent since the runtime went on, as below.
+    Push(PushSocket, u32),
     Pull(PullSocket),
-    /// With the messages sent since the runtime went on.
     Pub(PubSocket, u32),
     Sub(SubSocket),
 }
@@ -67,7 +67,7 @@ impl tasks::Socket for Socket {
         match self {
             Self::Req(socket) => socket.connect(url).await?,
             Self::Dealer(socket) => socket.connect(url).await?,
-            Self::Push(socket) => socket.connect(url).await?,
+            Self::Push(socket, _) => socket.connect(url).await?,
             Self::Sub(socket) => {
                 socket.connect(url).await?;
                 socket.subscribe("").await?;
@@ -81,15 +81,13 @@ impl tasks::Socket for Socket {
         match self {
             Self::Req(socket) => socket.send(body.into()).await?,
             Self::Dealer(socket) => socket.send(body.into()).await?,
-            Self::Push(socket) => socket.send(body.into()).await?,
+            Self::Push(socket, sent) => {
+                socket.send(body.into()).await?;
+                give_way(sent).await;
+            }
             Self::Pub(socket, sent) => {
                 socket.send(body.into()).await?;
-                // It never waits, so on a runtime of one thread nothing would leave before the end.
-                *sent += 1;
-                if *sent == YIELD_AFTER {
-                    *sent = 0;
-                    tokio::task::yield_now().await;
-                }
+                give_way(sent).await;
             }
             _ => bail!("such a socket does not send"),
         }
@@ -132,5 +130,15 @@ fn body(message: &ZmqMessage) -> Result<Bytes> {
     message.get(message.len().wrapping_sub(1)).cloned().context("a message of no frames came")
 }
 
-/// As many as its own writer takes at once are 128; half of that keeps it busy.
-const YIELD_AFTER: u32 = 64;
+/// One more is sent. It waits for nothing before 100000 are queued, so on a runtime of one thread nothing
+/// would leave before that.
+async fn give_way(sent: &mut u32) {
+    *sent += 1;
+    if *sent == GIVE_WAY_AFTER {
+        *sent = 0;
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Its own writer takes up to 128 at once.
+const GIVE_WAY_AFTER: u32 = 128;
