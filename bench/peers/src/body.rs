@@ -7,6 +7,22 @@ pub(crate) fn filling(bytes: usize) -> Vec<u8> {
     vec![b'x'; bytes]
 }
 
+/// What is looked at of a body that came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) length: usize,
+    /// The number of a pusher, if it is one's.
+    pub(crate) start: [u8; 4],
+}
+
+impl Seen {
+    /// Looks at a body of `length` bytes, of which `start` is the beginning or all.
+    #[inline]
+    pub(crate) fn new(length: usize, start: &[u8]) -> Self {
+        Self { length, start: start.first_chunk().copied().unwrap_or_default() }
+    }
+}
+
 /// Fails unless a body of `length` bytes is as long as what was sent.
 #[inline]
 pub(crate) fn check(length: usize, bytes: usize) -> Result<()> {

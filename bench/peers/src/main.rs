@@ -4,7 +4,7 @@
 //! * `subject`: which library can do what, in which version and with which settings.
 //! * `blocking`: the works for libraries whose calls block: `nng`, `nanomsg`, `libzmq`, `zenoh`.
 //! * `tasks`: the works for libraries whose calls are futures: `rzmq`, `zeromq`, `nats`.
-//! * `body`: what is in a message. `jobs`: hearing the parent while doing something else.
+//! * `body`: what is in a message. `tally`: counting them. `jobs`: hearing the parent meanwhile.
 //!
 //! Each library has the settings that its own documentation recommends for the work, and none that drops
 //! messages where it has a choice. They are told with `list`, and explained where they are made.
@@ -16,13 +16,19 @@ mod jobs;
 mod libzmq;
 mod loaded;
 mod nanomsg;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "nng")]
 mod nng;
+mod port;
 #[cfg(feature = "rzmq")]
 mod rzmq;
 mod subject;
+mod tally;
 #[cfg(any(feature = "nats", feature = "rzmq", feature = "zeromq"))]
 mod tasks;
+#[cfg(feature = "zenoh")]
+mod zenoh;
 #[cfg(feature = "zeromq")]
 mod zeromq;
 

@@ -2,10 +2,11 @@
 #![expect(unsafe_code, reason = "libnanomsg is a C library")]
 
 use crate::blocking::{self, Kind, Library};
+use crate::body::Seen;
 use crate::loaded;
+use crate::port;
 use anyhow::{Context, Result, bail};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::net::TcpListener;
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -154,14 +155,8 @@ impl blocking::Socket for Socket {
     }
 
     fn listen(&mut self, url: &str) -> Result<String> {
-        // nanomsg cannot tell which port it was given, so we look for one that is free.
-        let url = match url.strip_suffix(":0") {
-            Some(host) if url.starts_with("tcp://") => {
-                let address = TcpListener::bind(format!("{}:0", &host["tcp://".len()..]))?.local_addr()?;
-                format!("tcp://{address}")
-            }
-            _ => url.to_owned(),
-        };
+        // nanomsg cannot tell which port it was given.
+        let url = port::free(url)?;
         let address = CString::new(url.as_str())?;
         // SAFETY: the URL ends with a zero.
         self.check(unsafe { (self.functions().nn_bind)(self.handle.raw, address.as_ptr()) })?;
@@ -194,24 +189,24 @@ impl blocking::Socket for Socket {
         self.check(result).map(|_| ())
     }
 
-    fn recv<T>(&mut self, patience: Option<Duration>, look: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
+    fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>> {
         if patience != self.patience {
             let millis = patience.map_or(-1, |patience| patience.as_millis() as c_int);
             self.set(NN_SOL_SOCKET, NN_RCVTIMEO, millis)?;
             self.patience = patience;
         }
-        Ok(self.recv_message()?.map(|message| look(message.body())))
+        Ok(self.recv_message()?.map(|message| Seen::new(message.body().len(), message.body())))
     }
 
-    fn echo(&mut self) -> Result<usize> {
+    fn echo(&mut self) -> Result<Seen> {
         let mut message = self.recv_message()?.context("nothing came")?;
         // SAFETY: with NN_MSG it reads where the message is, which it owns once it is sent.
         let result =
             unsafe { (self.functions().nn_send)(self.handle.raw, (&raw mut message.body).cast(), NN_MSG, 0) };
         self.check(result)?;
-        let length = message.length;
+        let seen = Seen::new(message.length, &[]);
         message.body = null_mut();
-        Ok(length)
+        Ok(seen)
     }
 
     fn share(&self) -> Option<Self> {

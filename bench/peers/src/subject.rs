@@ -3,12 +3,16 @@
 use crate::blocking;
 use crate::libzmq::{self, Zmq};
 use crate::nanomsg::{self, Nanomsg};
+#[cfg(feature = "nats")]
+use crate::nats::{self, Nats};
 #[cfg(feature = "nng")]
 use crate::nng::{self, Nng};
 #[cfg(feature = "rzmq")]
 use crate::rzmq::{self, Rzmq};
 #[cfg(any(feature = "nats", feature = "rzmq", feature = "zeromq"))]
 use crate::tasks;
+#[cfg(feature = "zenoh")]
+use crate::zenoh::{self, Zenoh};
 #[cfg(feature = "zeromq")]
 use crate::zeromq::{self, Zeromq};
 use anyhow::{Result, bail};
@@ -18,10 +22,14 @@ use spanwire_bench_ends::Role;
 pub(crate) fn run(role: &Role) -> Result<()> {
     match role.subject.as_str() {
         "nanomsg" => blocking::run(&Nanomsg::load()?, role),
+        #[cfg(feature = "nats")]
+        "nats" => tasks::run(Nats::new()?, role),
         #[cfg(feature = "nng")]
         "nng" => blocking::run(&Nng, role),
         #[cfg(feature = "rzmq")]
         "rzmq" => tasks::run(Rzmq::new()?, role),
+        #[cfg(feature = "zenoh")]
+        "zenoh" => blocking::run(&Zenoh, role),
         #[cfg(feature = "zeromq")]
         "zeromq" => tasks::run(Zeromq, role),
         "zmq" => blocking::run(&Zmq::load()?, role),
@@ -82,6 +90,20 @@ fn subjects() -> Vec<Subject> {
             settings: zeromq::SETTINGS,
             works: "req:+ push:+ pub:+ stall:+ flight:+ pushers:+ idle:+ connect:+",
         },
+        #[cfg(feature = "zenoh")]
+        Subject {
+            name: "zenoh",
+            version: Ok(locked("zenoh")),
+            settings: zenoh::SETTINGS,
+            works: "req:+ push:+ pub:+ stall:+ flight:+ pushers:+ threads:+ idle:+ connect:+",
+        },
+        #[cfg(feature = "nats")]
+        Subject {
+            name: "nats",
+            version: Nats::new().and_then(|nats| nats.version(&locked("async-nats"))),
+            settings: nats::SETTINGS,
+            works: "req:t push:t pub:t flight:t pushers:t threads:t connect:t",
+        },
     ]
 }
 
@@ -94,7 +116,7 @@ fn locked(package: &str) -> String {
     version.map_or_else(|| "?".to_owned(), |version| version.trim_matches('"').to_owned())
 }
 
-/// Writes `*` as every transport and `+` as those between processes.
+/// Writes `*` as every transport, `+` as those between processes and anything else as tcp.
 fn abilities(works: &str) -> String {
     let transports = |marks: &str| match marks {
         "*" => vec!["tcp", "ipc", "inproc"],

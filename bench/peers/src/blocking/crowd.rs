@@ -3,27 +3,9 @@
 use super::{Kind, Library, Socket, pairs};
 use crate::body;
 use crate::descriptors;
-use anyhow::{Context, Result, anyhow, bail};
-use spanwire_bench_ends::{Arrivals, Budget, Fairness, Job, Measure, Role, role, usage};
+use anyhow::{Context, Result, anyhow};
+use spanwire_bench_ends::{Budget, Fairness, Job, Measure, Role, role, usage};
 use std::thread;
-
-pub(super) fn receive<L: Library>(library: &L, role: &Role) -> Result<()> {
-    usage::raise_file_limit();
-    let mut socket = pairs::listen(library, Kind::Pull, role)?;
-    role::serve(|job| {
-        let (mut arrivals, mut fairness) = (Arrivals::new(job.count), Fairness::new(role.cell.many));
-        while arrivals.missing() > 0 {
-            let look = |body: &[u8]| (body.len(), fairness.note(body));
-            let (length, known) = socket.recv(None, look).context("receiving")?.context("nothing came")?;
-            body::check(length, role.cell.body_bytes.max(4))?;
-            if !known {
-                bail!("a message came from a pusher that there is not");
-            }
-            arrivals.note(1);
-        }
-        Ok(fairness.into(arrivals.finish()))
-    })
-}
 
 pub(super) fn push<L: Library>(library: &L, role: &Role) -> Result<()> {
     usage::raise_file_limit();
@@ -91,23 +73,10 @@ pub(super) fn reconnect<L: Library>(library: &L, role: &Role) -> Result<()> {
             let mut socket = pairs::dial(library, kind, role)?;
             socket.send(&body).context("sending")?;
             if !L::CLOSE_DELIVERS {
-                socket.recv(None, |_| ()).context("waiting for an answer")?;
+                socket.recv(None).context("waiting for an answer")?;
             }
         }
         Ok(Measure::moved(job.count))
-    })
-}
-
-/// Receives from [`reconnect`] where that needs an answer.
-pub(super) fn answer<L: Library>(library: &L, role: &Role) -> Result<()> {
-    let mut socket = pairs::listen(library, Kind::Rep, role)?;
-    role::serve(|job| {
-        let mut arrivals = Arrivals::new(job.count);
-        while arrivals.missing() > 0 {
-            body::check(socket.echo().context("answering")?, role.cell.body_bytes)?;
-            arrivals.note(1);
-        }
-        Ok(arrivals.finish())
     })
 }
 

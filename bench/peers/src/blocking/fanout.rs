@@ -1,10 +1,11 @@
 //! One publisher and many subscribers, each with a thread of its own.
 
 use super::{Kind, Library, Socket, pairs};
+use crate::tally::Tally;
 use crate::{body, jobs};
 use anyhow::{Context, Result, anyhow};
 use spanwire_bench_ends::role::{self, Begun};
-use spanwire_bench_ends::{Arrivals, Job, Measure, Role, Work};
+use spanwire_bench_ends::{Arrivals, Measure, Role, Work};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 pub(super) fn publish<L: Library>(library: &L, role: &Role) -> Result<()> {
@@ -39,34 +40,19 @@ pub(super) fn subscribe<L: Library>(library: &L, role: &Role) -> Result<()> {
     let mut sockets: Vec<_> =
         (0..role.cell.many).map(|_| pairs::dial(library, Kind::Sub, role)).collect::<Result<_>>()?;
     for socket in &mut sockets {
-        socket.recv(None, |_| ()).context("waiting for a probe")?;
+        socket.recv(None).context("waiting for a probe")?;
     }
     role::serve(|job| {
         let all = std::thread::scope(|scope| {
             let receiving: Vec<_> = sockets
                 .iter_mut()
-                .map(|socket| scope.spawn(move || receive(socket, job, role.cell.body_bytes, loses)))
+                .map(|socket| scope.spawn(move || socket.receive(Tally::new(role, job, loses))))
                 .collect();
             let ended = receiving.into_iter().map(|thread| thread.join());
             ended.map(|all| all.map_err(|_| anyhow!("a subscriber panicked"))?).collect::<Result<Vec<_>>>()
         })?;
+        let all: Vec<_> = all.into_iter().map(|tally| tally.arrivals).collect();
         let lost = all.iter().map(Arrivals::missing).sum();
         Ok(Measure { lost, ..Arrivals::finish_all(&all) })
     })
-}
-
-fn receive(socket: &mut impl Socket, job: Job, body_bytes: usize, loses: bool) -> Result<Arrivals> {
-    let mut arrivals = Arrivals::new(job.count);
-    while arrivals.missing() > 0 {
-        let patience = loses.then(|| arrivals.patience());
-        match socket.recv(patience, <[u8]>::len).context("receiving")? {
-            Some(length) => arrivals.note(body::is_message(length, body_bytes)?.into()),
-            None => {
-                arrivals.quiet();
-                return Ok(arrivals);
-            }
-        }
-    }
-    arrivals.stop();
-    Ok(arrivals)
 }

@@ -2,13 +2,16 @@
 //!
 //! * `pairs`: one sender or asker and one receiver or answerer, in two processes or in one.
 //! * `fanout`: one publisher. `crowd`: many pushers, threads or connections.
-//!
-//! What needs more than a call that blocks, such as many requests in flight on one socket, each library
-//! does by itself.
+//! * `flight`: many requests in flight, for a library that lets one socket do that with blocking calls.
 
 mod crowd;
 mod fanout;
+pub(crate) mod flight;
 mod pairs;
+
+use crate::body::Seen;
+use crate::tally::Tally;
+pub(crate) use pairs::answer;
 
 use anyhow::{Result, bail};
 use spanwire_bench_ends::{Role, Side, Transport, Work};
@@ -69,11 +72,35 @@ pub(crate) trait Socket: Send {
 
     fn send(&mut self, body: &Self::Body) -> Result<()>;
 
-    /// Waits for a message and has `look` look at its body. `None` if nothing comes for `patience`.
-    fn recv<T>(&mut self, patience: Option<Duration>, look: impl FnOnce(&[u8]) -> T) -> Result<Option<T>>;
+    /// Waits for a message and lets it go. `None` if nothing comes for `patience`.
+    fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>>;
 
-    /// Answers a request with its own body, which is so long.
-    fn echo(&mut self) -> Result<usize>;
+    /// Receives until nothing is missing, or nothing more comes.
+    fn receive(&mut self, mut tally: Tally) -> Result<Tally> {
+        while tally.arrivals.missing() > 0 {
+            match self.recv(tally.patience())? {
+                Some(seen) => tally.note(seen)?,
+                None => {
+                    tally.arrivals.quiet();
+                    return Ok(tally);
+                }
+            }
+        }
+        tally.arrivals.stop();
+        Ok(tally)
+    }
+
+    /// Answers a request with its own body.
+    fn echo(&mut self) -> Result<Seen>;
+
+    /// Answers until nothing is missing.
+    fn answer(&mut self, mut tally: Tally) -> Result<Tally> {
+        while tally.arrivals.missing() > 0 {
+            tally.note(self.echo()?)?;
+        }
+        tally.arrivals.stop();
+        Ok(tally)
+    }
 
     /// The same socket for another thread. `None` if the library forbids that.
     fn share(&self) -> Option<Self>
@@ -95,14 +122,15 @@ pub(crate) fn run<L: Library>(library: &L, role: &Role) -> Result<()> {
     match (work, side) {
         (Work::RoundTrip, Server) => pairs::answer(library, role),
         (Work::RoundTrip, Client) => pairs::ask(library, role),
-        (Work::Connect, Server) if !L::CLOSE_DELIVERS => crowd::answer(library, role),
-        (Work::OneWay | Work::Threads | Work::Connect, Server) => pairs::receive(library, role),
+        (Work::Connect, Server) if !L::CLOSE_DELIVERS => pairs::answer(library, role),
+        (Work::OneWay | Work::Pushers | Work::Threads | Work::Connect, Server) => {
+            pairs::receive(library, role)
+        }
         (Work::OneWay, Client) => pairs::send(library, role),
         (Work::Publish | Work::Stall, Server) => fanout::publish(library, role),
         (Work::Publish | Work::Stall, Client) => fanout::subscribe(library, role),
         (Work::Flight, Server) => library.flight_server(role),
         (Work::Flight, Client) => library.flight_client(role),
-        (Work::Pushers, Server) => crowd::receive(library, role),
         (Work::Pushers, Client) => crowd::push(library, role),
         (Work::Threads, Client) => crowd::share(library, role),
         (Work::Idle, Server) => crowd::watch(library, role),

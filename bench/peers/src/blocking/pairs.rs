@@ -2,13 +2,14 @@
 
 use super::{Kind, Library, Socket};
 use crate::body;
+use crate::tally::Tally;
 use anyhow::{Context, Result, anyhow};
-use spanwire_bench_ends::{Arrivals, Cell, Job, Measure, Role, Side, Stopwatch, Work, pin, role};
-use std::time::Duration;
+use spanwire_bench_ends::{Cell, Job, Measure, Role, Side, Stopwatch, Work, pin, role, usage};
 
-pub(super) fn answer<L: Library>(library: &L, role: &Role) -> Result<()> {
+/// Also answers connections in turn, and many requests at once where the library does not care.
+pub(crate) fn answer<L: Library>(library: &L, role: &Role) -> Result<()> {
     let mut socket = listen(library, Kind::Rep, role)?;
-    role::serve(|job| answer_job(&mut socket, job, role.cell))
+    role::serve(|job| answer_job(&mut socket, job, role))
 }
 
 pub(super) fn ask<L: Library>(library: &L, role: &Role) -> Result<()> {
@@ -17,10 +18,11 @@ pub(super) fn ask<L: Library>(library: &L, role: &Role) -> Result<()> {
     role::serve(|job| ask_job(&mut socket, &body, job, role.cell))
 }
 
-/// Also receives from many threads and from many connections in turn: it cannot tell.
+/// Also receives from many pushers and threads, and from connections in turn.
 pub(super) fn receive<L: Library>(library: &L, role: &Role) -> Result<()> {
+    usage::raise_file_limit();
     let mut socket = listen(library, Kind::Pull, role)?;
-    role::serve(|job| receive_job(&mut socket, job, role.cell))
+    role::serve(|job| receive_job(&mut socket, job, role))
 }
 
 pub(super) fn send<L: Library>(library: &L, role: &Role) -> Result<()> {
@@ -33,7 +35,7 @@ pub(super) fn round_trips_inproc<L: Library>(library: &L, role: &Role) -> Result
     let (mut server, mut client) = open_both(library, Kind::Rep, Kind::Req, role)?;
     let body = L::Socket::body(body::filling(role.cell.body_bytes))?;
     role::serve(|job| {
-        let answer = || answer_job(&mut server, job, role.cell);
+        let answer = || answer_job(&mut server, job, role);
         Ok(on_two_threads(role, answer, || ask_job(&mut client, &body, job, role.cell))?.1)
     })
 }
@@ -42,7 +44,7 @@ pub(super) fn one_way_inproc<L: Library>(library: &L, role: &Role) -> Result<()>
     let (mut server, mut client) = open_both(library, Kind::Pull, Kind::Push, role)?;
     let body = L::Socket::body(body::filling(role.cell.body_bytes))?;
     role::serve(|job| {
-        let receive = || receive_job(&mut server, job, role.cell);
+        let receive = || receive_job(&mut server, job, role);
         Ok(on_two_threads(role, receive, || send_job(&mut client, &body, job))?.0)
     })
 }
@@ -73,40 +75,25 @@ fn open_both<L: Library>(
     Ok((server, dial(library, client, role)?))
 }
 
-fn answer_job(socket: &mut impl Socket, job: Job, cell: Cell) -> Result<Measure> {
-    for _ in 0..job.count {
-        body::check(socket.echo().context("answering")?, cell.body_bytes)?;
-    }
-    Ok(Measure::moved(job.count))
+fn answer_job(socket: &mut impl Socket, job: Job, role: &Role) -> Result<Measure> {
+    Ok(socket.answer(Tally::new(role, job, false)).context("answering")?.finish())
 }
 
 fn ask_job<S: Socket>(socket: &mut S, body: &S::Body, job: Job, cell: Cell) -> Result<Measure> {
     let mut watch = Stopwatch::start(job.count, job.group(1));
     for _ in 0..job.count {
         socket.send(body).context("asking")?;
-        let length = socket.recv(None, <[u8]>::len).context("waiting for an answer")?;
-        body::check(length.context("no answer came")?, cell.body_bytes)?;
+        let answer = socket.recv(None).context("waiting for an answer")?;
+        body::check(answer.context("no answer came")?.length, cell.body_bytes)?;
         watch.lap();
     }
     Ok(watch.finish())
 }
 
-fn receive_job(socket: &mut impl Socket, job: Job, cell: Cell) -> Result<Measure> {
-    let mut arrivals = Arrivals::new(job.count);
-    while arrivals.missing() > 0 {
-        // Only a socket that is closed at once may take a message with it.
-        let patience: Option<Duration> = (cell.work == Work::Connect).then(|| arrivals.patience());
-        match socket.recv(patience, <[u8]>::len).context("receiving")? {
-            Some(length) => body::check(length, cell.body_bytes)?,
-            None => {
-                arrivals.quiet();
-                break;
-            }
-        }
-        arrivals.note(1);
-    }
-    let lost = arrivals.missing();
-    Ok(Measure { lost, ..arrivals.finish() })
+fn receive_job(socket: &mut impl Socket, job: Job, role: &Role) -> Result<Measure> {
+    // Only a socket that is closed at once may take a message with it.
+    let tally = Tally::new(role, job, role.cell.work == Work::Connect);
+    Ok(socket.receive(tally).context("receiving")?.finish())
 }
 
 fn send_job<S: Socket>(socket: &mut S, body: &S::Body, job: Job) -> Result<Measure> {

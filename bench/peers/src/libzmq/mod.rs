@@ -4,6 +4,7 @@
 mod flight;
 
 use crate::blocking::{self, Kind, Library};
+use crate::body::Seen;
 use crate::loaded;
 use anyhow::{Context as _, Result, bail};
 use spanwire_bench_ends::Role;
@@ -238,23 +239,26 @@ impl blocking::Socket for Socket {
         self.context.check(result).map(|_| ())
     }
 
-    fn recv<T>(&mut self, patience: Option<Duration>, look: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
+    fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>> {
         if patience != self.patience {
             self.set(ZMQ_RCVTIMEO, patience.map_or(-1, |patience| patience.as_millis() as c_int))?;
             self.patience = patience;
         }
         let mut message = Message::new(&self.context)?;
-        Ok(self.recv_message(&mut message)?.then(|| look(message.body())))
+        Ok(self.recv_message(&mut message)?.then(|| {
+            let body = message.body();
+            Seen::new(body.len(), body)
+        }))
     }
 
-    fn echo(&mut self) -> Result<usize> {
+    fn echo(&mut self) -> Result<Seen> {
         let mut message = Message::new(&self.context)?;
         if !self.recv_message(&mut message)? {
             bail!("nothing came");
         }
-        let length = message.body().len();
+        let seen = Seen::new(message.body().len(), &[]);
         self.send_message(&mut message, 0)?;
-        Ok(length)
+        Ok(seen)
     }
 
     fn share(&self) -> Option<Self> {

@@ -4,6 +4,7 @@
 mod flight;
 
 use crate::blocking::{self, Kind, Library};
+use crate::body::Seen;
 use anyhow::{Context, Result, bail};
 use nng_c_sys as c;
 use spanwire_bench_ends::Role;
@@ -130,7 +131,7 @@ impl blocking::Socket for Socket {
         self.send_message(Message::new(body)?)
     }
 
-    fn recv<T>(&mut self, patience: Option<Duration>, look: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
+    fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>> {
         if patience != self.patience {
             let millis = patience.map_or(-1, |patience| patience.as_millis() as c::nng_duration);
             let name = c::NNG_OPT_RECVTIMEO.as_ptr().cast();
@@ -138,14 +139,14 @@ impl blocking::Socket for Socket {
             check(unsafe { c::nng_socket_set_ms(self.handle.0, name, millis) })?;
             self.patience = patience;
         }
-        Ok(self.recv_message()?.map(|message| look(message.body())))
+        Ok(self.recv_message()?.map(|message| Seen::new(message.body().len(), message.body())))
     }
 
-    fn echo(&mut self) -> Result<usize> {
+    fn echo(&mut self) -> Result<Seen> {
         let message = self.recv_message()?.context("nothing came")?;
-        let length = message.body().len();
+        let seen = Seen::new(message.body().len(), &[]);
         self.send_message(message)?;
-        Ok(length)
+        Ok(seen)
     }
 
     fn share(&self) -> Option<Self> {

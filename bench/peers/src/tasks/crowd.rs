@@ -2,7 +2,7 @@
 
 use super::{Jobs, Kind, Library, Socket, joined, pairs};
 use crate::{body, descriptors};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use spanwire_bench_ends::{Budget, Fairness, Job, Measure, Role, Samples, usage};
 use std::collections::VecDeque;
@@ -33,26 +33,6 @@ pub(super) async fn flight<L: Library>(library: &L, role: &Role) -> Result<()> {
             }
         }
         begun.finish(samples.finish(job.count))?;
-    }
-    Ok(())
-}
-
-pub(super) async fn receive<L: Library>(library: &L, role: &Role) -> Result<()> {
-    usage::raise_file_limit();
-    let mut socket = pairs::listen(library, Kind::Pull, role).await?;
-    let mut jobs = Jobs::ready()?;
-    while let Some((job, begun)) = jobs.begin().await? {
-        let mut fairness = Fairness::new(role.cell.many);
-        let counts = |body: &Bytes| {
-            body::check(body.len(), role.cell.body_bytes.max(4))?;
-            if !fairness.note(body) {
-                bail!("a message came from a pusher that there is not");
-            }
-            Ok(true)
-        };
-        let arrivals = pairs::arrive(&mut socket, job, L::loses(Kind::Push), counts).await?;
-        let lost = arrivals.missing();
-        begun.finish(fairness.into(Measure { lost, ..arrivals.finish() }))?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One publisher and many subscribers, each with a task of its own.
 
 use super::{Jobs, Kind, Library, Socket, joined, pairs};
+use crate::tally::Tally;
 use crate::{body, jobs};
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -28,7 +29,6 @@ pub(super) async fn publish<L: Library>(library: &L, role: &Role) -> Result<()> 
 
 pub(super) async fn subscribe<L: Library>(library: &L, role: &Role) -> Result<()> {
     let loses = L::loses(Kind::Pub) || role.cell.work == Work::Stall;
-    let bytes = role.cell.body_bytes;
     let mut sockets = Vec::new();
     for _ in 0..role.cell.many {
         sockets.push(pairs::dial(library, Kind::Sub, role).await?);
@@ -41,18 +41,17 @@ pub(super) async fn subscribe<L: Library>(library: &L, role: &Role) -> Result<()
         let receiving: Vec<_> = sockets
             .drain(..)
             .map(|mut socket| {
-                tokio::spawn(async move {
-                    let counts = |body: &Bytes| body::is_message(body.len(), bytes);
-                    let arrivals = pairs::arrive(&mut socket, job, loses, counts).await?;
-                    Ok((socket, arrivals))
-                })
+                let tally = Tally::new(role, job, loses);
+                tokio::spawn(
+                    async move { pairs::arrive(&mut socket, tally).await.map(|tally| (socket, tally)) },
+                )
             })
             .collect();
         let mut all = Vec::new();
         for task in receiving {
-            let (socket, arrivals) = joined(task).await?;
+            let (socket, tally) = joined(task).await?;
             sockets.push(socket);
-            all.push(arrivals);
+            all.push(tally.arrivals);
         }
         let lost = all.iter().map(Arrivals::missing).sum();
         begun.finish(Measure { lost, ..Arrivals::finish_all(&all) })?;

@@ -2,6 +2,7 @@
 
 use super::{Kind, Library, Socket, pairs};
 use crate::body;
+use crate::tally::Tally;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use spanwire_bench_ends::{Role, Side, Work, pin, role};
@@ -33,10 +34,11 @@ pub(super) fn run<L: Library>(library: &L, role: &Role) -> Result<()> {
     role::serve(|job| {
         let (mut server, mut client) = sockets.take().context("the last job has failed")?;
         let (body, round_trips) = (body.clone(), role.cell.work == Work::RoundTrip);
+        let tally = Tally::new(role, job, false);
         let serving = there.spawn(async move {
             let done = match round_trips {
                 true => pairs::answer_job(&mut server, job, bytes).await,
-                false => pairs::receive_job(&mut server, job, bytes, false).await,
+                false => pairs::arrive(&mut server, tally).await.map(Tally::finish),
             };
             done.map(|measure| (server, measure))
         });

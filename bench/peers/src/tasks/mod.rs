@@ -104,13 +104,14 @@ async fn end<L: Library>(library: &L, role: &Role) -> Result<()> {
         (Work::RoundTrip, Server) => pairs::answer(library, Kind::Rep, role).await,
         (Work::RoundTrip, Client) => pairs::ask(library, role).await,
         (Work::Connect, Server) if !L::CLOSE_DELIVERS => pairs::answer(library, Kind::Rep, role).await,
-        (Work::OneWay | Work::Threads | Work::Connect, Server) => pairs::receive(library, role).await,
+        (Work::OneWay | Work::Pushers | Work::Threads | Work::Connect, Server) => {
+            pairs::receive(library, role).await
+        }
         (Work::OneWay, Client) => pairs::send(library, role).await,
         (Work::Publish | Work::Stall, Server) => fanout::publish(library, role).await,
         (Work::Publish | Work::Stall, Client) => fanout::subscribe(library, role).await,
         (Work::Flight, Server) => pairs::answer(library, Kind::Router, role).await,
         (Work::Flight, Client) => crowd::flight(library, role).await,
-        (Work::Pushers, Server) => crowd::receive(library, role).await,
         (Work::Pushers, Client) => crowd::push(library, role).await,
         (Work::Threads, Client) => crowd::share(library, role).await,
         (Work::Idle, Server) => crowd::watch(library, role).await,

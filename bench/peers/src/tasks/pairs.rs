@@ -1,10 +1,11 @@
 //! One sender or asker, one receiver or answerer.
 
 use super::{Jobs, Kind, Library, Socket};
-use crate::body;
+use crate::body::{self, Seen};
+use crate::tally::Tally;
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use spanwire_bench_ends::{Arrivals, Job, Measure, QUIET, Role, Stopwatch, Work, role};
+use spanwire_bench_ends::{Arrivals, Job, Measure, Role, Stopwatch, Work, role, usage};
 use std::time::{Duration, Instant};
 
 /// Also answers many at once, where the socket is of a kind that can, and connections in turn.
@@ -27,13 +28,14 @@ pub(super) async fn ask<L: Library>(library: &L, role: &Role) -> Result<()> {
     Ok(())
 }
 
-/// Also receives from many tasks and from many connections in turn: it cannot tell.
+/// Also receives from many pushers and tasks, and from connections in turn.
 pub(super) async fn receive<L: Library>(library: &L, role: &Role) -> Result<()> {
+    usage::raise_file_limit();
     let mut socket = listen(library, Kind::Pull, role).await?;
     let loses = L::loses(Kind::Push) || role.cell.work == Work::Connect;
     let mut jobs = Jobs::ready()?;
     while let Some((job, begun)) = jobs.begin().await? {
-        begun.finish(receive_job(&mut socket, job, role.cell.body_bytes, loses).await?)?;
+        begun.finish(arrive(&mut socket, Tally::new(role, job, loses)).await?.finish())?;
     }
     Ok(())
 }
@@ -82,16 +84,6 @@ pub(super) async fn ask_job(socket: &mut impl Socket, job: Job, body: &Bytes) ->
     Ok(watch.finish())
 }
 
-pub(super) async fn receive_job(
-    socket: &mut impl Socket,
-    job: Job,
-    bytes: usize,
-    loses: bool,
-) -> Result<Measure> {
-    let arrivals = arrive(socket, job, loses, |body| body::check(body.len(), bytes).map(|()| true)).await?;
-    Ok(Measure { lost: arrivals.missing(), ..arrivals.finish() })
-}
-
 pub(super) async fn send_job(socket: &mut impl Socket, job: Job, body: &Bytes) -> Result<Measure> {
     for _ in 0..job.count {
         socket.send(body.clone()).await.context("sending")?;
@@ -99,36 +91,33 @@ pub(super) async fn send_job(socket: &mut impl Socket, job: Job, body: &Bytes) -
     Ok(Measure::moved(job.count))
 }
 
-/// Receives what a job sends, as far as it comes and `counts`.
-pub(super) async fn arrive(
-    socket: &mut impl Socket,
-    job: Job,
-    loses: bool,
-    mut counts: impl FnMut(&Bytes) -> Result<bool>,
-) -> Result<Arrivals> {
-    let mut arrivals = Arrivals::new(job.count);
+/// Receives until nothing is missing, or nothing more comes.
+pub(super) async fn arrive(socket: &mut impl Socket, mut tally: Tally) -> Result<Tally> {
     // A timer for each message would be the most expensive thing here; so only every few milliseconds in
     // which we have to wait, see whether something has come.
     let mut watch = tokio::time::interval(WATCH_EVERY);
-    let (mut missing, mut since) = (arrivals.missing(), Instant::now());
-    while arrivals.missing() > 0 {
+    let (mut missing, mut since) = (tally.arrivals.missing(), Instant::now());
+    while tally.arrivals.missing() > 0 {
+        let patience = tally.patience();
         tokio::select! {
             biased;
-            body = socket.recv() => arrivals.note(counts(&body.context("receiving")?)?.into()),
-            _ = watch.tick(), if loses => {
+            body = socket.recv() => {
+                let body = body.context("receiving")?;
+                tally.note(Seen::new(body.len(), &body))?;
+            }
+            _ = watch.tick(), if patience.is_some() => {
                 let now = Instant::now();
-                if arrivals.missing() != missing {
-                    (missing, since) = (arrivals.missing(), now);
-                } else if now - since >= arrivals.patience() {
-                    arrivals.quiet();
-                    return Ok(arrivals);
+                if tally.arrivals.missing() != missing {
+                    (missing, since) = (tally.arrivals.missing(), now);
+                } else if patience.is_some_and(|patience| now - since >= patience) {
+                    tally.arrivals.quiet();
+                    return Ok(tally);
                 }
             }
         }
     }
-    arrivals.stop();
-    Ok(arrivals)
+    tally.arrivals.stop();
+    Ok(tally)
 }
 
 const WATCH_EVERY: Duration = Duration::from_millis(2);
-const _: () = assert!(WATCH_EVERY.as_nanos() * 100 < QUIET.as_nanos());
