@@ -1,0 +1,141 @@
+//! The works for libraries whose calls block.
+//!
+//! * `pairs`: one sender or asker and one receiver or answerer, in two processes or in one.
+//! * `fanout`: one publisher. `crowd`: many pushers, threads or connections.
+//! * `flight`: many requests in flight, for a library that lets one socket do that with blocking calls.
+
+mod crowd;
+mod fanout;
+pub(crate) mod flight;
+mod pairs;
+
+use crate::body::Seen;
+use crate::tally::Tally;
+pub(crate) use pairs::answer;
+
+use anyhow::{Result, bail};
+use spanwire_bench_ends::{Role, Side, Transport, Work};
+use std::time::Duration;
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Req,
+    Rep,
+    Push,
+    Pull,
+    /// Waits for slow subscribers where the library can.
+    Pub,
+    /// Never waits for a subscriber.
+    LossyPub,
+    /// Subscribed to everything.
+    Sub,
+}
+
+/// A library.
+pub(crate) trait Library: Sync {
+    type Socket: Socket;
+
+    /// Whether a publisher can lose messages although it is asked not to.
+    const PUB_LOSES: bool;
+
+    /// Whether what was sent is on its way for certain when a socket is gone, and nothing of it is left
+    /// behind. Where not, [`Work::Connect`] asks instead of pushing, for an answer is the only sign.
+    const CLOSE_DELIVERS: bool;
+
+    /// Makes a socket, for bodies of `body_bytes`.
+    fn open(&self, kind: Kind, body_bytes: usize) -> Result<Self::Socket>;
+
+    /// The server of [`Work::Flight`].
+    fn flight_server(&self, _: &Role) -> Result<()> {
+        bail!("this library keeps one request in flight on a socket")
+    }
+
+    /// The client of [`Work::Flight`].
+    fn flight_client(&self, _: &Role) -> Result<()> {
+        bail!("this library keeps one request in flight on a socket")
+    }
+}
+
+/// A socket.
+pub(crate) trait Socket: Send {
+    /// A body in the form in which it is sent most cheaply.
+    type Body: Send + Sync;
+
+    fn body(bytes: Vec<u8>) -> Result<Self::Body>;
+
+    /// Listens and says where to dial.
+    fn listen(&mut self, url: &str) -> Result<String>;
+
+    /// Dials. What is sent from then on is not lost, even if the connection is still being made.
+    fn dial(&mut self, url: &str) -> Result<()>;
+
+    fn send(&mut self, body: &Self::Body) -> Result<()>;
+
+    /// Waits for a message and lets it go. `None` if nothing comes for `patience`.
+    fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>>;
+
+    /// Receives until nothing is missing, or nothing more comes.
+    fn receive(&mut self, mut tally: Tally) -> Result<Tally> {
+        while tally.arrivals.missing() > 0 {
+            match self.recv(tally.patience())? {
+                Some(seen) => tally.note(seen)?,
+                None => {
+                    tally.arrivals.quiet();
+                    return Ok(tally);
+                }
+            }
+        }
+        tally.arrivals.stop();
+        Ok(tally)
+    }
+
+    /// Answers a request with its own body.
+    fn echo(&mut self) -> Result<Seen>;
+
+    /// Answers until nothing is missing.
+    fn answer(&mut self, mut tally: Tally) -> Result<Tally> {
+        while tally.arrivals.missing() > 0 {
+            tally.note(self.echo()?)?;
+        }
+        tally.arrivals.stop();
+        Ok(tally)
+    }
+
+    /// The same socket for another thread. `None` if the library forbids that.
+    fn share(&self) -> Option<Self>
+    where
+        Self: Sized;
+}
+
+/// Is one end.
+pub(crate) fn run<L: Library>(library: &L, role: &Role) -> Result<()> {
+    use Side::{Client, Server};
+    let (work, side) = (role.cell.work, role.side);
+    if role.cell.transport == Transport::Inproc {
+        return match work {
+            Work::RoundTrip => pairs::round_trips_inproc(library, role),
+            Work::OneWay => pairs::one_way_inproc(library, role),
+            _ => bail!("inproc is for req and push"),
+        };
+    }
+    match (work, side) {
+        (Work::RoundTrip, Server) => pairs::answer(library, role),
+        (Work::RoundTrip, Client) => pairs::ask(library, role),
+        (Work::Connect, Server) if !L::CLOSE_DELIVERS => pairs::answer(library, role),
+        (Work::OneWay | Work::Pushers | Work::Threads | Work::Connect, Server) => {
+            pairs::receive(library, role)
+        }
+        (Work::OneWay, Client) => pairs::send(library, role),
+        (Work::Publish | Work::Stall, Server) => fanout::publish(library, role),
+        (Work::Publish | Work::Stall, Client) => fanout::subscribe(library, role),
+        (Work::Flight, Server) => library.flight_server(role),
+        (Work::Flight, Client) => library.flight_client(role),
+        (Work::Pushers, Client) => crowd::push(library, role),
+        (Work::Threads, Client) => crowd::share(library, role),
+        (Work::Idle, Server) => crowd::watch(library, role),
+        (Work::Idle, Client) => crowd::idle(library, role),
+        (Work::Connect, Client) => crowd::reconnect(library, role),
+        (Work::Load | Work::Mixed | Work::Outrun, _) => bail!("{} is not done with peers", role.cell),
+    }
+}

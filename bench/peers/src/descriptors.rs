@@ -1,0 +1,34 @@
+//! Watching connections that do nothing. Any library's connection is an open descriptor here, so none has
+//! to be asked how many it has.
+
+use anyhow::{Context, Result, bail};
+use spanwire_bench_ends::{Measure, role, usage};
+use std::time::{Duration, Instant};
+
+/// Waits for `many` connections, then watches this process as often as the parent likes. Call it right
+/// after listening.
+pub(crate) fn watch(many: u32) -> Result<()> {
+    let (open_before, rss_before) = (open()?, usage::rss_bytes());
+    let deadline = Instant::now() + PATIENCE;
+    while open()? < open_before + u64::from(many) {
+        if Instant::now() > deadline {
+            bail!("only {} of {many} connections came", open()?.saturating_sub(open_before));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The last one is accepted, but perhaps not greeted yet.
+    std::thread::sleep(Duration::from_millis(200));
+    role::serve(|job| {
+        std::thread::sleep(Duration::from_millis(job.millis));
+        let rss_bytes = usage::rss_bytes().saturating_sub(rss_before);
+        Ok(Measure { rss_bytes, ..Measure::moved(open()?.saturating_sub(open_before)) })
+    })
+}
+
+fn open() -> Result<u64> {
+    let listed = std::fs::read_dir("/proc/self/fd").context("cannot count open descriptors here")?;
+    Ok(listed.count() as u64)
+}
+
+/// Thousands of connections take a while.
+const PATIENCE: Duration = Duration::from_secs(60);
