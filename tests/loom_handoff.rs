@@ -103,7 +103,7 @@ impl Connection {
     }
 
     fn push(&self, item: Item) -> Kick {
-        self.handoff().push(|outbox| outbox.waiting.push(item))
+        self.handoff().push(|| false, |outbox| outbox.waiting.push(item))
     }
 
     fn carry_out(&self, kick: Kick) {

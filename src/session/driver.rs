@@ -292,7 +292,7 @@ impl Driver {
             over = reading.over();
         }
         if pipe.loan.done() || more {
-            cx.waker().wake_by_ref();
+            rt::give_way(cx);
         }
         if let Some(input) = over {
             self.parted =

@@ -225,8 +225,8 @@ impl StreamPipe {
 impl PipeState {
     /// Adds to the outbox; the caller carries out the kick once it holds no lock.
     #[inline]
-    pub(crate) fn push(&mut self, add: impl FnOnce(&mut Outbox)) -> Kick {
-        self.handoff.push(add)
+    pub(crate) fn push(&mut self, hurried: impl FnOnce() -> bool, add: impl FnOnce(&mut Outbox)) -> Kick {
+        self.handoff.push(hurried, add)
     }
 
     /// Takes the oldest whole message out of the outbox.
