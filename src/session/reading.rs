@@ -28,8 +28,8 @@ pub(crate) struct Reading {
     stalled: bool,
     /// How the stream ended.
     over: Option<Input>,
-    /// The last read took all it could: there is more, most likely.
-    full: bool,
+    /// The last read took much: there is more, most likely.
+    flowing: bool,
     /// Reads since there was nothing for the last time.
     in_a_row: usize,
 }
@@ -73,7 +73,7 @@ const SHARED_BYTES: usize = 8 * 1024;
 
 impl Reading {
     pub(super) fn new(reader: Box<dyn ReadHalf>, inbox: Inbox, waker: Waker) -> Self {
-        Self { reader, inbox, waker, stalled: false, over: None, full: false, in_a_row: 0 }
+        Self { reader, inbox, waker, stalled: false, over: None, flowing: false, in_a_row: 0 }
     }
 
     /// How the stream ended, if it did.
@@ -137,8 +137,8 @@ impl Reading {
 
     /// Reads once: straight into a large message, or into this thread's buffer.
     fn read(&mut self, how: How, waited_for: bool) -> Poll<io::Result<usize>> {
-        // A read that was not full has emptied the kernel; a thread is told when there is more.
-        if how == (How::Alone { ready: false }) && !self.full {
+        // A thread is told when there is more; in a stream that flows, asking at once is cheaper.
+        if how == (How::Alone { ready: false }) && !self.flowing {
             return Poll::Pending;
         }
         let (reader, waker) = (&mut self.reader, &self.waker);
@@ -146,17 +146,11 @@ impl Reading {
             How::Watched => reader.poll_read(&mut Context::from_waker(waker), buffer, limit),
             How::Alone { .. } | How::Peek => try_read(&mut **reader, buffer, limit),
         };
-        let (result, wanted) = match self.inbox.direct() {
-            Some((body, missing)) => {
-                let wanted = missing.min(body.capacity() - body.len());
-                (read(body, missing), wanted)
-            }
-            None => (
-                BUFFERS.with_borrow_mut(|buffers| buffers.read(waited_for, &mut self.inbox, read)),
-                READ_BYTES,
-            ),
+        let result = match self.inbox.direct() {
+            Some((body, missing)) => read(body, missing),
+            None => BUFFERS.with_borrow_mut(|buffers| buffers.read(waited_for, &mut self.inbox, read)),
         };
-        self.full = matches!(result, Poll::Ready(Ok(count)) if count == wanted);
+        self.flowing = matches!(result, Poll::Ready(Ok(count)) if count >= SPARSE_BYTES);
         self.in_a_row += 1;
         result
     }
