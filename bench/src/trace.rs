@@ -89,6 +89,10 @@ fn strace_line(line: &str) -> Option<(String, i64)> {
     let mut words = line.split_whitespace();
     let calls = words.next()?.parse().ok()?;
     let name = words.next().filter(|name| *name != "total")?;
+    // A call that was under way when strace came has no name.
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
     Some((name.to_owned(), calls))
 }
 
@@ -226,6 +230,7 @@ mod tests {
     fn tool_reports_are_understood() {
         assert_eq!(strace_line("     12 sendto"), Some(("sendto".to_owned(), 12)));
         assert_eq!(strace_line("     12 total"), None);
+        assert_eq!(strace_line("     12 ???("), None);
         assert_eq!(strace_line("--------- ----------------"), None);
         let line = "==77== Collected : 1234";
         assert_eq!(callgrind_line(line), Some(("instructions".to_owned(), 1234)));
