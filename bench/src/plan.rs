@@ -1,145 +1,9 @@
-//! The workloads: each [`Cell`] is one line of work, and each [`Subject`] one way to do it.
+//! Which workloads there are, and which of them were asked for.
 
-use anyhow::{Context, Result, bail};
-use std::fmt;
-
-/// What is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// One request outstanding: send, wait for the answer, repeat.
-    RoundTrip,
-    /// One side only sends, the other only receives and counts.
-    OneWay,
-}
-
-/// Between whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// Two processes, loopback.
-    Tcp,
-    /// Two processes, unix stream socket.
-    Ipc,
-    /// One process.
-    Inproc,
-}
-
-/// Where the two ends run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Pinned to different cores.
-    Split,
-    /// Pinned to the same core: shows the work without the wake-ups.
-    Same,
-    /// Wherever the scheduler likes.
-    Free,
-    /// Inproc only: two tasks of one single-threaded runtime.
-    Runtime,
-}
-
-/// By what means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
-    /// Raw sockets or channels: what the machine can do.
-    Limit,
-    /// The async API on a single-threaded runtime in each process.
-    Async,
-    /// The async API on tokio's multi-threaded runtime.
-    AsyncThreads,
-    /// The async API, `send_many` and `recv_many`; one-way only.
-    AsyncMany,
-    /// The blocking API.
-    Blocking,
-    /// The blocking API, `send_many` and `recv_many`; one-way only.
-    BlockingMany,
-}
-
-/// The subjects this build can measure.
-pub(crate) const SUBJECTS: &[Subject] = &[
-    Subject::Limit,
-    Subject::Async,
-    Subject::AsyncThreads,
-    Subject::AsyncMany,
-    Subject::Blocking,
-    Subject::BlockingMany,
-];
-
-/// An enum whose values have names on the command line.
-pub(crate) trait Word: Copy + PartialEq + 'static {
-    /// Every value with its name.
-    const WORDS: &'static [(&'static str, Self)];
-
-    fn find(text: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
-    }
-
-    fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("?", |(word, _)| word)
-    }
-}
-
-impl Word for Work {
-    const WORDS: &'static [(&'static str, Self)] = &[("req", Self::RoundTrip), ("push", Self::OneWay)];
-}
-
-impl Word for Transport {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("tcp", Self::Tcp), ("ipc", Self::Ipc), ("inproc", Self::Inproc)];
-}
-
-impl Word for Mode {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("split", Self::Split), ("same", Self::Same), ("free", Self::Free), ("runtime", Self::Runtime)];
-}
-
-impl Word for Subject {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("limit", Self::Limit),
-        ("async", Self::Async),
-        ("async-threads", Self::AsyncThreads),
-        ("async-many", Self::AsyncMany),
-        ("blocking", Self::Blocking),
-        ("blocking-many", Self::BlockingMany),
-    ];
-}
-
-/// One workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cell {
-    pub(crate) work: Work,
-    pub(crate) transport: Transport,
-    pub(crate) body_bytes: usize,
-    pub(crate) mode: Mode,
-}
-
-impl Cell {
-    /// Whether the ends are two processes.
-    pub(crate) fn is_between_processes(&self) -> bool {
-        self.transport != Transport::Inproc
-    }
-
-    /// Whether this kind of work exists in this arrangement.
-    fn exists(&self) -> bool {
-        self.mode != Mode::Runtime || self.transport == Transport::Inproc
-    }
-
-    /// Whether `subject` can do it.
-    pub(crate) fn suits(&self, subject: Subject) -> bool {
-        match subject {
-            Subject::Limit | Subject::Async => true,
-            Subject::Blocking => self.mode != Mode::Runtime,
-            Subject::AsyncMany => self.work == Work::OneWay,
-            Subject::BlockingMany => self.work == Work::OneWay && self.mode != Mode::Runtime,
-            Subject::AsyncThreads => self.is_between_processes(),
-        }
-    }
-}
-
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (work, transport, mode) = (self.work.word(), self.transport.word(), self.mode.word());
-        write!(f, "{work} {transport} {} {mode}", size_word(self.body_bytes))
-    }
-}
+use crate::peers::Peers;
+use crate::subject::{Kind, SUBJECTS, Subject};
+use anyhow::{Context, Result};
+use spanwire_bench_ends::{Cell, Mode, Transport, Word, Work, parse_size};
 
 /// Which cells and subjects to run. An empty list means the default of that kind.
 #[derive(Debug, Default)]
@@ -148,6 +12,10 @@ pub(crate) struct Selection {
     transports: Vec<Transport>,
     bodies: Vec<usize>,
     modes: Vec<Mode>,
+    /// How many, for the works that have many of something.
+    manys: Vec<u32>,
+    /// Percent of capacity, for `load`.
+    loads: Vec<u32>,
     subjects: Vec<Subject>,
 }
 
@@ -163,12 +31,13 @@ impl Selection {
             } else if let Some(mode) = Mode::find(word) {
                 self.modes.push(mode);
             } else if let Some(subject) = Subject::find(word) {
-                if !SUBJECTS.contains(&subject) {
-                    bail!("{word} is not part of this build");
-                }
                 self.subjects.push(subject);
+            } else if let Some(many) = parse_number(word.strip_prefix('x')) {
+                self.manys.push(many);
+            } else if let Some(percent) = parse_number(word.strip_suffix('%')) {
+                self.loads.push(percent);
             } else {
-                self.bodies.push(parse_size(word).with_context(|| format!("--only does not know {word:?}"))?);
+                self.bodies.push(parse_size(word).with_context(|| format!("there is no word {word:?}"))?);
             }
         }
         Ok(())
@@ -181,39 +50,152 @@ impl Selection {
         }
     }
 
+    /// Works to use where none were asked for.
+    pub(crate) fn default_works(&mut self, works: &[Work]) {
+        if self.works.is_empty() {
+            self.works = works.to_vec();
+        }
+    }
+
+    /// Body sizes to use where none were asked for.
+    pub(crate) fn default_bodies(&mut self, bodies: &[usize]) {
+        if self.bodies.is_empty() {
+            self.bodies = bodies.to_vec();
+        }
+    }
+
     /// The cells, in the order in which they run.
     pub(crate) fn cells(&self) -> Vec<Cell> {
+        let all: Vec<Work> = Work::WORDS.iter().map(|(_, work)| *work).collect();
         let mut cells = Vec::new();
-        for work in or(&self.works, &[Work::RoundTrip, Work::OneWay]) {
-            for transport in or(&self.transports, &[Transport::Tcp, Transport::Ipc, Transport::Inproc]) {
-                let modes: &[Mode] = match transport {
-                    Transport::Tcp | Transport::Ipc => &[Mode::Split, Mode::Same],
-                    Transport::Inproc => &[Mode::Runtime, Mode::Split],
-                };
-                for body_bytes in or(&self.bodies, &[64, 1 << 10, 64 << 10, 1 << 20]) {
-                    cells.extend(
-                        or(&self.modes, modes)
-                            .into_iter()
-                            .map(|mode| Cell { work, transport, body_bytes, mode })
-                            .filter(Cell::exists),
-                    );
+        for work in or(&self.works, &all) {
+            for transport in or(&self.transports, transports(work)) {
+                for body_bytes in or(&self.bodies, bodies(work)) {
+                    for mode in or(&self.modes, &modes(work, transport, body_bytes)) {
+                        for many in self.manys(work) {
+                            cells.push(Cell { work, transport, body_bytes, mode, many });
+                        }
+                    }
                 }
             }
         }
+        cells.retain(exists);
+        cells.dedup();
         cells
+    }
+
+    fn manys(&self, work: Work) -> Vec<u32> {
+        match work {
+            Work::Load => or(&self.loads, manys(work)),
+            Work::RoundTrip | Work::OneWay | Work::Connect | Work::Mixed | Work::Outrun => {
+                manys(work).to_vec()
+            }
+            _ => or(&self.manys, manys(work)),
+        }
     }
 
     /// The subjects of a cell. The limit comes first and is always there: nothing else has a meaning
     /// without it.
-    pub(crate) fn subjects(&self, cell: &Cell) -> Vec<Subject> {
-        let wanted = or(&self.subjects, &[Subject::Async, Subject::Blocking]);
-        SUBJECTS
-            .iter()
-            .copied()
-            .filter(|subject| *subject == Subject::Limit || wanted.contains(subject))
-            .filter(|subject| cell.suits(*subject))
-            .collect()
+    pub(crate) fn subjects(&self, cell: &Cell, peers: Option<&Peers>) -> Vec<Subject> {
+        let is_wanted = |subject: Subject| match subject.kind() {
+            Kind::Limit => true,
+            Kind::Peer if self.subjects.is_empty() => true,
+            _ => or(&self.subjects, &[Subject::Async, Subject::Blocking]).contains(&subject),
+        };
+        all_subjects(cell, peers).into_iter().filter(|subject| is_wanted(*subject)).collect()
     }
+}
+
+/// Every subject that can do a cell.
+pub(crate) fn all_subjects(cell: &Cell, peers: Option<&Peers>) -> Vec<Subject> {
+    let can = |subject: &Subject| match subject.kind() {
+        Kind::Peer => peers.is_some_and(|peers| peers.can(*subject, cell)),
+        _ => subject.suits(cell),
+    };
+    SUBJECTS.iter().copied().filter(can).collect()
+}
+
+/// What a figure is compared to within one subject: the same with one, or unloaded.
+pub(crate) fn baseline(cell: &Cell) -> Option<Cell> {
+    match cell.work {
+        Work::Pushers | Work::Threads | Work::Load if cell.many > 1 => Some(cell.with_many(1)),
+        Work::Mixed if cell.many > 0 => Some(cell.with_many(0)),
+        _ => None,
+    }
+}
+
+/// Whether this kind of work exists in this arrangement.
+fn exists(cell: &Cell) -> bool {
+    let is_plain = matches!(cell.work, Work::RoundTrip | Work::OneWay);
+    let is_local = cell.transport == Transport::Inproc;
+    let mode = match cell.mode {
+        Mode::Runtime => is_local,
+        Mode::Spin => cell.work == Work::RoundTrip && !is_local,
+        _ => true,
+    };
+    let body = match cell.work {
+        // The limit writes all requests before it reads an answer, which the kernel must have room for.
+        Work::Flight | Work::Load => cell.body_bytes <= 4 << 10,
+        // The number of the pusher; the stamp, which must not look like the end of the bulk.
+        Work::Pushers => cell.body_bytes >= 4,
+        Work::Mixed => cell.body_bytes > 8 && cell.many <= 1,
+        _ => true,
+    };
+    mode && body && (is_plain || !is_local) && (cell.many > 0 || cell.work == Work::Mixed)
+}
+
+fn transports(work: Work) -> &'static [Transport] {
+    match work {
+        Work::RoundTrip | Work::OneWay => &[Transport::Tcp, Transport::Ipc, Transport::Inproc],
+        _ => &[Transport::Tcp],
+    }
+}
+
+fn bodies(work: Work) -> &'static [usize] {
+    match work {
+        Work::RoundTrip | Work::OneWay => &[64, 1 << 10, 64 << 10, 1 << 20],
+        Work::Publish => &[64, 1 << 10],
+        Work::Outrun => &[1 << 20],
+        _ => &[64],
+    }
+}
+
+fn modes(work: Work, transport: Transport, body_bytes: usize) -> Vec<Mode> {
+    match (work, transport) {
+        (Work::RoundTrip | Work::OneWay, Transport::Inproc) => vec![Mode::Runtime, Mode::Split],
+        (Work::RoundTrip, _) => {
+            let mut modes = vec![Mode::Split, Mode::Same];
+            // What the scheduler does, and spinning, matter where waking up is most of the time.
+            if body_bytes == 64 {
+                modes.push(Mode::Free);
+            }
+            if body_bytes <= 1 << 10 {
+                modes.push(Mode::Spin);
+            }
+            modes
+        }
+        // Threads on one core would never meet.
+        (Work::Threads, _) => vec![Mode::Free],
+        _ => vec![Mode::Split],
+    }
+}
+
+fn manys(work: Work) -> &'static [u32] {
+    match work {
+        Work::Publish => &[1, 8, 64],
+        Work::Stall => &[63],
+        Work::Flight => &[64],
+        Work::Pushers => &[1000],
+        Work::Threads => &[8],
+        Work::Idle => &[10_000],
+        Work::Load => &[50, 90],
+        _ => &[1],
+    }
+}
+
+/// What is left of `x64` or `50%` without its sign.
+fn parse_number(digits: Option<&str>) -> Option<u32> {
+    digits?.parse().ok().filter(|number| *number > 0)
 }
 
 /// Prints one cell a line.
@@ -227,48 +209,27 @@ fn or<T: Copy>(chosen: &[T], default: &[T]) -> Vec<T> {
     if chosen.is_empty() { default } else { chosen }.to_vec()
 }
 
-/// Reads `64`, `1k`, `1m`.
-pub(crate) fn parse_size(text: &str) -> Result<usize> {
-    let (digits, shift) = match text.strip_suffix(['k', 'K']) {
-        Some(digits) => (digits, 10),
-        None => text.strip_suffix(['m', 'M']).map_or((text, 0), |digits| (digits, 20)),
-    };
-    let number: usize = digits.parse()?;
-    match number.checked_mul(1 << shift) {
-        Some(bytes @ 1..=LARGEST_BODY) => Ok(bytes),
-        _ => bail!("a body has 1 byte to {}", size_word(LARGEST_BODY)),
-    }
-}
-
-/// The limit reads a frame into one buffer of its size; this keeps typing errors cheap.
-const LARGEST_BODY: usize = 64 << 20;
-
-/// Writes what [`parse_size`] reads.
-pub(crate) fn size_word(bytes: usize) -> String {
-    match bytes {
-        bytes if bytes % (1 << 20) == 0 => format!("{}m", bytes >> 20),
-        bytes if bytes % (1 << 10) == 0 => format!("{}k", bytes >> 10),
-        bytes => bytes.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn cells(words: &str) -> Vec<String> {
+        let mut selection = Selection::default();
+        selection.add(words).unwrap();
+        selection.cells().iter().map(Cell::to_string).collect()
+    }
+
     #[test]
     fn words_of_different_kinds_narrow_the_choice() {
-        let mut selection = Selection::default();
-        selection.add("push,tcp,64,split").unwrap();
-        let cell = Cell { work: Work::OneWay, transport: Transport::Tcp, body_bytes: 64, mode: Mode::Split };
-        assert_eq!(selection.cells(), [cell]);
+        assert_eq!(cells("push,tcp,64,split"), ["push tcp 64 split"]);
+        assert_eq!(cells("pub,x8,1k"), ["pub x8 tcp 1k split"]);
+        assert_eq!(cells("load,90%"), ["load 90% tcp 64 split"]);
+        assert_eq!(cells("push,tcp,64,x8"), ["push tcp 64 split"], "there is only one of it");
     }
 
     #[test]
     fn words_of_one_kind_widen_the_choice() {
-        let mut selection = Selection::default();
-        selection.add("push,tcp,ipc,1k,1m,same").unwrap();
-        assert_eq!(selection.cells().len(), 4);
+        assert_eq!(cells("push,tcp,ipc,1k,1m,same").len(), 4);
     }
 
     #[test]
@@ -279,15 +240,13 @@ mod tests {
 
     #[test]
     fn one_runtime_is_for_inproc_alone() {
-        let mut selection = Selection::default();
-        selection.add("req,64,runtime").unwrap();
-        assert_eq!(selection.cells().len(), 1);
+        assert_eq!(cells("req,64,runtime"), ["req inproc 64 runtime"]);
     }
 
     #[test]
-    fn sizes_read_back() {
-        for bytes in [1, 64, 1 << 10, 64 << 10, 1 << 20] {
-            assert_eq!(parse_size(&size_word(bytes)).unwrap(), bytes);
+    fn every_work_has_a_default() {
+        for (word, _) in Work::WORDS {
+            assert!(!cells(word).is_empty(), "{word}");
         }
     }
 }

@@ -4,11 +4,12 @@
 //! messages cost; starting, connecting and leaving cancel out.
 
 use crate::options::Options;
-use crate::pair::{Pair, Scratch};
-use crate::pin::Side;
-use crate::plan::{Cell, Subject, Transport, Word, Work};
-use crate::role::Job;
+use crate::pair::{Pair, Workshop};
+use crate::plan::Selection;
+use crate::report::{Cost, short};
+use crate::subject::Subject;
 use anyhow::{Context, Result, bail};
+use spanwire_bench_ends::{Cell, Job, Mode, Side, Transport, Word, Work};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,15 +57,28 @@ impl Tool {
         Ok(counts)
     }
 
+    /// What it counts.
+    fn what(self) -> &'static str {
+        match self {
+            Self::Strace => "system calls",
+            Self::Callgrind => "instructions",
+        }
+    }
+
     /// Fewer under callgrind, which is some fifty times slower than the program alone.
     fn count(self, cell: &Cell) -> u64 {
         match (self, cell.work, cell.body_bytes) {
-            (Self::Strace, Work::OneWay, ..=4096) => 200_000,
-            (Self::Callgrind, Work::OneWay, ..=4096) => 50_000,
-            (_, Work::OneWay, _) => 500,
             (Self::Strace, Work::RoundTrip, _) => 2_000,
             (Self::Callgrind, Work::RoundTrip, _) => 1_000,
+            (Self::Strace, _, ..=4096) => 200_000 / u64::from(cell.many),
+            (Self::Callgrind, _, ..=4096) => 50_000 / u64::from(cell.many),
+            _ => 500,
         }
+    }
+
+    fn is_there(self) -> bool {
+        let found = Command::new(self.program()).arg("--version").stdout(Stdio::null()).status();
+        found.is_ok_and(|status| status.success())
     }
 }
 
@@ -86,55 +100,109 @@ fn callgrind_line(line: &str) -> Option<(String, i64)> {
 
 /// Runs and prints everything chosen.
 pub(crate) fn all(options: &Options, tool: Tool) -> Result<()> {
-    let found = Command::new(tool.program()).arg("--version").stdout(Stdio::null()).status();
-    if !found.is_ok_and(|status| status.success()) {
+    if !tool.is_there() {
         bail!("{} is not installed", tool.program());
     }
-    let mut scratch = Scratch::new()?;
-    for cell in options.selection.cells() {
-        let unit = if cell.work == Work::OneWay { "message" } else { "round trip" };
+    let mut workshop = Workshop::open(options.peers.as_deref())?;
+    let cells = options.selection.cells();
+    let countable: Vec<Cell> = cells.into_iter().filter(is_countable).collect();
+    if countable.is_empty() {
+        bail!("nothing to count: only req, push, pub and flight have the same costs each time");
+    }
+    for cell in countable {
+        let unit = if cell.work == Work::OneWay { "message" } else { "round trip or publication" };
         println!("\n{cell}, both ends, per {unit}");
-        for subject in options.selection.subjects(&cell) {
-            let count = tool.count(&cell);
-            let costs = difference(tool, cell, subject, count, &mut scratch)
-                .with_context(|| format!("{cell}, {}", subject.word()))?;
-            print(subject, &costs, count);
+        for subject in options.selection.subjects(&cell, workshop.peers.as_ref()) {
+            print(&cost(tool, cell, subject, &mut workshop)?);
         }
     }
     Ok(())
 }
 
-fn print(subject: Subject, costs: &Counts, count: u64) {
-    let per = |calls: i64| calls as f64 / count as f64;
-    let total = per(costs.values().sum());
-    let digits = if total >= 10.0 { 1 } else { 4 };
-    print!("  {:<16}{total:>12.digits$}", subject.word());
-    let mut parts: Vec<_> = costs.iter().filter(|(_, calls)| **calls != 0).collect();
-    parts.sort_by_key(|(_, calls)| -calls.abs());
-    if parts.len() > 1 {
-        let parts: Vec<String> =
-            parts.into_iter().map(|(name, calls)| format!("{name} {:.4}", per(*calls))).collect();
-        print!("   {}", parts.join(", "));
+/// What goes into every report: small messages, each transport, with every tool that is there.
+pub(crate) fn everything(options: &Options, workshop: &mut Workshop) -> Result<Vec<Cost>> {
+    let mut selection = Selection::default();
+    selection.default_works(&[Work::RoundTrip, Work::OneWay]);
+    selection.default_bodies(&[64]);
+    selection.default_modes(&[Mode::Split]);
+    let mut costs = Vec::new();
+    for tool in [Tool::Strace, Tool::Callgrind] {
+        if !tool.is_there() {
+            println!("\n{} is not installed: no {} are counted", tool.program(), tool.what());
+            continue;
+        }
+        for cell in selection.cells() {
+            println!("\n{cell}, {} of both ends, each", tool.what());
+            for subject in options.selection.subjects(&cell, workshop.peers.as_ref()) {
+                // A peer that cannot live under a tool is no reason to lose the rest.
+                match cost(tool, cell, subject, workshop) {
+                    Ok(cost) => {
+                        print(&cost);
+                        costs.push(cost);
+                    }
+                    Err(error) => println!("  {:<16}{error:#}", subject.word()),
+                }
+            }
+        }
     }
-    println!();
+    Ok(costs)
 }
 
+fn is_countable(cell: &Cell) -> bool {
+    matches!(cell.work, Work::RoundTrip | Work::OneWay | Work::Publish | Work::Flight)
+}
+
+fn print(cost: &Cost) {
+    let digits = if cost.each >= 10.0 { 1 } else { 4 };
+    let parts: Vec<String> =
+        cost.parts.iter().map(|(name, each)| format!("{name} {}", short(*each))).collect();
+    println!("  {:<16}{:>12.digits$}   {}", cost.subject, cost.each, parts.join(", "));
+}
+
+fn cost(tool: Tool, cell: Cell, subject: Subject, workshop: &mut Workshop) -> Result<Cost> {
+    let count = tool.count(&cell);
+    let costs = difference(tool, cell, subject, count, workshop)
+        .with_context(|| format!("{cell}, {}", subject.word()))?;
+    let per = |calls: i64| calls as f64 / count as f64;
+    let mut parts: Vec<(String, i64)> =
+        costs.iter().filter(|(_, calls)| **calls > 0).map(|(name, calls)| (name.clone(), *calls)).collect();
+    parts.sort_by_key(|(_, calls)| -calls);
+    // One part is the whole.
+    let parts = if parts.len() > 1 { parts } else { Vec::new() };
+    Ok(Cost {
+        title: cell.to_string(),
+        subject: subject.word().to_owned(),
+        what: tool.what().to_owned(),
+        each: per(costs.values().sum()),
+        parts: parts.into_iter().take(MOST_PARTS).map(|(name, calls)| (name, per(calls))).collect(),
+    })
+}
+
+/// The rest is a handful of calls at the start.
+const MOST_PARTS: usize = 6;
+
 /// What `count` messages cost: a run of twice as many less a run of as many.
-fn difference(tool: Tool, cell: Cell, subject: Subject, count: u64, scratch: &mut Scratch) -> Result<Counts> {
-    let once = run(tool, cell, subject, count, scratch)?;
-    let mut costs = run(tool, cell, subject, 2 * count, scratch)?;
+fn difference(
+    tool: Tool,
+    cell: Cell,
+    subject: Subject,
+    count: u64,
+    workshop: &mut Workshop,
+) -> Result<Counts> {
+    let once = run(tool, cell, subject, count, workshop)?;
+    let mut costs = run(tool, cell, subject, 2 * count, workshop)?;
     for (name, calls) in once {
         *costs.entry(name).or_default() -= calls;
     }
     Ok(costs)
 }
 
-fn run(tool: Tool, cell: Cell, subject: Subject, count: u64, scratch: &mut Scratch) -> Result<Counts> {
-    let report = scratch.next_path()?;
+fn run(tool: Tool, cell: Cell, subject: Subject, count: u64, workshop: &mut Workshop) -> Result<Counts> {
+    let report = workshop.next_path()?;
     let path = |side: Side| format!("{report}.{}", side.word());
     let wrap = |program: &Path, side: Side| tool.around(program, &path(side));
-    let mut pair = Pair::start(cell, subject, scratch, PATIENCE, &wrap)?;
-    pair.run(Job { count, timed: false })?;
+    let mut pair = Pair::start(cell, subject, workshop, PATIENCE, &wrap)?;
+    pair.run(Job { timed: false, ..Job::timed(count) })?;
     pair.finish()?;
     let mut counts = tool.read(&path(Side::Client))?;
     if cell.transport != Transport::Inproc {

@@ -55,11 +55,6 @@ pub(crate) fn soak(house: &House, minutes: u64) -> bool {
     shown(command.env("SPANWIRE_SOAK_SECONDS", (minutes * 60).to_string()))
 }
 
-/// The benchmark with its own arguments.
-pub(crate) fn bench(house: &House, args: &[String]) -> bool {
-    shown(house.cargo(&["run", "--release", "-p", "spanwire-bench", "--"]).args(args))
-}
-
 /// Mutants of the pure rules: whatever survives is a line that no test needs.
 pub(crate) fn mutants(house: &House, args: &[String]) -> Result<bool, String> {
     if !house.has_cargo_command("mutants") {

@@ -3,7 +3,8 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `suites` | the table: one row for each suite of `cargo xtask test` |
-//! | `chores` | the other commands: fuzz, soak, bench, loom, interop, mutants |
+//! | `chores` | the other commands: fuzz, soak, mutants |
+//! | `bench` | the benchmark, and building the libraries that it compares with |
 //! | `peers` | the foreign programs and libraries that we are tested against |
 //! | `checks` | what no other program checks: the oldest compiler, the core without std |
 //! | `report` | running rows, the table at the end |
@@ -11,6 +12,7 @@
 //! | `run` | one command: output shown and kept, with a limit on its time |
 //! | `house` | where things are: cargo's metadata |
 
+mod bench;
 mod checks;
 mod chores;
 mod count;
@@ -34,7 +36,9 @@ cargo xtask COMMAND
                   each fuzz target for N seconds (60); needs a nightly compiler and a C++ compiler
   soak [--minutes N]
                   sockets under load and faults for N minutes (60)
-  bench [ARG..]   spanwire-bench, with its arguments
+  bench [WORD,..] [--peers] [ARG..]
+                  measure beside raw sockets, and beside other libraries; writes into bench/runs/;
+                  --help has the rest
   mutants [ARG..] cargo mutants over the pure rules, with its arguments
 
   --no-install    with any of these: install nothing, say what is missing
@@ -53,7 +57,9 @@ fn main() -> ExitCode {
 
 /// Whether all went well, or why the command could not be understood or started.
 fn dispatch(mut args: Vec<String>) -> Result<bool, String> {
-    if args.is_empty() || args.iter().any(|arg| arg == "--help" || arg == "-h") {
+    let wants_help = |args: &[String]| args.iter().any(|arg| arg == "--help" || arg == "-h");
+    // The benchmark has a help of its own.
+    if args.is_empty() || (args[0] != "bench" && wants_help(&args)) {
         print!("{HELP}");
         return Ok(true);
     }
@@ -92,7 +98,10 @@ fn dispatch(mut args: Vec<String>) -> Result<bool, String> {
             nothing_left(&args)?;
             Ok(chores::soak(&house(false)?, minutes))
         }
-        "bench" => Ok(chores::bench(&house(false)?, &args)),
+        "bench" => {
+            let with_peers = take_flag(&mut args, "--peers");
+            Ok(bench::bench(&house(false)?, &args, with_peers))
+        }
         "mutants" => chores::mutants(&house(false)?, &args),
         other => Err(format!("there is no command {other:?}; see cargo xtask --help")),
     }

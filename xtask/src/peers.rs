@@ -51,6 +51,18 @@ pub(crate) fn install(house: &House) -> Tally {
     tally
 }
 
+/// What the benchmark's peers need of the system: installed when that is allowed, else named.
+pub(crate) fn install_for_bench(house: &House) {
+    let missing = || BENCH_PEERS.iter().filter(|peer| !peer.is_there(house)).map(|peer| peer.package);
+    let packages: Vec<_> = missing().collect();
+    if house.may_install && !packages.is_empty() {
+        apt(house, &packages);
+    }
+    for package in missing() {
+        println!("{package} is missing, and what needs it is not measured; apt-get install {package}");
+    }
+}
+
 /// NNG 1.12 as a shared library, if it was built.
 pub(crate) fn new_nng(house: &House) -> Option<PathBuf> {
     Some(house.target.join(NEW_NNG)).filter(|library| library.is_file())
@@ -74,6 +86,8 @@ struct Peer {
 enum Sign {
     Program(&'static str),
     Header(&'static str),
+    /// A shared library, by the name that programs load it by.
+    Library(&'static str),
 }
 
 impl Peer {
@@ -83,6 +97,10 @@ impl Peer {
             Sign::Header(name) => {
                 let mut compile = house.program("cc", &["-E", "-x", "c", "-include", name, "/dev/null"]);
                 house.answers(&mut compile)
+            }
+            Sign::Library(name) => {
+                let known = house.program("ldconfig", &["-p"]).output();
+                known.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(name))
             }
         }
     }
@@ -165,6 +183,14 @@ const PEERS: &[Peer] = &[
     Peer { package: "nanomsg-utils", sign: Sign::Program("nanocat") },
     Peer { package: "libnng-dev", sign: Sign::Header("nng/nng.h") },
     Peer { package: "libnanomsg-dev", sign: Sign::Header("nanomsg/nn.h") },
+];
+
+/// Those of the benchmark that are not compiled by cargo, and what cargo needs to compile NNG.
+const BENCH_PEERS: &[Peer] = &[
+    Peer { package: "libzmq5", sign: Sign::Library("libzmq.so.5") },
+    Peer { package: "libnanomsg5", sign: Sign::Library("libnanomsg.so.5") },
+    Peer { package: "nats-server", sign: Sign::Program("nats-server") },
+    Peer { package: "cmake", sign: Sign::Program("cmake") },
 ];
 
 /// Where NNG 1.12 is kept, below the target directory.

@@ -14,6 +14,7 @@
 //! | `SPANWIRE_NNG` | the shared library of NNG 1.12; unset when there is none |
 //! | `SPANWIRE_SOAK_SECONDS` | how long `tests/soak/` goes on |
 
+use crate::bench;
 use crate::checks;
 use crate::count::{self, Tally};
 use crate::house::{House, Target};
@@ -60,6 +61,9 @@ const FORMAT: Suite = Suite {
         let mut tally = job.exit(job.house.cargo(&["fmt", "--all", "--check"]));
         if job.house.root.join(FUZZ_MANIFEST).exists() {
             tally += job.exit(job.house.cargo(&["fmt", "--manifest-path", FUZZ_MANIFEST, "--check"]));
+        }
+        if job.house.root.join(bench::MANIFEST).exists() {
+            tally += job.exit(job.house.cargo(&["fmt", "--manifest-path", bench::MANIFEST, "--check"]));
         }
         Some(tally)
     },
@@ -258,7 +262,14 @@ const BENCH: Suite = Suite {
     what: "the benchmark runs: every workload once, with a few messages",
     required: true,
     minutes: 8,
-    run: |job| Some(job.exit(job.house.cargo(&["run", "--release", "-p", "spanwire-bench", "--", "smoke"]))),
+    run: |job| {
+        let mut smoke = job.house.cargo(&["run", "--release", "-p", "spanwire-bench", "--", "smoke"]);
+        // Never built for this: they take longer than all suites together.
+        if let Some(program) = bench::peer_program(job.house) {
+            smoke.arg("--peers").arg(program);
+        }
+        Some(job.exit(smoke))
+    },
 };
 
 const RUSTDOC: Suite = Suite {

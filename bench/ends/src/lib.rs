@@ -31,7 +31,8 @@
 //!
 //! `BYTES` is the size of a body and `count` what the parent's `RUN` names. "Counts" is who reports how
 //! many messages arrived, and when: [`Work::counting_side`]. The other end reports what it sent, or 0.
-//! The end that counts gets its `RUN` first, so that it waits before anything comes.
+//! The end that waits for the other gets its `RUN` first, so that it is there before anything comes:
+//! [`Work::waiting_side`].
 //!
 //! | work | server | client | `count`, `MANY` | counts |
 //! | --- | --- | --- | --- | --- |
@@ -93,4 +94,4 @@ pub const MOST_OUTSTANDING: usize = 1024;
 pub const BULK_BYTES: usize = 16 << 10;
 
 /// When nothing has come for so long, nothing more will.
-pub const QUIET: Duration = Duration::from_millis(300);
+pub const QUIET: Duration = Duration::from_millis(500);

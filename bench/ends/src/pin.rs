@@ -13,6 +13,14 @@ pub enum Side {
 }
 
 impl Side {
+    /// The one at the other end.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Server => Self::Client,
+            Self::Client => Self::Server,
+        }
+    }
+
     /// Its name on the command line.
     pub fn word(self) -> &'static str {
         match self {

@@ -62,6 +62,16 @@ impl Samples {
         self.nanos.push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.nanos.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.nanos.is_empty()
+    }
+
     /// Adds those of another, which started its clock at the same time or later.
     pub fn join(&mut self, other: Self) {
         self.nanos.extend(other.nanos);

@@ -41,9 +41,12 @@ impl Work {
         }
     }
 
-    /// Whether its figure is a time; of the others it is a rate or an amount.
-    pub fn is_latency(self) -> bool {
-        matches!(self, Self::RoundTrip | Self::Load | Self::Mixed)
+    /// Who is told of a job first: the end that waits for the other.
+    pub fn waiting_side(self) -> crate::Side {
+        match self {
+            Self::Publish | Self::Stall => crate::Side::Client,
+            _ => crate::Side::Server,
+        }
     }
 }
 

@@ -1,12 +1,9 @@
 //! Inside one process the limit is a channel: tokio's between two tasks of one runtime, the standard
 //! library's between two threads. Bodies are handed over by reference, as any library would.
 
-use crate::measure::{Arrivals, Measure, Stopwatch};
-use crate::pin::{self, Side};
-use crate::plan::{Cell, Mode, Work};
-use crate::role::{self, Job};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
+use spanwire_bench_ends::{Arrivals, Cell, Job, Measure, Mode, Side, Stopwatch, Work, pin, role};
 use std::sync::mpsc::sync_channel;
 use tokio::sync::mpsc::channel;
 
@@ -25,6 +22,7 @@ pub(super) fn run(cell: &Cell) -> Result<()> {
         (Mode::Runtime, Work::OneWay) => runtime.block_on(stream_tasks(job, &body)),
         (mode, Work::RoundTrip) => ping_pong_threads(job, &body, mode),
         (mode, Work::OneWay) => stream_threads(job, &body, mode),
+        _ => bail!("this work is not done within one process"),
     })
 }
 

@@ -1,37 +1,47 @@
 //! The same work with nothing between it and the kernel: what the machine can do.
 //!
-//! * `wire`: blocking sockets and frames as the Scalability Protocols cut them.
-//! * `roundtrip`, `oneway`: two processes. `inproc`: channels in one.
+//! * `wire`: blocking sockets and frames as the Scalability Protocols cut them. `batch`: many small
+//!   frames in one write or read. `ready`: which of many sockets has something.
+//! * `roundtrip`, `spin`, `oneway`, `publish`, `flight`, `load`, `pushers`, `threads`, `idle`, `connect`,
+//!   `mixed`, `outrun`: a work each, two processes. `inproc`: channels in one.
 
+mod batch;
+mod connect;
+mod flight;
+mod idle;
 mod inproc;
+mod load;
+mod mixed;
 mod oneway;
+mod outrun;
+mod publish;
+mod pushers;
+mod ready;
 mod roundtrip;
+mod spin;
+mod threads;
 mod wire;
 
-use crate::pin::Side;
-use crate::plan::{Transport, Work};
-use crate::role::{self, Role};
 use anyhow::Result;
-use wire::Format;
+use spanwire_bench_ends::{Mode, Role, Transport, Work};
 
 /// Is one end of a raw workload.
 pub(crate) fn run(role: &Role) -> Result<()> {
     if role.cell.transport == Transport::Inproc {
         return inproc::run(&role.cell);
     }
-    let stream = match role.side {
-        Side::Server => {
-            let listener = wire::listen(&role.address)?;
-            role::say_url(&listener.url()?)?;
-            listener.accept()?
-        }
-        Side::Client => wire::connect(&role.address)?,
-    };
-    let format = Format::new(role.cell.transport, role.cell.body_bytes);
-    match (role.cell.work, role.side) {
-        (Work::RoundTrip, Side::Server) => roundtrip::answer(stream, format),
-        (Work::RoundTrip, Side::Client) => roundtrip::ask(stream, format),
-        (Work::OneWay, Side::Server) => oneway::receive(stream, format),
-        (Work::OneWay, Side::Client) => oneway::send(stream, format),
+    match role.cell.work {
+        Work::RoundTrip if role.cell.mode == Mode::Spin => spin::run(role),
+        Work::RoundTrip => roundtrip::run(role),
+        Work::OneWay => oneway::run(role),
+        Work::Publish | Work::Stall => publish::run(role),
+        Work::Flight => flight::run(role),
+        Work::Load => load::run(role),
+        Work::Pushers => pushers::run(role),
+        Work::Threads => threads::run(role),
+        Work::Idle => idle::run(role),
+        Work::Connect => connect::run(role),
+        Work::Mixed => mixed::run(role),
+        Work::Outrun => outrun::run(role),
     }
 }

@@ -1,79 +1,63 @@
 //! One writer, one reader. Small frames travel in batches of 64 KiB, large ones each by itself.
 
-use super::wire::{Format, Stream, read_some};
-use crate::measure::{Arrivals, Measure};
-use crate::role;
+use super::batch::{BATCH_BYTES, Incoming, Outgoing, is_large};
+use super::wire::{self, Format, Stream};
 use anyhow::{Context, Result};
-use std::io::{self, Write};
+use spanwire_bench_ends::{Arrivals, Measure, Role, Side, role};
+use std::io::Write;
 
-/// What is written and read at once when frames are small.
-const BATCH_BYTES: usize = 64 << 10;
+pub(super) fn run(role: &Role) -> Result<()> {
+    let (stream, format) = (wire::join(role)?, Format::of(&role.cell));
+    match (role.side, is_large(&format)) {
+        (Side::Server, false) => receive(stream, format),
+        (Side::Server, true) => receive_large(stream, format),
+        (Side::Client, false) => send(stream, format),
+        (Side::Client, true) => send_large(stream, format),
+    }
+}
 
-pub(super) fn send(mut stream: Stream, format: Format) -> Result<()> {
+fn send(stream: Stream, format: Format) -> Result<()> {
     let body = vec![b'x'; format.body_bytes];
-    let frame = format.frame();
-    let mut batch = Vec::with_capacity(BATCH_BYTES);
+    let mut outgoing = Outgoing::new(stream, format, BATCH_BYTES);
     role::serve(|job| {
-        if is_large(&format) {
-            for _ in 0..job.count {
-                stream.write_all(&frame).context("sending a large frame")?;
-            }
-        } else {
-            for _ in 0..job.count {
-                if batch.len() + format.frame_bytes() > BATCH_BYTES {
-                    stream.write_all(&batch).context("sending a batch")?;
-                    batch.clear();
-                }
-                format.encode(&body, &mut batch);
-            }
-            stream.write_all(&batch).context("sending the last batch")?;
-            batch.clear();
+        (0..job.count).try_for_each(|_| outgoing.push(&body))?;
+        outgoing.flush()?;
+        Ok(Measure::moved(job.count))
+    })
+}
+
+fn send_large(mut stream: Stream, format: Format) -> Result<()> {
+    let frame = format.frame();
+    role::serve(|job| {
+        for _ in 0..job.count {
+            stream.write_all(&frame).context("sending a large frame")?;
         }
         Ok(Measure::moved(job.count))
     })
 }
 
+/// Counts what comes.
 pub(super) fn receive(mut stream: Stream, format: Format) -> Result<()> {
-    let mut frame = vec![0; format.frame_bytes()];
-    let mut batch = Batch { buffer: vec![0; BATCH_BYTES], filled: 0 };
+    let mut incoming = Incoming::new();
     role::serve(|job| {
         let mut arrivals = Arrivals::new(job.count);
         while arrivals.missing() > 0 {
-            let count = if is_large(&format) {
-                format.read_frame(&mut stream, &mut frame).map(|()| 1)
-            } else {
-                batch.read(&mut stream, &format)
-            };
+            let count = incoming.read(&mut stream, &format);
             arrivals.note(count.with_context(|| format!("{} frames are missing", arrivals.missing()))?);
         }
         Ok(arrivals.finish())
     })
 }
 
-fn is_large(format: &Format) -> bool {
-    format.frame_bytes() > BATCH_BYTES / 2
-}
-
-/// A read buffer, with the beginning of a frame that is not complete yet.
-struct Batch {
-    buffer: Vec<u8>,
-    filled: usize,
-}
-
-impl Batch {
-    /// Reads once and counts the frames that are complete then.
-    fn read(&mut self, stream: &mut Stream, format: &Format) -> io::Result<u64> {
-        self.filled += read_some(stream, &mut self.buffer[self.filled..])?;
-        let (mut count, mut at) = (0, 0);
-        while let Some(length) = format.decode(&self.buffer[at..self.filled])? {
-            if at + length > self.filled {
-                break;
-            }
-            at += length;
-            count += 1;
+fn receive_large(mut stream: Stream, format: Format) -> Result<()> {
+    let mut frame = vec![0; format.frame_bytes()];
+    role::serve(|job| {
+        let mut arrivals = Arrivals::new(job.count);
+        while arrivals.missing() > 0 {
+            let read = format.read_frame(&mut stream, &mut frame);
+            read.with_context(|| format!("{} frames are missing", arrivals.missing()))?;
+            arrivals.note(1);
         }
-        self.buffer.copy_within(at..self.filled, 0);
-        self.filled -= at;
-        Ok(count)
-    }
+        Ok(arrivals.finish())
+    })
 }

@@ -1,13 +1,20 @@
 //! Ping-pong: one write and one read at each end, both blocking.
 
-use super::wire::{Format, Stream};
-use crate::measure::{Measure, Stopwatch};
-use crate::role;
+use super::wire::{self, Format, Stream};
 use anyhow::{Context, Result};
+use spanwire_bench_ends::{Measure, Role, Side, Stopwatch, role};
 use std::io::Write;
 
+pub(super) fn run(role: &Role) -> Result<()> {
+    let (stream, format) = (wire::join(role)?, Format::of(&role.cell));
+    match role.side {
+        Side::Server => answer(stream, format),
+        Side::Client => ask(stream, format),
+    }
+}
+
 /// Sends frames and waits for each to come back.
-pub(super) fn ask(mut stream: Stream, format: Format) -> Result<()> {
+fn ask(mut stream: Stream, format: Format) -> Result<()> {
     let request = format.frame();
     let mut answer = vec![0; format.frame_bytes()];
     role::serve(|job| {
@@ -22,7 +29,7 @@ pub(super) fn ask(mut stream: Stream, format: Format) -> Result<()> {
 }
 
 /// Sends back what comes.
-pub(super) fn answer(mut stream: Stream, format: Format) -> Result<()> {
+fn answer(mut stream: Stream, format: Format) -> Result<()> {
     let mut frame = vec![0; format.frame_bytes()];
     role::serve(|job| {
         for _ in 0..job.count {

@@ -1,11 +1,14 @@
 //! Blocking sockets, and frames: an 8-byte length in front of each body, on ipc a byte 1 before that.
 
-use crate::plan::Transport;
 use anyhow::{Context, Result, bail};
+use spanwire_bench_ends::{Cell, Role, Side, Transport, role};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 /// A connection.
 #[derive(Debug)]
@@ -15,23 +18,55 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
+/// Calls a method that both kinds of streams have.
+macro_rules! either {
+    ($stream:expr, $each:ident => $call:expr) => {
+        match $stream {
+            Stream::Tcp($each) => $call,
+            #[cfg(unix)]
+            Stream::Unix($each) => $call,
+        }
+    };
+}
+
+impl Stream {
+    /// Whether reads and writes return at once when there is nothing or no room.
+    pub(super) fn set_nonblocking(&self, yes: bool) -> io::Result<()> {
+        either!(self, stream => stream.set_nonblocking(yes))
+    }
+
+    /// Nothing more will be written.
+    pub(super) fn end(&self) -> io::Result<()> {
+        either!(self, stream => stream.shutdown(Shutdown::Write))
+    }
+
+    /// How long a read waits.
+    pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        either!(self, stream => stream.set_read_timeout(timeout))
+    }
+
+    /// How long a write waits.
+    pub(super) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        either!(self, stream => stream.set_write_timeout(timeout))
+    }
+}
+
+#[cfg(unix)]
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        either!(self, stream => stream.as_fd())
+    }
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.read(buffer),
-        }
+        either!(self, stream => stream.read(buffer))
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(buffer),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.write(buffer),
-        }
+        either!(self, stream => stream.write(buffer))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -39,7 +74,7 @@ impl Write for Stream {
     }
 }
 
-/// What accepts one connection.
+/// What accepts connections.
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
@@ -57,13 +92,39 @@ impl Listener {
         })
     }
 
-    pub(super) fn accept(self) -> Result<Stream> {
+    pub(super) fn accept(&self) -> Result<Stream> {
         match self {
             Self::Tcp(listener) => tcp(listener.accept().context("cannot accept")?.0),
             #[cfg(unix)]
             Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().context("cannot accept")?.0)),
         }
     }
+}
+
+/// This end of the one connection of a workload: tells the parent where it listens, or dials.
+pub(super) fn join(role: &Role) -> Result<Stream> {
+    match role.side {
+        Side::Server => listen_for(role)?.accept(),
+        Side::Client => connect(&role.address),
+    }
+}
+
+/// This end of `many` connections.
+pub(super) fn join_many(role: &Role, many: u32) -> Result<Vec<Stream>> {
+    match role.side {
+        Side::Server => {
+            let listener = listen_for(role)?;
+            (0..many).map(|_| listener.accept()).collect()
+        }
+        Side::Client => (0..many).map(|_| connect(&role.address)).collect(),
+    }
+}
+
+/// Listens and tells the parent where.
+pub(super) fn listen_for(role: &Role) -> Result<Listener> {
+    let listener = listen(&role.address)?;
+    role::say_url(&listener.url()?)?;
+    Ok(listener)
 }
 
 pub(super) fn listen(url: &str) -> Result<Listener> {
@@ -102,6 +163,11 @@ pub(super) struct Format {
 }
 
 impl Format {
+    /// As the cell wants it.
+    pub(super) fn of(cell: &Cell) -> Self {
+        Self::new(cell.transport, cell.body_bytes)
+    }
+
     pub(super) fn new(transport: Transport, body_bytes: usize) -> Self {
         Self { header_bytes: if transport == Transport::Ipc { 9 } else { 8 }, body_bytes }
     }
@@ -125,6 +191,12 @@ impl Format {
         let mut frame = Vec::with_capacity(self.frame_bytes());
         self.encode(&vec![b'x'; self.body_bytes], &mut frame);
         frame
+    }
+
+    /// The body of a frame.
+    #[inline]
+    pub(super) fn body<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        &frame[self.header_bytes..]
     }
 
     /// The length of the frame that `bytes` start with, header included, once its header is there.

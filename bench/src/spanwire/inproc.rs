@@ -2,29 +2,28 @@
 //! two threads runs its own runtime.
 
 use super::{Flow, is_blocking, oneway, roundtrip, runtime};
-use crate::measure::Measure;
-use crate::pin::{self, Side};
-use crate::plan::{Mode, Work};
-use crate::role::{self, Job, Role};
-use anyhow::{Context, Result, anyhow};
+use crate::subject::Subject;
+use anyhow::{Context, Result, anyhow, bail};
 use spanwire::{PullSocket, PushSocket, RepSocket, ReqSocket, blocking};
+use spanwire_bench_ends::{Job, Measure, Mode, Role, Side, Work, pin, role};
 use std::thread;
 
 /// As for the limit: one sample of so many round trips between tasks.
 const TASK_GROUP: u32 = 16;
 
 /// Is both ends.
-pub(super) fn run(role: &Role, flow: &Flow) -> Result<()> {
-    match (role.cell.work, is_blocking(role.subject)) {
-        (Work::RoundTrip, false) => round_trip(role, flow),
+pub(super) fn run(role: &Role, subject: Subject, flow: &Flow) -> Result<()> {
+    match (role.cell.work, is_blocking(subject)) {
+        (Work::RoundTrip, false) => round_trip(role, subject, flow),
         (Work::RoundTrip, true) => round_trip_blocking(role, flow),
-        (Work::OneWay, false) => one_way(role, flow),
+        (Work::OneWay, false) => one_way(role, subject, flow),
         (Work::OneWay, true) => one_way_blocking(role, flow),
+        _ => bail!("this work is not done within one process"),
     }
 }
 
-fn round_trip(role: &Role, flow: &Flow) -> Result<()> {
-    let (here, there) = (runtime(role.subject)?, runtime(role.subject)?);
+fn round_trip(role: &Role, subject: Subject, flow: &Flow) -> Result<()> {
+    let (here, there) = (runtime(subject)?, runtime(subject)?);
     let server_runtime = if role.cell.mode == Mode::Runtime { &here } else { &there };
     let server = server_runtime.block_on(async {
         let socket = RepSocket::new();
@@ -68,8 +67,8 @@ fn round_trip_blocking(role: &Role, flow: &Flow) -> Result<()> {
     })
 }
 
-fn one_way(role: &Role, flow: &Flow) -> Result<()> {
-    let (here, there) = (runtime(role.subject)?, runtime(role.subject)?);
+fn one_way(role: &Role, subject: Subject, flow: &Flow) -> Result<()> {
+    let (here, there) = (runtime(subject)?, runtime(subject)?);
     let server_runtime = if role.cell.mode == Mode::Runtime { &here } else { &there };
     let server = server_runtime.block_on(async {
         let socket = PullSocket::new();

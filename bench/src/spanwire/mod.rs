@@ -1,37 +1,89 @@
 //! The same work with Spanwire: the async and the blocking API, as a user would write it.
 //!
-//! * `serve`: jobs for an end that lives on a runtime.
-//! * `oneway`, `roundtrip`: one end each, given its socket. `inproc`: both ends in one process.
+//! * `roundtrip`, `oneway`, `publish`, `flight`, `load`, `pushers`, `threads`, `idle`, `connect`, `mixed`,
+//!   `outrun`: a work each, both ends, both APIs. `inproc`: both ends in one process.
+//! * `serve`: jobs for an end that lives on a runtime. `clock`: waiting for a point in time there.
 //!
 //! Bodies are handed over as clones of one `Bytes`, so what is measured is the library and not the
 //! allocator of the caller; the limit copies from one body too.
 
+mod clock;
+mod connect;
+mod flight;
+mod idle;
 mod inproc;
+mod load;
+mod mixed;
 mod oneway;
+mod outrun;
+mod publish;
+mod pushers;
 mod roundtrip;
 mod serve;
+mod threads;
 
-use crate::pin::Side;
-use crate::plan::{Cell, Subject, Transport, Work};
-use crate::role::{self, Role};
+use crate::subject::Subject;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use spanwire::{Message, PullSocket, PushSocket, RepSocket, ReqSocket, blocking};
+use spanwire::{Message, Options, Stats};
+use spanwire_bench_ends::{Cell, Role, Transport, Work};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
+/// Whether the library has an option to look for input for a while before it sleeps. When it has,
+/// [`options`] sets it for cells in the mode `spin`.
+pub(crate) const HAS_SPIN: bool = false;
+
 /// Is one end of a Spanwire workload.
-pub(crate) fn run(role: &Role) -> Result<()> {
-    let flow = Flow::new(&role.cell, role.subject);
-    match (role.cell.transport, is_blocking(role.subject)) {
-        (Transport::Inproc, _) => inproc::run(role, &flow),
+pub(crate) fn run(role: &Role, subject: Subject) -> Result<()> {
+    let flow = Flow::new(&role.cell, subject);
+    match (role.cell.transport, is_blocking(subject)) {
+        (Transport::Inproc, _) => inproc::run(role, subject, &flow),
         (_, true) => run_blocking(role, &flow),
-        (_, false) => runtime(role.subject)?.block_on(run_async(role, &flow)),
+        (_, false) => runtime(subject)?.block_on(run_async(role, &flow)),
+    }
+}
+
+async fn run_async(role: &Role, flow: &Flow) -> Result<()> {
+    match role.cell.work {
+        Work::RoundTrip => roundtrip::run(role, flow).await,
+        Work::OneWay => oneway::run(role, flow).await,
+        Work::Publish | Work::Stall => publish::run(role, flow).await,
+        Work::Flight => flight::run(role, flow).await,
+        Work::Load => load::run(role, flow).await,
+        Work::Pushers => pushers::run(role, flow).await,
+        Work::Threads => threads::run(role, flow).await,
+        Work::Idle => idle::run(role).await,
+        Work::Connect => connect::run(role, flow).await,
+        Work::Mixed => mixed::run(role, flow).await,
+        Work::Outrun => outrun::run(role, flow).await,
+    }
+}
+
+fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
+    match role.cell.work {
+        Work::RoundTrip => roundtrip::run_blocking(role, flow),
+        Work::OneWay => oneway::run_blocking(role, flow),
+        Work::Publish | Work::Stall => publish::run_blocking(role, flow),
+        Work::Flight => flight::run_blocking(role, flow),
+        Work::Load => load::run_blocking(role, flow),
+        Work::Pushers => pushers::run_blocking(role, flow),
+        Work::Threads => threads::run_blocking(role, flow),
+        Work::Idle => idle::run_blocking(role),
+        Work::Connect => connect::run_blocking(role, flow),
+        Work::Mixed => mixed::run_blocking(role, flow),
+        Work::Outrun => outrun::run_blocking(role, flow),
     }
 }
 
 fn is_blocking(subject: Subject) -> bool {
     matches!(subject, Subject::Blocking | Subject::BlockingMany)
+}
+
+/// The options of every socket. What a work needs beside them it says itself.
+fn options(_: &Cell) -> Options {
+    // Where `spin` will be set, for cells in that mode.
+    Options::default()
 }
 
 /// What flows.
@@ -70,68 +122,9 @@ fn runtime(subject: Subject) -> Result<Runtime> {
     builder.enable_all().build().context("cannot make a runtime")
 }
 
-async fn run_async(role: &Role, flow: &Flow) -> Result<()> {
-    let address = &role.address;
-    match (role.cell.work, role.side) {
-        (Work::RoundTrip, Side::Server) => {
-            let socket = RepSocket::new();
-            let listener = socket.listen(address).await.context("listening")?;
-            role::say_url(listener.url())?;
-            socket.wait_peers(1).await.context("waiting for the client")?;
-            serve::on_runtime(async |job| roundtrip::answer(&socket, job, flow).await).await
-        }
-        (Work::RoundTrip, Side::Client) => {
-            let socket = ReqSocket::new();
-            let _dialer = socket.dial(address).await.context("dialing")?;
-            serve::on_runtime(async |job| roundtrip::ask(&socket, job, flow, 1).await).await
-        }
-        (Work::OneWay, Side::Server) => {
-            let socket = PullSocket::new();
-            let listener = socket.listen(address).await.context("listening")?;
-            role::say_url(listener.url())?;
-            socket.wait_peers(1).await.context("waiting for the client")?;
-            serve::on_runtime(async |job| oneway::receive(&socket, job, flow).await).await
-        }
-        (Work::OneWay, Side::Client) => {
-            let socket = PushSocket::new();
-            let _dialer = socket.dial(address).await.context("dialing")?;
-            serve::on_runtime(async |job| oneway::send(&socket, job, flow).await).await?;
-            let report = socket.close(CLOSE_DEADLINE).await;
-            nothing_left(report.abandoned)
-        }
-    }
-}
-
-fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
-    let address = &role.address;
-    match (role.cell.work, role.side) {
-        (Work::RoundTrip, Side::Server) => {
-            let socket = blocking::RepSocket::new();
-            let listener = socket.listen(address).context("listening")?;
-            role::say_url(listener.url())?;
-            socket.wait_peers(1).context("waiting for the client")?;
-            role::serve(|job| roundtrip::answer_blocking(&socket, job, flow))
-        }
-        (Work::RoundTrip, Side::Client) => {
-            let socket = blocking::ReqSocket::new();
-            let _dialer = socket.dial(address).context("dialing")?;
-            role::serve(|job| roundtrip::ask_blocking(&socket, job, flow))
-        }
-        (Work::OneWay, Side::Server) => {
-            let socket = blocking::PullSocket::new();
-            let listener = socket.listen(address).context("listening")?;
-            role::say_url(listener.url())?;
-            socket.wait_peers(1).context("waiting for the client")?;
-            role::serve(|job| oneway::receive_blocking(&socket, job, flow))
-        }
-        (Work::OneWay, Side::Client) => {
-            let socket = blocking::PushSocket::new();
-            let _dialer = socket.dial(address).context("dialing")?;
-            role::serve(|job| oneway::send_blocking(&socket, job, flow))?;
-            let report = socket.close(CLOSE_DEADLINE);
-            nothing_left(report.abandoned)
-        }
-    }
+/// How many messages a socket has dropped so far, for whatever reason.
+fn dropped(stats: &Stats) -> u64 {
+    stats.ledger.dropped_total()
 }
 
 fn nothing_left(abandoned: u64) -> Result<()> {

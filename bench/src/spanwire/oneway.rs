@@ -1,11 +1,58 @@
 //! PUSH and PULL: one side only sends, the other counts what arrives.
 
-use super::Flow;
-use crate::measure::{Arrivals, Measure};
-use crate::role::Job;
+use super::{CLOSE_DEADLINE, Flow, nothing_left, options, serve};
 use anyhow::{Context, Result};
 use spanwire::{PullSocket, PushSocket, blocking};
+use spanwire_bench_ends::{Arrivals, Job, Measure, Role, Side, role};
 use std::iter::repeat_with;
+
+pub(super) async fn run(role: &Role, flow: &Flow) -> Result<()> {
+    match role.side {
+        Side::Server => {
+            let socket = listen(role, 1).await?;
+            serve::on_runtime(async |job| receive(&socket, job, flow).await).await
+        }
+        Side::Client => {
+            let socket = PushSocket::with(options(&role.cell));
+            let _dialer = socket.dial(&role.address).await.context("dialing")?;
+            serve::on_runtime(async |job| send(&socket, job, flow).await).await?;
+            nothing_left(socket.close(CLOSE_DEADLINE).await.abandoned)
+        }
+    }
+}
+
+pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
+    match role.side {
+        Side::Server => {
+            let socket = listen_blocking(role, 1)?;
+            role::serve(|job| receive_blocking(&socket, job, flow))
+        }
+        Side::Client => {
+            let socket = blocking::PushSocket::with(options(&role.cell));
+            let _dialer = socket.dial(&role.address).context("dialing")?;
+            role::serve(|job| send_blocking(&socket, job, flow))?;
+            nothing_left(socket.close(CLOSE_DEADLINE).abandoned)
+        }
+    }
+}
+
+/// A PULL that has its peers.
+pub(super) async fn listen(role: &Role, peers: usize) -> Result<PullSocket> {
+    let socket = PullSocket::with(options(&role.cell));
+    let listener = socket.listen(&role.address).await.context("listening")?;
+    role::say_url(listener.url())?;
+    socket.wait_peers(peers).await.context("waiting for the client")?;
+    Ok(socket)
+}
+
+/// A blocking PULL that has its peers.
+pub(super) fn listen_blocking(role: &Role, peers: usize) -> Result<blocking::PullSocket> {
+    let socket = blocking::PullSocket::with(options(&role.cell));
+    let listener = socket.listen(&role.address).context("listening")?;
+    role::say_url(listener.url())?;
+    socket.wait_peers(peers).context("waiting for the client")?;
+    Ok(socket)
+}
 
 /// How many messages one `send_many` or `recv_many` moves at most.
 const MANY: u64 = 1024;

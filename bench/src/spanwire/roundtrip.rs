@@ -1,10 +1,55 @@
 //! REQ and REP: one request outstanding.
 
-use super::Flow;
-use crate::measure::{Measure, Stopwatch};
-use crate::role::Job;
+use super::{Flow, options, serve};
 use anyhow::{Context, Result};
 use spanwire::{RepSocket, ReqSocket, blocking};
+use spanwire_bench_ends::{Job, Measure, Role, Side, Stopwatch, role};
+
+pub(super) async fn run(role: &Role, flow: &Flow) -> Result<()> {
+    match role.side {
+        Side::Server => {
+            let socket = listen(role).await?;
+            serve::on_runtime(async |job| answer(&socket, job, flow).await).await
+        }
+        Side::Client => {
+            let socket = ReqSocket::with(options(&role.cell));
+            let _dialer = socket.dial(&role.address).await.context("dialing")?;
+            serve::on_runtime(async |job| ask(&socket, job, flow, 1).await).await
+        }
+    }
+}
+
+pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
+    match role.side {
+        Side::Server => {
+            let socket = listen_blocking(role)?;
+            role::serve(|job| answer_blocking(&socket, job, flow))
+        }
+        Side::Client => {
+            let socket = blocking::ReqSocket::with(options(&role.cell));
+            let _dialer = socket.dial(&role.address).context("dialing")?;
+            role::serve(|job| ask_blocking(&socket, job, flow))
+        }
+    }
+}
+
+/// A REP that has its one peer.
+pub(super) async fn listen(role: &Role) -> Result<RepSocket> {
+    let socket = RepSocket::with(options(&role.cell));
+    let listener = socket.listen(&role.address).await.context("listening")?;
+    role::say_url(listener.url())?;
+    socket.wait_peers(1).await.context("waiting for the client")?;
+    Ok(socket)
+}
+
+/// A blocking REP that has its one peer.
+pub(super) fn listen_blocking(role: &Role) -> Result<blocking::RepSocket> {
+    let socket = blocking::RepSocket::with(options(&role.cell));
+    let listener = socket.listen(&role.address).context("listening")?;
+    role::say_url(listener.url())?;
+    socket.wait_peers(1).context("waiting for the client")?;
+    Ok(socket)
+}
 
 /// Asks and waits, taking one sample of each `group` round trips.
 pub(super) async fn ask(socket: &ReqSocket, job: Job, flow: &Flow, group: u32) -> Result<Measure> {

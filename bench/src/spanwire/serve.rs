@@ -1,8 +1,7 @@
 //! Jobs for an end that lives on a runtime.
 
-use crate::measure::Measure;
-use crate::role::{self, Begun, Job};
 use anyhow::Result;
+use spanwire_bench_ends::{Begun, Job, Measure, role};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Does what the parent asks for.
