@@ -1,7 +1,8 @@
 //! async-nats with a server of its own, which the end that listens starts and stops.
 
+use crate::kind::Kind;
 use crate::port;
-use crate::tasks::{self, Kind, Library};
+use crate::tasks::{self, Library};
 use anyhow::{Context, Result, anyhow, bail};
 use async_nats::{Client, ConnectOptions, Subscriber};
 use bytes::Bytes;
