@@ -376,6 +376,8 @@ impl Core {
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
     ) -> Crowd {
         let Some(pass) = self.gate.enter() else { return Crowd::Fits };
+        // It may be a peer that comes back: the end of its old connection has to be seen before.
+        let recalled = self.recall();
         let (half_open, evicted) = endpoint.enter_handshake(limit);
         let crowd = if evicted.is_some() { Crowd::Full } else { Crowd::Fits };
         if let Some(task) = evicted {
@@ -407,6 +409,9 @@ impl Core {
         );
         let (core, shared) = (self.clone(), endpoint.clone());
         let task = self.home.spawn(pass.hold(async move {
+            if recalled {
+                rt::yield_now().await;
+            }
             let result = session.await;
             core.note_end(&shared, &result);
             tell_end.map(|tell| tell.send(result));

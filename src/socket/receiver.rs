@@ -306,6 +306,11 @@ impl State {
 }
 
 impl Core {
+    /// The driver of the only connection shall see what that has to say. Whether there is one.
+    pub(super) fn recall(&self) -> bool {
+        self.lender.pipe().inspect(|pipe| pipe.loan.recall()).is_some()
+    }
+
     /// Connections or watchers have come or gone.
     pub(super) fn relend(&self) {
         let former = {
