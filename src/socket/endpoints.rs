@@ -406,7 +406,12 @@ impl Core {
             settled,
         );
         let (core, shared) = (self.clone(), endpoint.clone());
+        let recalled = self.recall_reading();
         let task = self.home.spawn(pass.hold(async move {
+            if recalled {
+                // Where this is the former peer again, its end is seen before it is attached anew.
+                rt::yield_now().await;
+            }
             let result = session.await;
             core.note_end(&shared, &result);
             tell_end.map(|tell| tell.send(result));

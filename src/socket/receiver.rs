@@ -301,6 +301,12 @@ impl State {
 }
 
 impl Core {
+    /// A new connection comes: the old one, whose peer may have dialled again, is looked at first. Whether
+    /// that takes its driver to run.
+    pub(super) fn recall_reading(&self) -> bool {
+        self.lender.pipe().is_some_and(|pipe| pipe.loan.recall())
+    }
+
     /// Connections or watchers have come or gone.
     pub(super) fn relend(&self) {
         let former = {
