@@ -238,9 +238,13 @@ impl Loan {
         }
     }
 
-    /// The driver shall read again: somebody needs to see what comes who does not wait for it.
-    pub fn recall(&self) {
-        self.change(Inner::recall);
+    /// The driver shall read again: somebody needs to see what comes who does not wait for it. Whether it
+    /// did not.
+    pub fn recall(&self) -> bool {
+        self.change(|inner, wakes| {
+            inner.recall(wakes);
+            wakes.0[0].is_some() || inner.recalled
+        })
     }
 
     /// The same for good: the connection is about to end.

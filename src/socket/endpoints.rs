@@ -376,8 +376,6 @@ impl Core {
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
     ) -> Crowd {
         let Some(pass) = self.gate.enter() else { return Crowd::Fits };
-        // It may be a peer that comes back: the end of its old connection has to be seen before.
-        let recalled = self.recall();
         let (half_open, evicted) = endpoint.enter_handshake(limit);
         let crowd = if evicted.is_some() { Crowd::Full } else { Crowd::Fits };
         if let Some(task) = evicted {
@@ -408,8 +406,10 @@ impl Core {
             settled,
         );
         let (core, shared) = (self.clone(), endpoint.clone());
+        let recalled = self.recall_reading();
         let task = self.home.spawn(pass.hold(async move {
             if recalled {
+                // Where this is the former peer again, its end is seen before it is attached anew.
                 rt::yield_now().await;
             }
             let result = session.await;

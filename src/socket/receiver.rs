@@ -306,9 +306,10 @@ impl State {
 }
 
 impl Core {
-    /// The driver of the only connection shall see what that has to say. Whether there is one.
-    pub(super) fn recall(&self) -> bool {
-        self.lender.pipe().inspect(|pipe| pipe.loan.recall()).is_some()
+    /// A new connection comes: the old one, whose peer may have dialled again, is looked at first. Whether
+    /// that takes its driver to run.
+    pub(super) fn recall_reading(&self) -> bool {
+        self.lender.pipe().is_some_and(|pipe| pipe.loan.recall())
     }
 
     /// Connections or watchers have come or gone.
