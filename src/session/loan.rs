@@ -59,7 +59,7 @@ struct Inner {
     recalled: bool,
     /// It was reported to be readable while somebody read.
     again: bool,
-    /// So it was to somebody `Waiting`, who has not come since.
+    /// So it was to somebody `Waiting`, who has not come since; or while it was `Kept`.
     told: bool,
     /// The driver looks at the loan now and then.
     watched: bool,
@@ -103,6 +103,8 @@ pub enum Drive {
     Read,
     /// Look again in a while.
     Look,
+    /// Find out whether the peer has ended: something was reported that nobody reads. If so, recall.
+    Peek,
     /// Nothing, until it is woken.
     Rest,
 }
@@ -265,6 +267,7 @@ impl Loan {
             match inner.phase {
                 Phase::Driver => {}
                 Phase::Driving | Phase::Ended => return Drive::Rest,
+                Phase::Kept if !late && std::mem::take(&mut inner.told) => return Drive::Peek,
                 // It looks already, and not yet again.
                 _ if inner.watched && !late => return Drive::Look,
                 _ if late && std::mem::take(&mut inner.used) => return Drive::Look,
@@ -330,8 +333,12 @@ impl Loan {
                     wakes.0[0] = inner.driver.clone();
                 }
             }
-            // Whoever reads next asks the runtime again.
-            Phase::Kept | Phase::Ended => {}
+            // It may be the peer's end, for which nobody will come.
+            Phase::Kept => {
+                inner.told = true;
+                wakes.0[0] = inner.driver.clone();
+            }
+            Phase::Ended => {}
         });
     }
 }

@@ -83,6 +83,11 @@ impl Reading {
         self.over
     }
 
+    /// Whether the runtime knows that the peer has ended; if not, it will tell of what comes next.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.reader.poll_end(&mut Context::from_waker(&self.waker)) == Poll::Ready(true)
+    }
+
     /// The owner takes no more messages, so none of its back-pressure counts any longer.
     pub(super) fn unstall(&mut self) {
         self.stalled = false;

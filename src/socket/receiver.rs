@@ -243,8 +243,14 @@ struct Reader {
 impl Reader {
     /// It has what it wanted, and keeps the loan until it comes back; unless others wait.
     fn keep(self, core: &Core) {
-        if core.waiting_receivers() == 0 {
-            self.release().0.loan.keep();
+        if core.waiting_receivers() > 0 {
+            return;
+        }
+        let pipe = self.release().0;
+        pipe.loan.keep();
+        // From here on nobody reads, so nobody would see the peer's end.
+        if pipe.has_ended() {
+            pipe.loan.recall();
         }
     }
 
