@@ -25,7 +25,8 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    fn program(self) -> &'static str {
+    /// What it is called.
+    pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Strace => "strace",
             Self::Callgrind => "valgrind",
@@ -58,7 +59,7 @@ impl Tool {
     }
 
     /// What it counts.
-    fn what(self) -> &'static str {
+    pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Strace => "system calls",
             Self::Callgrind => "instructions",
@@ -76,9 +77,10 @@ impl Tool {
         }
     }
 
-    fn is_there(self) -> bool {
-        let found = Command::new(self.program()).arg("--version").stdout(Stdio::null()).status();
-        found.is_ok_and(|status| status.success())
+    /// Whether it is installed and may look into another program, which not every container allows.
+    pub(crate) fn is_there(self) -> bool {
+        let tried = self.around(Path::new("true"), "/dev/null").stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
     }
 }
 
@@ -105,7 +107,7 @@ fn callgrind_line(line: &str) -> Option<(String, i64)> {
 /// Runs and prints everything chosen.
 pub(crate) fn all(options: &Options, tool: Tool) -> Result<()> {
     if !tool.is_there() {
-        bail!("{} is not installed", tool.program());
+        bail!("{} is not installed or may not trace", tool.program());
     }
     let mut workshop = Workshop::open(options.peers.as_deref())?;
     let cells = options.selection.cells();
@@ -132,7 +134,11 @@ pub(crate) fn everything(options: &Options, workshop: &mut Workshop) -> Result<V
     let mut costs = Vec::new();
     for tool in [Tool::Strace, Tool::Callgrind] {
         if !tool.is_there() {
-            println!("\n{} is not installed: no {} are counted", tool.program(), tool.what());
+            println!(
+                "\n{} is not installed or may not trace: no {} are counted",
+                tool.program(),
+                tool.what()
+            );
             continue;
         }
         for cell in selection.cells() {
@@ -163,7 +169,8 @@ fn print(cost: &Cost) {
     println!("  {:<16}{:>12.digits$}   {}", cost.subject, cost.each, parts.join(", "));
 }
 
-fn cost(tool: Tool, cell: Cell, subject: Subject, workshop: &mut Workshop) -> Result<Cost> {
+/// What a message or round trip of `cell` costs both ends.
+pub(crate) fn cost(tool: Tool, cell: Cell, subject: Subject, workshop: &mut Workshop) -> Result<Cost> {
     let count = tool.count(&cell);
     let costs = difference(tool, cell, subject, count, workshop)
         .with_context(|| format!("{cell}, {}", subject.word()))?;

@@ -43,7 +43,7 @@ fn run(input: &mut Unstructured) -> Result<()> {
                 assert_eq!(outbox.drop_oldest(), expected);
             }
             2 => write(&mut outbox, &mut model, input)?,
-            3 => outbox.trim(),
+            3 => _ = outbox.trim(),
             _ => {
                 check_unsent(&mut outbox, &model);
                 (model.frames, model.head) = (Vec::new(), 0);

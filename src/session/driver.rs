@@ -45,6 +45,7 @@ pub(crate) async fn serve(
         sleep: None,
         grace: None,
         patience: FIRST_GRACE,
+        pause: None,
         home,
     };
     let greeting = driver.session.greeting();
@@ -78,6 +79,8 @@ struct Driver {
     grace: Option<Sleep>,
     /// How long that will be the next time.
     patience: Duration,
+    /// When to look whether the buffers that a burst has left are still in use.
+    pause: Option<Sleep>,
     home: Home,
 }
 
@@ -87,6 +90,9 @@ struct Driver {
 /// used: a busy connection wakes nobody more than a hundred times a second.
 const FIRST_GRACE: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_millis(10);
+
+/// A stream of messages may pause for so long, or twice that, before its buffers are given back.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Driver {
     fn why(&self) -> DetachReason {
@@ -190,15 +196,20 @@ impl Driver {
 
     /// The writing side of one turn: whether anything is left there, and how the pipe is to end.
     fn write(&mut self, cx: &mut Context<'_>) -> (Drive, Option<Closing>) {
-        let keep_buffers = self.session.deadline().is_some();
+        let pauses = self.pause.as_mut().is_some_and(|pause| Pin::new(pause).poll(cx).is_pending());
+        let keep_buffers = pauses || self.session.deadline().is_some();
         let looked = self.look(|state| {
             let (drive, closing) = state.drive(cx.waker(), rt::now);
-            if drive == Drive::Quiet && !keep_buffers {
-                state.trim();
-            }
-            (drive, closing, (drive == Drive::Write).then(|| state.take()))
+            let large = drive == Drive::Quiet && !keep_buffers && state.trim();
+            (drive, closing, (drive == Drive::Write).then(|| state.take()), large)
         });
-        let Some((mut drive, closing, mut batch)) = looked else { return (Drive::Shut, None) };
+        let Some((mut drive, closing, mut batch, large)) = looked else { return (Drive::Shut, None) };
+        if !pauses {
+            self.pause = large.then(|| self.home.sleep(PAUSE));
+            if self.pause.as_mut().is_some_and(|pause| Pin::new(pause).poll(cx).is_ready()) {
+                cx.waker().wake_by_ref();
+            }
+        }
         let go_on = match drive {
             Drive::Patience(count) => {
                 (0..count).for_each(|_| std::thread::yield_now());

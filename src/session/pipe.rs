@@ -293,9 +293,10 @@ impl PipeState {
         self.handoff.go_on()
     }
 
-    /// Gives back what a quiet connection does not need.
-    pub(crate) fn trim(&mut self) {
-        self.handoff.queue().trim();
+    /// Gives back what a quiet connection does not need, unless it was used since the last call. Whether
+    /// there is something to give back next time.
+    pub(crate) fn trim(&mut self) -> bool {
+        self.handoff.queue().trim()
     }
 
     /// Whether all is written; if not, the driver is woken when it is.
