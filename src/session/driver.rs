@@ -225,6 +225,7 @@ impl Driver {
         if matches!(self.session.state(), State::Closed(_)) {
             return Poll::Ready(());
         }
+        self.pipe.loan.seen();
         self.poll_deadline(cx)
     }
 
@@ -291,6 +292,7 @@ impl Driver {
         let why = self.why();
         let unknown = if self.parted { 0 } else { self.pipe.unknown() };
         self.owner.detach(id, why, &mut || self.pipe.unsent(), unknown);
+        self.pipe.loan.seen();
         Poll::Ready(())
     }
 }
