@@ -263,6 +263,7 @@ impl Driver {
         if matches!(self.session.state(), State::Closed(_)) {
             return Poll::Ready(());
         }
+        self.pipe.loan.seen();
         self.poll_deadline(cx)
     }
 
@@ -334,6 +335,7 @@ impl Driver {
         let unknown_bytes = if self.parted { 0 } else { self.pipe.writer().kernel_bytes() };
         self.id = None;
         self.owner.detach(id, self.why(), unknown_bytes);
+        self.pipe.loan.seen();
         Poll::Ready(())
     }
 }

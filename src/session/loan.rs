@@ -67,6 +67,8 @@ struct Inner {
     used: bool,
     /// So many times it is refused, since receivers were in each other's way.
     refusals: u32,
+    /// It was recalled, and the driver has not run since.
+    unseen: bool,
     /// It is never lent again.
     closed: bool,
     ending: bool,
@@ -139,6 +141,7 @@ impl Default for Loan {
                 watched: false,
                 used: false,
                 refusals: 0,
+                unseen: false,
                 closed: false,
                 ending: false,
             }),
@@ -245,8 +248,19 @@ impl Loan {
     pub fn recall(&self) -> bool {
         self.change(|inner, wakes| {
             inner.recall(wakes);
-            wakes.0[0].is_some() || inner.recalled
+            inner.unseen |= wakes.0[0].is_some() || inner.recalled;
+            inner.unseen
         })
+    }
+
+    /// Whether the driver has not run since it was recalled.
+    pub fn is_unseen(&self) -> bool {
+        self.lock().unseen
+    }
+
+    /// The driver has run, and done what was to be done.
+    pub fn seen(&self) {
+        self.lock().unseen = false;
     }
 
     /// The same for good: the connection is about to end.

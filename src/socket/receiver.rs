@@ -330,10 +330,10 @@ impl State {
 }
 
 impl Core {
-    /// A new connection comes: the old one, whose peer may have dialled again, is looked at first. Whether
-    /// that takes its driver to run.
-    pub(super) fn recall_reading(&self) -> bool {
-        self.lender.pipe().is_some_and(|pipe| pipe.loan.recall())
+    /// A new connection comes. The old one, whose peer may have dialled again, is looked at first, as its
+    /// end may not have been seen: it is returned if that takes its driver to run.
+    pub(super) fn recall_reading(&self) -> Option<Arc<StreamPipe>> {
+        self.lender.pipe().filter(|pipe| pipe.loan.recall())
     }
 
     /// Connections or watchers have come or gone.
