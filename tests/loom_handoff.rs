@@ -68,7 +68,7 @@ struct Start {
 
 const FIRST_GRANT: u8 = 4;
 /// So much waiting makes a sender write by itself.
-const INLINE_BYTES: usize = 64 * 1024;
+const INLINE_BYTES: usize = 60 * 1024;
 const SENDER_ROUNDS: usize = 2;
 const DRIVER_ROUNDS: usize = 3;
 

@@ -140,8 +140,9 @@ pub enum Next {
 const FIRST_GRANT: u32 = 4;
 /// The most an idle sender is ever given: one detour through the driver in a thousand messages.
 const MAX_GRANT: u32 = 1_024;
-/// With this much waiting, the sender does not wait for the driver.
-pub(crate) const INLINE_BYTES: usize = 64 * 1024;
+/// With this much waiting, the sender does not wait for the driver. With the message that makes it so
+/// much it still fits into one buffer of the outbox, and into one read of the peer.
+pub(crate) const INLINE_BYTES: usize = 60 * 1024;
 /// The driver found so many at most: an idle sender.
 const FEW: usize = 2;
 /// The driver found so many at least: a burst.
