@@ -162,6 +162,15 @@ impl StreamPipe {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the peer has ended, as far as the runtime knows; else it will tell of what comes next.
+    /// Nobody waits for this: whoever reads at the moment will see it himself.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self.reading.try_lock() {
+            Ok(mut reading) => reading.as_mut().is_some_and(Reading::has_ended),
+            Err(_) => false,
+        }
+    }
+
     /// Nobody reads any more, and the reading side is gone; unless a receiver is at it. Then it is `false`,
     /// and the driver is woken when that has changed.
     pub(super) fn end_reading(&self) -> bool {

@@ -28,6 +28,8 @@ pub(crate) struct Reading {
     stalled: bool,
     /// How the stream ended.
     over: Option<Input>,
+    /// A thread has read last, and the runtime does not know what has come since.
+    alone: bool,
     /// The last read took much: there is more, most likely.
     flowing: bool,
     /// Reads since there was nothing for the last time.
@@ -73,12 +75,17 @@ const SHARED_BYTES: usize = 8 * 1024;
 
 impl Reading {
     pub(super) fn new(reader: Box<dyn ReadHalf>, inbox: Inbox, waker: Waker) -> Self {
-        Self { reader, inbox, waker, stalled: false, over: None, flowing: false, in_a_row: 0 }
+        Self { reader, inbox, waker, stalled: false, over: None, alone: false, flowing: false, in_a_row: 0 }
     }
 
     /// How the stream ended, if it did.
     pub(super) fn over(&self) -> Option<Input> {
         self.over
+    }
+
+    /// Whether the runtime knows that the peer has ended; if not, it will tell of what comes next.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.reader.poll_end(&mut Context::from_waker(&self.waker)) == Poll::Ready(true)
     }
 
     /// The owner takes no more messages, so none of its back-pressure counts any longer.
@@ -90,6 +97,7 @@ impl Reading {
     #[cfg(unix)]
     pub(super) fn lent_to(&mut self, by: By) {
         if by == By::Thread {
+            self.alone = true;
             self.reader.unwatch();
         }
     }
@@ -141,10 +149,16 @@ impl Reading {
         if how == (How::Alone { ready: false }) && !self.flowing {
             return Poll::Pending;
         }
-        let (reader, waker) = (&mut self.reader, &self.waker);
-        let mut read = |buffer: &mut Vec<u8>, limit| match how {
-            How::Watched => reader.poll_read(&mut Context::from_waker(waker), buffer, limit),
-            How::Alone { .. } | How::Peek => try_read(&mut **reader, buffer, limit),
+        let (reader, waker, alone) = (&mut self.reader, &self.waker, &mut self.alone);
+        let mut read = |buffer: &mut Vec<u8>, limit| {
+            if how != How::Watched || *alone {
+                let read = try_read(&mut **reader, buffer, limit);
+                if how != How::Watched || read.is_ready() {
+                    return read;
+                }
+                *alone = false;
+            }
+            reader.poll_read(&mut Context::from_waker(waker), buffer, limit)
         };
         let result = match self.inbox.direct() {
             Some((body, missing)) => read(body, missing),

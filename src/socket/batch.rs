@@ -107,6 +107,11 @@ impl Handle {
 impl Core {
     /// Takes what is there, up to `max` messages, in one visit.
     fn take_many(self: &Arc<Self>, ctx: CtxId, into: &mut Vec<Message>, max: usize) -> usize {
-        self.visit_open(|rule, now, fx| rule.take_many(now, ctx, into, max, fx))
+        loop {
+            let taken = self.visit_open(|rule, now, fx| rule.take_many(now, ctx, into, max, fx));
+            if taken > 0 || max == 0 || !self.fetch() {
+                return taken;
+            }
+        }
     }
 }

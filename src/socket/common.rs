@@ -2,11 +2,15 @@
 
 use super::SharedLife;
 use super::close::Life;
+#[cfg(feature = "inproc")]
+use super::core::Why;
 use super::core::{CloseReport, Core};
 use super::ops::{Get, In, Receiving, Sending, recv_error, send_error};
 use crate::rt::Home;
 use crate::{Message, Options, RecvError, SendError};
 use spanwire_core::framing::sp::Protocol;
+#[cfg(feature = "inproc")]
+use spanwire_core::pattern::Refusal;
 use spanwire_core::pattern::{CtxId, Rules};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +50,12 @@ impl Handle {
     }
 
     pub(crate) fn try_send(&self, ctx: CtxId, mut message: Message) -> Result<(), SendError> {
-        self.core.send(ctx, &mut message).map_err(|why| send_error(why, message))
+        let sent = match self.core.send(ctx, &mut message) {
+            #[cfg(feature = "inproc")]
+            Err(Why::Refused(Refusal::Full)) if self.core.deliver_left() => self.core.send(ctx, &mut message),
+            sent => sent,
+        };
+        sent.map_err(|why| send_error(why, message))
     }
 
     #[inline]

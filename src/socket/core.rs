@@ -9,8 +9,10 @@ use super::events::{Event, Events, Hub};
 use super::fx::Fx;
 use super::lane::Lane;
 use super::ops::Wait;
+#[cfg(feature = "inproc")]
+use super::outgoing::{Outgoing, Pickup};
 #[cfg(unix)]
-use super::poll_fd::Signal;
+use super::poll_fd::{Ready, Signal};
 use super::receiver::Lender;
 use super::spin::Spin;
 use super::waits::{For, Ticket, Waits};
@@ -47,8 +49,12 @@ pub(crate) struct Core {
     written_at: AtomicU64,
     /// A sender wrote a whole batch by itself: the next one lets others run first.
     pub(super) owes_turn: AtomicBool,
-    /// Whether the rules need to know the time of a send or a take.
+    /// Whether the rules need to know the time of a send, and of a take.
     timed: bool,
+    timed_takes: bool,
+    /// What was left for it in other sockets of this process.
+    #[cfg(feature = "inproc")]
+    pub(super) pickup: Arc<Pickup>,
     pub(super) endpoints: Mutex<Vec<Arc<Endpoint>>>,
 }
 
@@ -72,6 +78,9 @@ pub(crate) struct State {
     /// Descriptors that show whether it is ready, if somebody asked for them.
     #[cfg(unix)]
     pub(super) watchers: Vec<Arc<Signal>>,
+    /// Something was left for another socket of this process to fetch.
+    #[cfg(feature = "inproc")]
+    pub(super) left: bool,
 }
 
 /// A pipe of this socket.
@@ -115,6 +124,10 @@ const BATCH_BYTES: usize = 8 * 1024;
 /// A sender that writes again so soon is in a hurry. Less than the fastest answer takes to come.
 const HURRY_NANOS: u64 = 2_000;
 
+/// After so many messages taken, a socket looks whether other sockets of this process have left some,
+/// even if it has more: those that come by themselves must not keep these out.
+const FETCH_EVERY: u64 = 64;
+
 /// The number of the last pipe of this process.
 static LAST_PIPE: AtomicU32 = AtomicU32::new(0);
 
@@ -141,12 +154,17 @@ impl Core {
                 farewell: CloseReport::default(),
                 #[cfg(unix)]
                 watchers: Vec::new(),
+                #[cfg(feature = "inproc")]
+                left: false,
             }),
             receivers: AtomicUsize::new(0),
             lender: Lender::new(spin),
             written_at: AtomicU64::new(0),
             owes_turn: AtomicBool::new(false),
             timed,
+            timed_takes: protocol == Protocol::Surveyor,
+            #[cfg(feature = "inproc")]
+            pickup: Arc::new(Pickup::new(protocol == Protocol::Pull)),
             endpoints: Mutex::new(Vec::new()),
         });
         super::keeper::start(&core);
@@ -233,6 +251,7 @@ impl Core {
                         state.ledger.sent_messages += 1;
                         state.ledger.sent_bytes += bytes;
                     }
+                    state.after_send(&mut out);
                     if self.timed {
                         state.arm(&mut out);
                     }
@@ -269,6 +288,7 @@ impl Core {
             });
             state.ledger.sent_messages += sent as u64;
             state.ledger.sent_bytes += bytes;
+            state.after_send(&mut out);
             if self.timed {
                 state.arm(&mut out);
             }
@@ -278,90 +298,89 @@ impl Core {
         sent
     }
 
-    /// Takes the next message of a context; while there is none, `wait` may leave a waker.
+    /// Takes the next message of a context to wherever `take` puts it; while there is none, `wait` may
+    /// leave a waker. A message that is handed up by value is moved once more by each function on its
+    /// way.
     #[inline]
     pub(super) fn take(
         self: &Arc<Self>,
         ctx: CtxId,
-        wait: Wait<'_>,
-        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
-    ) -> Result<Message, NoMessage> {
-        let Some((ticket, waker)) = wait else {
-            let mut message = None;
-            self.take_into(|rule, now, fx| {
-                message = Some(take(rule, now, fx)?);
-                Ok(())
-            })?;
-            return message.ok_or(NoMessage::Nothing(Nothing::Yet));
-        };
-        self.take_or_wait(ctx, ticket, waker, take)
-    }
-
-    /// Takes a message to wherever `take` puts it. A message that is handed up by value is moved once
-    /// more by each function on its way.
-    #[inline]
-    pub(super) fn take_into(
-        self: &Arc<Self>,
-        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<(), Nothing>,
+        into: &mut Option<Message>,
+        mut wait: Wait<'_>,
+        mut take: impl FnMut(&mut Rules, Time, &mut Option<Message>, &mut Fx<'_>) -> Result<(), Nothing>,
     ) -> Result<(), NoMessage> {
-        let now = self.clock();
-        let mut out = Out::default();
-        let result = {
-            let mut state = self.lock();
-            let state = &mut *state;
-            match state.phase {
-                Phase::Open => match state.visit(self, &mut out, |rule, fx| take(rule, now, fx)) {
-                    Ok(()) => {
-                        state.ledger.delivered_messages += 1;
-                        Ok(())
+        loop {
+            let now = if self.timed_takes { rt::now() } else { Time::ZERO };
+            let mut out = Out::default();
+            let mut look = false;
+            let mut waits = false;
+            let result = {
+                let mut state = self.lock();
+                let state = &mut *state;
+                let result = match state.phase {
+                    Phase::Open => state
+                        .visit(self, &mut out, |rule, fx| take(rule, now, into, fx))
+                        .map_err(NoMessage::Nothing),
+                    Phase::Closed => Err(NoMessage::Closed),
+                    Phase::Orphaned => Err(NoMessage::Orphaned),
+                };
+                if result == Err(NoMessage::Nothing(Nothing::Yet)) {
+                    if let Some((ticket, waker)) = wait.as_mut().filter(|_| !self.has_to_fetch()) {
+                        self.wait_for_message(state, ctx, ticket, waker);
+                        waits = true;
                     }
-                    Err(nothing) => Err(NoMessage::Nothing(nothing)),
-                },
-                Phase::Closed => Err(NoMessage::Closed),
-                Phase::Orphaned => Err(NoMessage::Orphaned),
+                } else {
+                    if result.is_ok() {
+                        state.ledger.delivered_messages += 1;
+                        look = state.ledger.delivered_messages % FETCH_EVERY == 0;
+                    }
+                    if let Some((ticket, _)) = &mut wait {
+                        // Whoever was woken for this message has it; a ticket left over is stale.
+                        self.forget(state, For::Message(ctx), ticket);
+                    }
+                }
+                result
+            };
+            out.run();
+            if result == Err(NoMessage::Nothing(Nothing::Yet)) {
+                // Whoever stands in line is woken for what is fetched; others look again.
+                let fetched = self.fetch();
+                if !waits && (fetched || wait.is_some()) {
+                    continue;
+                }
+            } else if look {
+                self.fetch();
             }
-        };
-        out.run();
-        result
+            return result;
+        }
     }
 
-    fn take_or_wait(
-        self: &Arc<Self>,
-        ctx: CtxId,
-        ticket: &mut Option<Ticket>,
-        waker: &Waker,
-        take: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Result<Message, Nothing>,
-    ) -> Result<Message, NoMessage> {
-        let now = self.clock();
-        let mut out = Out::default();
-        let result = {
-            let mut state = self.lock();
-            let state = &mut *state;
-            let result = match state.phase {
-                Phase::Open => {
-                    state.visit(self, &mut out, |rule, fx| take(rule, now, fx)).map_err(NoMessage::Nothing)
-                }
-                Phase::Closed => Err(NoMessage::Closed),
-                Phase::Orphaned => Err(NoMessage::Orphaned),
-            };
-            match &result {
-                Ok(_) => {
-                    state.ledger.delivered_messages += 1;
-                    // Whoever was woken for this message has it; a ticket left over is stale.
-                    self.forget(state, For::Message(ctx), ticket);
-                }
-                Err(NoMessage::Nothing(Nothing::Yet)) => {
-                    if ticket.is_none() {
-                        self.receivers.fetch_add(1, Ordering::Relaxed);
-                    }
-                    state.waits.wait(For::Message(ctx), ticket, waker);
-                }
-                Err(_) => self.forget(state, For::Message(ctx), ticket),
-            }
-            result
-        };
-        out.run();
-        result
+    /// Stands in line for a message.
+    fn wait_for_message(&self, state: &mut State, ctx: CtxId, ticket: &mut Option<Ticket>, waker: &Waker) {
+        if ticket.is_none() {
+            self.receivers.fetch_add(1, Ordering::Relaxed);
+        }
+        state.waits.wait(For::Message(ctx), ticket, waker);
+        #[cfg(feature = "inproc")]
+        self.pickup.wait();
+    }
+
+    /// Whether something was left for this socket in another one of its process.
+    #[inline]
+    fn has_to_fetch(&self) -> bool {
+        #[cfg(feature = "inproc")]
+        return self.pickup.is_some();
+        #[cfg(not(feature = "inproc"))]
+        false
+    }
+
+    /// Fetches some of it. `false` when there was nothing.
+    #[inline]
+    pub(super) fn fetch(&self) -> bool {
+        #[cfg(feature = "inproc")]
+        return self.has_to_fetch() && self.fetch_next();
+        #[cfg(not(feature = "inproc"))]
+        false
     }
 
     /// Takes a ticket out of its queue after its future got what it wanted.
@@ -430,6 +449,9 @@ impl Core {
         }
         let owed = !out.work.is_empty();
         out.run();
+        #[cfg(feature = "inproc")]
+        return self.deliver_left() || owed;
+        #[cfg(not(feature = "inproc"))]
         owed
     }
 
@@ -547,49 +569,14 @@ impl Core {
         out.run();
     }
 
-    /// Takes messages that came in-process, as far as there is room. Returns how many, of how many
-    /// bytes; `None` when nothing will ever be taken from this pipe again: what is left then is
-    /// still the sender's, who may have somebody else for it.
-    #[cfg(feature = "inproc")]
-    pub(super) fn accept(
-        self: &Arc<Self>,
-        pipe: PipeId,
-        messages: &mut VecDeque<Message>,
-    ) -> Option<Flushed> {
-        let mut accepted = Flushed::default();
-        let mut out = Out::default();
-        let now = rt::now();
-        {
-            let mut state = self.lock();
-            let state = &mut *state;
-            if state.phase != Phase::Open || state.entry(pipe).is_none() {
-                return None;
-            }
-            state.visit(self, &mut out, |rule, fx| {
-                rule.recv_all(now, pipe, fx, |_| {
-                    let message = messages.pop_front()?;
-                    accepted.messages += 1;
-                    accepted.bytes += message.len();
-                    Some(message.received(pipe, now))
-                });
-            });
-            state.count_received(pipe, accepted.messages as u64, accepted.bytes as u64);
-            state.arm(&mut out);
-        }
-        out.run();
-        Some(accepted)
-    }
-
-    /// Messages were delivered in-process.
-    #[cfg(feature = "inproc")]
-    pub(super) fn drained(self: &Arc<Self>, pipe: PipeId, flushed: Flushed) {
-        let mut out = Out::default();
-        self.note_flushed(&mut self.lock(), pipe, flushed, &mut out);
-        out.run();
-    }
-
     /// Counts what has left, and tells the rules.
-    fn note_flushed(self: &Arc<Self>, state: &mut State, pipe: PipeId, flushed: Flushed, out: &mut Out) {
+    pub(super) fn note_flushed(
+        self: &Arc<Self>,
+        state: &mut State,
+        pipe: PipeId,
+        flushed: Flushed,
+        out: &mut Out,
+    ) {
         if let Some(entry) = state.entry(pipe) {
             entry.stats.sent_messages += flushed.messages as u64;
             entry.stats.sent_bytes += flushed.bytes as u64;
@@ -597,7 +584,8 @@ impl Core {
         if state.phase != Phase::Open {
             state.farewell.flushed += flushed.messages as u64;
         }
-        let now = self.clock();
+        // Only who waited for this room goes out now.
+        let now = if self.timed && state.rule.waiting() > 0 { rt::now() } else { Time::ZERO };
         state.visit(self, out, |rule, fx| {
             rule.drained(now, pipe, flushed.messages, flushed.bytes, fx);
         });
@@ -775,6 +763,8 @@ impl State {
             ledger: &mut self.ledger,
             hub: &mut self.hub,
             out,
+            #[cfg(feature = "inproc")]
+            left: &mut self.left,
         };
         let result = visit(&mut self.rule, &mut fx);
         #[cfg(unix)]
@@ -788,9 +778,38 @@ impl State {
     /// Gives those who became writers in this visit what they write.
     fn load(&mut self, out: &mut Out) {
         for work in out.work.iter_mut() {
-            let Work::Write { pipe, batch: batch @ None, .. } = work else { continue };
-            let entry = pipe.id().and_then(|id| self.entry(id));
-            *batch = entry.and_then(Entry::stream).map(PipeState::take);
+            match work {
+                Work::Write { pipe, batch: batch @ None, .. } => {
+                    let entry = pipe.id().and_then(|id| self.entry(id));
+                    *batch = entry.and_then(Entry::stream).map(PipeState::take);
+                }
+                #[cfg(feature = "inproc")]
+                Work::Deliver { pipe, batch: batch @ None } => {
+                    let entry = pipe.id().and_then(|id| self.entry(id));
+                    *batch = entry.and_then(Entry::outgoing).map(Outgoing::take);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether somebody waits for a message, or wants to be shown that there is one.
+    #[cfg(feature = "inproc")]
+    pub(super) fn is_awaited(&self) -> bool {
+        #[cfg(unix)]
+        if self.watchers.iter().any(|signal| matches!(signal.ready, Ready::ToRecv(_))) {
+            return true;
+        }
+        self.waits.has_receivers()
+    }
+
+    /// After a send: one that has no more room delivers what was left, rather than wait for somebody
+    /// to fetch it.
+    #[inline]
+    fn after_send(&mut self, out: &mut Out) {
+        #[cfg(feature = "inproc")]
+        if self.left && !self.rule.writable(CtxId::DEFAULT) {
+            self.claim_left(out);
         }
     }
 
@@ -811,7 +830,7 @@ impl State {
         }
     }
 
-    fn count_received(&mut self, pipe: PipeId, messages: u64, bytes: u64) {
+    pub(super) fn count_received(&mut self, pipe: PipeId, messages: u64, bytes: u64) {
         self.ledger.received_messages += messages;
         self.ledger.received_bytes += bytes;
         if let Some(entry) = self.entry(pipe) {
@@ -826,6 +845,14 @@ impl Entry {
     fn stream(&mut self) -> Option<&mut PipeState> {
         match &mut self.lane {
             Some(Lane::Stream(_, state)) => Some(state),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "inproc")]
+    pub(super) fn outgoing(&mut self) -> Option<&mut Outgoing> {
+        match &mut self.lane {
+            Some(Lane::Inproc(_, outgoing)) => Some(outgoing),
             _ => None,
         }
     }

@@ -4,6 +4,8 @@
 use super::core::{Core, Entry};
 use super::events::{Event, Hub};
 use super::lane::Lane;
+#[cfg(feature = "inproc")]
+use super::outgoing::Pushed;
 use super::waits::{For, Waits};
 use super::work::{Out, Work};
 use crate::session::handoff::Kick;
@@ -20,6 +22,9 @@ pub(super) struct Fx<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) hub: &'a mut Hub,
     pub(super) out: &'a mut Out,
+    /// Something was left for another socket of this process to fetch.
+    #[cfg(feature = "inproc")]
+    pub(super) left: &'a mut bool,
 }
 
 impl Fx<'_> {
@@ -56,11 +61,11 @@ impl Effects for Fx<'_> {
                 kicked(kick, self.core, stream, self.out);
             }
             #[cfg(feature = "inproc")]
-            Some(Lane::Inproc(inproc)) => {
-                if inproc.push(std::mem::take(message)) {
-                    self.out.work.push(Work::Pump(inproc.clone()));
-                }
-            }
+            Some(Lane::Inproc(pipe, outgoing)) => match outgoing.push(std::mem::take(message), pipe) {
+                Pushed::Deliver => self.out.work.push(Work::Deliver { pipe: pipe.clone(), batch: None }),
+                Pushed::Left => *self.left = true,
+                Pushed::Waits => {}
+            },
             // Rules send to attached pipes only.
             None => self.discard(Dropped::PipeLost, Some(pipe), message.len()),
         }
@@ -119,7 +124,7 @@ impl Effects for Fx<'_> {
                 pipe.resume(state).into_iter().for_each(|waker| wakers.push(waker));
             }
             #[cfg(feature = "inproc")]
-            Some(Lane::Inproc(inproc)) => {
+            Some(Lane::Inproc(inproc, _)) => {
                 if let Some(sender) = inproc.sender() {
                     self.out.work.push(Work::Pump(sender));
                 }

@@ -1,18 +1,23 @@
 //! `inproc://`: two sockets of one process, joined without copying and without framing.
 //!
 //! A message is put into a queue under the lock of its socket, and delivered into the other socket
-//! later, when no lock is held. Whoever finds messages in the queue and nobody delivering does it:
-//! the sender, or the receiver that has just made room. There is no task.
+//! later, when no lock is held: by the sender, or by the receiver, who fetches what was left for it or
+//! has just made room (see `outgoing.rs`). There is no task.
 
 use super::Peer;
 use super::core::Core;
+use super::core::{Entry, Phase, State};
 use super::endpoints::Endpoint;
 use super::lane::Lane;
+use super::outgoing::{Next, Outgoing, Pickup};
 use super::work::{Out, Work};
+use crate::rt;
 use crate::session::gate::Pass;
 use crate::session::pipe::Closing;
 use crate::session::{Ended, Origin};
 use crate::transport::{Ends, Place};
+use spanwire_core::pattern::Pattern;
+use spanwire_core::session::outbox::Flushed;
 use spanwire_core::{DetachReason, Message, PipeId};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -88,8 +93,8 @@ fn join(
     }
     let place = Place::Inproc(name.into());
     let ends = Ends { local: place.clone(), remote: place, credentials: None };
-    let ours = InprocPipe::new(dialer, Some((endpoint.clone(), tell_end)))?;
-    let theirs = InprocPipe::new(listener, None)?;
+    let ours = InprocPipe::new(dialer, listener, Some((endpoint.clone(), tell_end)))?;
+    let theirs = InprocPipe::new(listener, dialer, None)?;
     ours.twin.set(Arc::downgrade(&theirs)).expect("a new pipe has no twin");
     theirs.twin.set(Arc::downgrade(&ours)).expect("a new pipe has no twin");
     let admit = |pipe: &Arc<InprocPipe>, origin: &Origin| {
@@ -97,7 +102,7 @@ fn join(
             |id| Peer::new(id, ends.clone(), origin),
             |id| {
                 pipe.id.set(id).expect("a pipe is attached once");
-                Lane::Inproc(pipe.clone())
+                Lane::Inproc(pipe.clone(), Outgoing::default())
             },
         )
     };
@@ -115,7 +120,7 @@ fn join(
     ours.admitted();
     // Either side may have sent before the other was there.
     for (pipe, from) in [(ours, &**endpoint), (theirs, at)] {
-        pipe.lock().open = true;
+        pipe.with_outgoing(Outgoing::open);
         let mut out = Out::default();
         out.work.push(Work::Pump(pipe.clone()));
         out.run();
@@ -127,27 +132,20 @@ fn join(
     Ok(())
 }
 
-/// One end of a connection inside this process: what its socket sends waits here.
+/// One end of a connection inside this process. What its socket sends waits in its [`Outgoing`].
 pub(crate) struct InprocPipe {
     core: Arc<Core>,
     id: OnceLock<PipeId>,
     twin: OnceLock<Weak<InprocPipe>>,
-    inner: Mutex<Inner>,
+    /// Where the other socket learns that something was left for it.
+    pub(super) pickup: Arc<Pickup>,
+    life: Mutex<PipeLife>,
 }
 
-struct Inner {
-    queue: VecDeque<Message>,
-    /// Both ends are attached.
-    open: bool,
-    /// Somebody is delivering, with no lock held.
-    delivering: bool,
-    /// Somebody else wanted to: the one who delivers looks again before stopping.
-    again: bool,
-    closing: bool,
+/// How it came and how it goes. No other lock is taken under this.
+struct PipeLife {
     /// Its socket counts it among its pipes.
     admitted: bool,
-    /// Nothing is delivered any more. When that came in the middle of a delivery, whoever delivers
-    /// parts from the other side, with what was not taken.
     ended: Option<DetachReason>,
     /// What will end it when closing has taken too long.
     patience: Option<AbortHandle>,
@@ -158,30 +156,22 @@ struct Inner {
 impl InprocPipe {
     fn new(
         core: &Arc<Core>,
+        there: &Arc<Core>,
         dialer: Option<(Arc<Endpoint>, oneshot::Sender<Ended>)>,
     ) -> Result<Arc<Self>, NotConnected> {
         let pass = core.gate.enter().ok_or(NotConnected::Refused(DetachReason::ClosedHere))?;
+        let life = PipeLife { admitted: false, ended: None, patience: None, pass: Some(pass), dialer };
         Ok(Arc::new(Self {
             core: core.clone(),
             id: OnceLock::new(),
             twin: OnceLock::new(),
-            inner: Mutex::new(Inner {
-                queue: VecDeque::new(),
-                open: false,
-                delivering: false,
-                again: false,
-                closing: false,
-                admitted: false,
-                ended: None,
-                patience: None,
-                pass: Some(pass),
-                dialer,
-            }),
+            pickup: there.pickup.clone(),
+            life: Mutex::new(life),
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, PipeLife> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn twin(&self) -> Option<Arc<Self>> {
@@ -193,88 +183,52 @@ impl InprocPipe {
         self.twin()
     }
 
-    /// Appends a message; `true` if the caller has to see to its delivery.
-    pub(super) fn push(&self, message: Message) -> bool {
-        let mut inner = self.lock();
-        inner.queue.push_back(message);
-        // The first message since the queue was empty calls for delivery; for later ones somebody
-        // is at it already, or waits for room.
-        !inner.delivering && inner.queue.len() == 1
+    pub(super) fn id(&self) -> Option<PipeId> {
+        self.id.get().copied()
     }
 
-    pub(super) fn drop_oldest(&self) -> Option<usize> {
-        self.lock().queue.pop_front().map(|message| message.len())
+    fn with_outgoing<T>(&self, look: impl FnOnce(&mut Outgoing) -> T) -> Option<T> {
+        let mut state = self.core.lock();
+        state.entry(self.id()?).and_then(Entry::outgoing).map(look)
     }
 
-    pub(super) fn waiting(&self) -> usize {
-        self.lock().queue.len()
-    }
-
-    /// Delivers what waits, as far as the other side has room.
-    pub(super) fn pump(&self) {
-        loop {
-            let mut batch = {
-                let mut inner = self.lock();
-                if inner.delivering {
-                    inner.again = true;
-                    return;
-                }
-                if !inner.open || inner.ended.is_some() {
-                    return;
-                }
-                if inner.queue.is_empty() {
-                    break;
-                }
-                inner.delivering = true;
-                inner.again = false;
-                std::mem::take(&mut inner.queue)
-            };
-            let twin = self.twin().and_then(|twin| Some((*twin.id.get()?, twin)));
-            let accepted = twin.and_then(|(id, twin)| twin.core.accept(id, &mut batch));
-            if let (Some(id), Some(accepted)) = (self.id.get(), accepted) {
-                if accepted.messages > 0 {
-                    self.core.drained(*id, accepted);
-                }
-            }
-            let mut inner = self.lock();
-            inner.delivering = false;
-            let stuck = !batch.is_empty();
-            if stuck || inner.queue.is_empty() {
-                // What came meanwhile goes behind; an empty batch gives its memory back.
-                batch.append(&mut inner.queue);
-                inner.queue = batch;
-            }
-            if let Some(why) = inner.ended {
-                drop(inner);
-                return self.part(why);
-            }
-            if stuck && accepted.is_none() && inner.closing {
-                // The other side closes as well and takes no more.
-                break;
-            }
-            if stuck && !inner.again {
-                return;
-            }
+    /// Delivers what waits, unless somebody is at it.
+    pub(super) fn pump(self: &Arc<Self>) {
+        match self.with_outgoing(Outgoing::claim) {
+            Some(Next::Deliver(batch)) => self.deliver(batch),
+            Some(Next::End) => self.end(DetachReason::ClosedHere),
+            Some(Next::Part(_) | Next::Nothing) | None => {}
         }
-        let close = {
-            let inner = self.lock();
-            inner.closing && !inner.delivering
-        };
-        if close {
-            self.end(DetachReason::ClosedHere);
+    }
+
+    /// Delivers what was taken to be delivered, and what comes meanwhile, as far as the other side has
+    /// room.
+    pub(super) fn deliver(self: &Arc<Self>, mut batch: VecDeque<Message>) {
+        let Some(id) = self.id() else { return };
+        loop {
+            let twin = self.twin().and_then(|twin| Some((twin.id()?, twin)));
+            let accepted = twin.and_then(|(id, twin)| twin.core.accept(id, &mut batch));
+            match self.core.settle_delivery(self, id, batch, accepted) {
+                Next::Deliver(more) => batch = more,
+                Next::End => return self.end(DetachReason::ClosedHere),
+                Next::Part(why) => return self.part(why),
+                Next::Nothing => return,
+            }
         }
     }
 
     /// Ends the connection: at once, or when all is delivered, but no later than a deadline.
     pub(super) fn close(self: &Arc<Self>, closing: Closing) {
         if let Some(why) = closing.abort {
+            // What was sent before this is there as far as there is room, as if it had not been left.
+            self.pump();
             return self.end(why);
         }
-        self.lock().closing = true;
+        self.with_outgoing(Outgoing::close);
         self.pump();
         let Some(deadline) = closing.deadline else { return };
-        let mut inner = self.lock();
-        if inner.ended.is_none() {
+        let mut life = self.lock();
+        if life.ended.is_none() {
             // The other side has no room for the rest.
             let (pipe, sleep) = (Arc::downgrade(self), self.core.home.sleep_until(deadline));
             let patience = self.core.home.spawn(async move {
@@ -283,23 +237,23 @@ impl InprocPipe {
                     pipe.end(DetachReason::ClosedHere);
                 }
             });
-            inner.patience.replace(patience).inspect(AbortHandle::abort);
+            life.patience.replace(patience).inspect(AbortHandle::abort);
         }
     }
 
     /// It never became a pipe.
     fn cancel(&self) {
-        let mut inner = self.lock();
-        inner.ended = Some(DetachReason::ClosedHere);
-        drop((inner.pass.take(), inner.dialer.take()));
+        let mut life = self.lock();
+        life.ended = Some(DetachReason::ClosedHere);
+        drop((life.pass.take(), life.dialer.take()));
     }
 
     /// It is a pipe of its socket from now on. The other side may have ended it meanwhile.
     fn admitted(&self) {
         let ended = {
-            let mut inner = self.lock();
-            inner.admitted = true;
-            inner.ended
+            let mut life = self.lock();
+            life.admitted = true;
+            life.ended
         };
         if let Some(why) = ended {
             self.detach(why);
@@ -309,15 +263,15 @@ impl InprocPipe {
     /// Ends the connection now, or as soon as whoever is delivering is back with what was not taken.
     fn end(&self, why: DetachReason) {
         {
-            let mut inner = self.lock();
-            if inner.ended.is_some() {
+            let mut life = self.lock();
+            if life.ended.is_some() {
                 return;
             }
-            inner.ended = Some(why);
-            inner.patience.take().inspect(AbortHandle::abort);
-            if inner.delivering {
-                return;
-            }
+            life.ended = Some(why);
+            life.patience.take().inspect(AbortHandle::abort);
+        }
+        if self.with_outgoing(|outgoing| outgoing.end(why)) == Some(true) {
+            return;
         }
         self.part(why);
     }
@@ -325,8 +279,8 @@ impl InprocPipe {
     /// Parts from the other side, which learns that its peer closed.
     fn part(&self, why: DetachReason) {
         let (admitted, pass, dialer) = {
-            let mut inner = self.lock();
-            (inner.admitted, inner.pass.take(), inner.dialer.take())
+            let mut life = self.lock();
+            (life.admitted, life.pass.take(), life.dialer.take())
         };
         if admitted {
             self.detach(why);
@@ -345,7 +299,10 @@ impl InprocPipe {
 
     fn detach(&self, why: DetachReason) {
         if let Some(id) = self.id.get() {
-            self.core.detach_with(*id, why, |_| (std::mem::take(&mut self.lock().queue).into(), 0));
+            self.core.detach_with(*id, why, |lane| match lane {
+                Some(Lane::Inproc(_, outgoing)) => (outgoing.take().into(), 0),
+                _ => (Vec::new(), 0),
+            });
         }
     }
 }
@@ -353,6 +310,91 @@ impl InprocPipe {
 impl std::fmt::Debug for InprocPipe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InprocPipe").field("id", &self.id.get()).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Takes messages that came in-process, as far as there is room. Returns how many, of how many
+    /// bytes; `None` when nothing will ever be taken from this pipe again: what is left then is
+    /// still the sender's, who may have somebody else for it.
+    fn accept(self: &Arc<Self>, pipe: PipeId, messages: &mut VecDeque<Message>) -> Option<Flushed> {
+        let mut accepted = Flushed::default();
+        let mut out = Out::default();
+        let now = rt::now();
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            if state.phase != Phase::Open || state.entry(pipe).is_none() {
+                return None;
+            }
+            state.visit(self, &mut out, |rule, fx| {
+                rule.recv_all(now, pipe, fx, |_| {
+                    let message = messages.pop_front()?;
+                    accepted.messages += 1;
+                    accepted.bytes += message.len();
+                    Some(message.received(pipe, now))
+                });
+            });
+            state.count_received(pipe, accepted.messages as u64, accepted.bytes as u64);
+            state.arm(&mut out);
+            self.pickup.set_awaited(state.is_awaited());
+        }
+        out.run();
+        Some(accepted)
+    }
+
+    /// A delivery is over.
+    fn settle_delivery(
+        self: &Arc<Self>,
+        pipe: &Arc<InprocPipe>,
+        id: PipeId,
+        rest: VecDeque<Message>,
+        accepted: Option<Flushed>,
+    ) -> Next {
+        let mut out = Out::default();
+        let next = {
+            let mut state = self.lock();
+            if let Some(accepted) = accepted.filter(|accepted| accepted.messages > 0) {
+                self.note_flushed(&mut state, id, accepted, &mut out);
+            }
+            match state.entry(id).and_then(Entry::outgoing) {
+                Some(outgoing) => outgoing.settle(rest, accepted, pipe),
+                None => Next::Nothing,
+            }
+        };
+        out.run();
+        next
+    }
+
+    /// Fetches what one sender of this process has left here. `false` when nobody has.
+    pub(super) fn fetch_next(&self) -> bool {
+        self.pickup.next().inspect(InprocPipe::pump).is_some()
+    }
+
+    /// Delivers what was left to be fetched, for a sender that has no more room. Whether there was any.
+    pub(super) fn deliver_left(self: &Arc<Self>) -> bool {
+        let mut out = Out::default();
+        self.lock().claim_left(&mut out);
+        let left = !out.work.is_empty();
+        out.run();
+        left
+    }
+}
+
+impl State {
+    /// Takes what was left to be fetched, to deliver it from here.
+    pub(super) fn claim_left(&mut self, out: &mut Out) {
+        if !std::mem::take(&mut self.left) {
+            return;
+        }
+        for entry in self.pipes.iter_mut().flatten() {
+            let Some(Lane::Inproc(pipe, outgoing)) = &mut entry.lane else { continue };
+            if outgoing.is_left() {
+                if let Next::Deliver(batch) = outgoing.claim() {
+                    out.work.push(Work::Deliver { pipe: pipe.clone(), batch: Some(batch) });
+                }
+            }
+        }
     }
 }
 

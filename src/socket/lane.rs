@@ -2,6 +2,8 @@
 
 #[cfg(feature = "inproc")]
 use super::inproc::InprocPipe;
+#[cfg(feature = "inproc")]
+use super::outgoing::Outgoing;
 use super::work::Out;
 #[cfg(feature = "inproc")]
 use super::work::Work;
@@ -16,7 +18,7 @@ pub(crate) enum Lane {
     Stream(Arc<StreamPipe>, PipeState),
     /// As they are, into another socket of this process.
     #[cfg(feature = "inproc")]
-    Inproc(Arc<InprocPipe>),
+    Inproc(Arc<InprocPipe>, Outgoing),
 }
 
 impl Lane {
@@ -24,7 +26,7 @@ impl Lane {
         match self {
             Self::Stream(pipe, _) => Some(pipe),
             #[cfg(feature = "inproc")]
-            Self::Inproc(_) => None,
+            Self::Inproc(..) => None,
         }
     }
 
@@ -33,7 +35,7 @@ impl Lane {
         match self {
             Self::Stream(_, state) => state.close(closing).into_iter().for_each(|w| out.wakers.push(w)),
             #[cfg(feature = "inproc")]
-            Self::Inproc(pipe) => {
+            Self::Inproc(pipe, _) => {
                 let pipe = pipe.clone();
                 out.work.push(Work::Call(Box::new(move || pipe.close(closing))));
             }
@@ -45,7 +47,7 @@ impl Lane {
         match self {
             Self::Stream(_, state) => state.drop_oldest(),
             #[cfg(feature = "inproc")]
-            Self::Inproc(pipe) => pipe.drop_oldest(),
+            Self::Inproc(_, outgoing) => outgoing.drop_oldest(),
         }
     }
 
@@ -54,7 +56,7 @@ impl Lane {
         match self {
             Self::Stream(_, state) => state.waiting(),
             #[cfg(feature = "inproc")]
-            Self::Inproc(pipe) => pipe.waiting(),
+            Self::Inproc(_, outgoing) => outgoing.waiting(),
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | `batch` | many messages in one visit to the rules |
 //! | `block` `poll_fd` | the same for threads; descriptors for foreign event loops |
 //! | `stream` `sink` | sockets as a `Stream` and as a `Sink` |
-//! | `lane` `inproc` | the way to a peer: a stream, or straight into another socket |
+//! | `lane` `inproc` `outgoing` | the way to a peer: a stream, or straight into another socket |
 //! | `endpoints` | dialers and listeners |
 //! | `keeper` `close` | timers, and the end |
 //! | `events` | who came and went, what was dropped |
@@ -35,6 +35,8 @@ mod inproc;
 mod keeper;
 mod lane;
 mod ops;
+#[cfg(feature = "inproc")]
+mod outgoing;
 #[cfg(unix)]
 mod poll_fd;
 mod sink;

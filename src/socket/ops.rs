@@ -70,29 +70,34 @@ pub(super) type Wait<'a> = Option<(&'a mut Option<Ticket>, &'a Waker)>;
 
 /// A way to get a message from them.
 pub(super) trait Get: Unpin {
-    /// Gets the next, or leaves a waker.
-    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage>;
+    /// Puts the next into `message`, or leaves a waker.
+    fn get_into(
+        &mut self,
+        core: &Arc<Core>,
+        message: &mut Option<Message>,
+        wait: Wait<'_>,
+    ) -> Result<(), NoMessage>;
 
-    /// Gets the next if there is one.
+    /// The same by value, which moves it once more.
     #[inline]
-    fn get_into(&mut self, core: &Arc<Core>, message: &mut Option<Message>) -> Result<(), NoMessage> {
-        *message = Some(self.get(core, None)?);
-        Ok(())
+    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+        let mut message = None;
+        self.get_into(core, &mut message, wait)?;
+        message.ok_or(NoMessage::Nothing(Nothing::Yet))
     }
 }
 
 /// Takes what comes in a context.
 impl Get for In {
     #[inline]
-    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+    fn get_into(
+        &mut self,
+        core: &Arc<Core>,
+        message: &mut Option<Message>,
+        wait: Wait<'_>,
+    ) -> Result<(), NoMessage> {
         let ctx = self.ctx;
-        core.take(ctx, wait, |rule, now, fx| rule.take(now, ctx, fx))
-    }
-
-    #[inline]
-    fn get_into(&mut self, core: &Arc<Core>, message: &mut Option<Message>) -> Result<(), NoMessage> {
-        let ctx = self.ctx;
-        core.take_into(|rule, now, fx| rule.take_into(now, ctx, message, fx))
+        core.take(ctx, message, wait, |rule, now, message, fx| rule.take_into(now, ctx, message, fx))
     }
 }
 
@@ -276,11 +281,18 @@ impl<G: Get> Future for RecvOp<'_, G> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if !this.receiver.is_waiting() {
-            // Most often one is there; everything below is for waiting.
+        // Most often one is there; or there is no connection to read, and waiting is all there is to do.
+        // Either takes one visit. Everything below is for reading.
+        if let Some(ticket) = this.receiver.place(this.core) {
+            let lends = this.core.lender.lends();
+            let wait = (!lends).then_some((ticket, cx.waker()));
             let mut message = None;
-            match this.get.get_into(this.core, &mut message) {
-                Err(NoMessage::Nothing(Nothing::Yet)) => {}
+            match this.get.get_into(this.core, &mut message, wait) {
+                Err(NoMessage::Nothing(Nothing::Yet)) if lends => {}
+                Err(NoMessage::Nothing(Nothing::Yet)) => {
+                    ready!(this.patience.poll(&this.core.home, cx));
+                    return Poll::Ready(Err(RecvError::TimedOut));
+                }
                 Err(why) => return Poll::Ready(Err(recv_error(why))),
                 Ok(()) => {
                     if let Some(message) = message {

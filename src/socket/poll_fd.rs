@@ -155,8 +155,14 @@ impl Core {
             let mut state = self.lock();
             state.watchers.push(signal.clone());
             state.look(&mut out);
+            #[cfg(feature = "inproc")]
+            if matches!(ready, Ready::ToRecv(_)) {
+                self.pickup.wait();
+            }
         }
         out.run();
+        // What was left before somebody watched.
+        while self.fetch() {}
         self.relend();
         Ok(PollFd { signal, core: Arc::downgrade(self) })
     }

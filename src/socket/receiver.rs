@@ -20,6 +20,7 @@ use crate::session::pipe::StreamPipe;
 use crate::session::reading::{How, Step};
 use spanwire_core::Message;
 use spanwire_core::pattern::{CtxId, Nothing};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -51,6 +52,13 @@ impl Receiver {
     #[inline]
     pub(super) fn is_waiting(&self) -> bool {
         self.ticket.is_some() || self.lease.is_some()
+    }
+
+    /// Its place in the line, unless it reads a connection, or waits in line beside one that it may read.
+    #[inline]
+    pub(super) fn place(&mut self, core: &Core) -> Option<&mut Option<Ticket>> {
+        let reads = self.lease.is_some() || (self.ticket.is_some() && core.lender.lends());
+        (!reads).then_some(&mut self.ticket)
     }
 
     /// Takes a message, or waits: in the line, and for data.
@@ -243,8 +251,14 @@ struct Reader {
 impl Reader {
     /// It has what it wanted, and keeps the loan until it comes back; unless others wait.
     fn keep(self, core: &Core) {
-        if core.waiting_receivers() == 0 {
-            self.release().0.loan.keep();
+        if core.waiting_receivers() > 0 {
+            return;
+        }
+        let pipe = self.release().0;
+        pipe.loan.keep();
+        // From here on nobody reads, so nobody would see the peer's end.
+        if pipe.has_ended() {
+            pipe.loan.recall();
         }
     }
 
@@ -278,15 +292,25 @@ fn settle(
 #[derive(Debug)]
 pub(super) struct Lender {
     pipe: Mutex<Option<Arc<StreamPipe>>>,
+    /// Whether there is one.
+    lends: AtomicBool,
     spin: Spin,
 }
 
 impl Lender {
     pub(super) fn new(spin: Spin) -> Self {
-        Self { pipe: Mutex::new(None), spin }
+        Self { pipe: Mutex::new(None), lends: AtomicBool::new(false), spin }
+    }
+
+    #[inline]
+    pub(super) fn lends(&self) -> bool {
+        self.lends.load(Ordering::Relaxed)
     }
 
     fn pipe(&self) -> Option<Arc<StreamPipe>> {
+        if !self.lends() {
+            return None;
+        }
         self.pipe.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -306,6 +330,12 @@ impl State {
 }
 
 impl Core {
+    /// A new connection comes. The old one, whose peer may have dialled again, is looked at first, as its
+    /// end may not have been seen: it is returned if that takes its driver to run.
+    pub(super) fn recall_reading(&self) -> Option<Arc<StreamPipe>> {
+        self.lender.pipe().filter(|pipe| pipe.loan.recall())
+    }
+
     /// Connections or watchers have come or gone.
     pub(super) fn relend(&self) {
         let former = {
@@ -313,6 +343,7 @@ impl Core {
             let mut pipe = self.lender.pipe.lock().unwrap_or_else(PoisonError::into_inner);
             let former = pipe.take();
             *pipe = state.lends().cloned();
+            self.lender.lends.store(pipe.is_some(), Ordering::Relaxed);
             match (&former, &*pipe) {
                 (Some(former), Some(now)) if Arc::ptr_eq(former, now) => None,
                 _ => former,

@@ -80,10 +80,6 @@ replying_methods!(RespondSocket);
 
 impl Handle {
     async fn recv_request(&self, timeout: Option<Duration>) -> Result<Request, RecvError> {
-        match self.try_recv_request() {
-            Err(RecvError::Empty) => {}
-            done => return done,
-        }
         let taken = self.core.recv_within(CtxId::DEFAULT, timeout, TakeRequest);
         Ok(Request::new(self, taken.await?))
     }
@@ -103,8 +99,17 @@ impl Handle {
 pub(super) struct TakeRequest;
 
 impl Get for TakeRequest {
-    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
-        core.take(CtxId::DEFAULT, wait, |rule, now, fx| own::<Rep>(rule).take_request(now, fx))
+    #[inline]
+    fn get_into(
+        &mut self,
+        core: &Arc<Core>,
+        message: &mut Option<Message>,
+        wait: Wait<'_>,
+    ) -> Result<(), NoMessage> {
+        core.take(CtxId::DEFAULT, message, wait, |rule, now, message, fx| {
+            *message = Some(own::<Rep>(rule).take_request(now, fx)?);
+            Ok(())
+        })
     }
 }
 
@@ -301,8 +306,16 @@ impl RepContext {
 
 /// Takes the next request; whoever waits for one waits on the default context.
 impl Get for &RepContext {
-    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
-        core.take(CtxId::DEFAULT, wait, |rule, now, fx| rule.take(now, self.ctx, fx))
+    fn get_into(
+        &mut self,
+        core: &Arc<Core>,
+        message: &mut Option<Message>,
+        wait: Wait<'_>,
+    ) -> Result<(), NoMessage> {
+        let ctx = self.ctx;
+        core.take(CtxId::DEFAULT, message, wait, |rule, now, message, fx| {
+            rule.take_into(now, ctx, message, fx)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, Why, own};
-use super::ops::{Get, Put, Wait, recv_error};
+use super::ops::{Get, In, Put, Wait, recv_error};
 use crate::{Message, RecvError, RequestError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Req, Rules};
 use std::sync::Arc;
@@ -143,16 +143,21 @@ impl Put for &mut InFlight<'_> {
 
 /// Takes the reply, and closes the context with it.
 impl Get for &mut InFlight<'_> {
-    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+    fn get_into(
+        &mut self,
+        core: &Arc<Core>,
+        message: &mut Option<Message>,
+        wait: Wait<'_>,
+    ) -> Result<(), NoMessage> {
         let ctx = self.ctx;
-        let reply = core.take(ctx, wait, |rule, now, fx| {
+        core.take(ctx, message, wait, |rule, now, message, fx| {
             let rule = own::<Req>(rule);
-            let reply = rule.take(now, ctx, fx)?;
+            rule.take_into(now, ctx, message, fx)?;
             rule.close(now, ctx, fx);
-            Ok(reply)
+            Ok(())
         })?;
         self.ctx = CtxId::DEFAULT;
-        Ok(reply)
+        Ok(())
     }
 }
 
@@ -240,7 +245,7 @@ impl ReqContext {
     /// `Empty` where `recv` would wait.
     pub fn try_recv(&self) -> Result<Message, RecvError> {
         let core = &self.handle.core;
-        core.take(self.ctx, None, |rule, now, fx| rule.take(now, self.ctx, fx)).map_err(recv_error)
+        In::context(self.ctx).get(core, None).map_err(recv_error)
     }
 
     /// A descriptor that is readable while the reply to the latest request, or why there is none, can be
@@ -274,9 +279,17 @@ struct Reply {
 }
 
 impl Get for Reply {
-    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+    fn get_into(
+        &mut self,
+        core: &Arc<Core>,
+        message: &mut Option<Message>,
+        wait: Wait<'_>,
+    ) -> Result<(), NoMessage> {
         let Self { ctx, ticket } = *self;
-        core.take(ctx, wait, |rule, now, fx| own::<Req>(rule).take_ticket(now, ctx, ticket, fx))
+        core.take(ctx, message, wait, |rule, now, message, fx| {
+            *message = Some(own::<Req>(rule).take_ticket(now, ctx, ticket, fx)?);
+            Ok(())
+        })
     }
 }
 

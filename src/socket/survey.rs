@@ -171,7 +171,7 @@ impl SurveyContext {
     /// `Empty` where `recv` would wait.
     pub fn try_recv(&self) -> Result<Message, RecvError> {
         let core = &self.handle.core;
-        core.take(self.ctx, None, |rule, now, fx| rule.take(now, self.ctx, fx)).map_err(recv_error)
+        In::context(self.ctx).get(core, None).map_err(recv_error)
     }
 
     /// A descriptor that is readable while an answer, or the end of the survey, can be received, for
@@ -192,9 +192,17 @@ struct Answer {
 }
 
 impl Get for Answer {
-    fn get(&mut self, core: &Arc<Core>, wait: Wait<'_>) -> Result<Message, NoMessage> {
+    fn get_into(
+        &mut self,
+        core: &Arc<Core>,
+        message: &mut Option<Message>,
+        wait: Wait<'_>,
+    ) -> Result<(), NoMessage> {
         let Self { ctx, ticket } = *self;
-        core.take(ctx, wait, |rule, now, fx| own::<Surveyor>(rule).take_ticket(now, ctx, ticket, fx))
+        core.take(ctx, message, wait, |rule, now, message, fx| {
+            *message = Some(own::<Surveyor>(rule).take_ticket(now, ctx, ticket, fx)?);
+            Ok(())
+        })
     }
 }
 

@@ -96,6 +96,12 @@ impl Waits {
         }
     }
 
+    /// Whether somebody waits for a message.
+    #[cfg(feature = "inproc")]
+    pub(crate) fn has_receivers(&self) -> bool {
+        self.messages.iter().any(|line| !line.is_empty())
+    }
+
     /// Takes them all.
     pub(crate) fn wake_all(&mut self, mut wake: impl FnMut(Waker)) {
         let lines = self.messages.iter_mut().chain([&mut self.room, &mut self.peers]);

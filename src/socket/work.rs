@@ -11,6 +11,8 @@ use super::inproc::InprocPipe;
 #[cfg(unix)]
 use super::poll_fd::Signal;
 use crate::session::pipe::StreamPipe;
+#[cfg(feature = "inproc")]
+use spanwire_core::Message;
 use spanwire_core::session::outbox::Batch;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -71,7 +73,11 @@ pub(crate) enum Work {
     /// Write what was taken from a connection's outbox. It is taken when the visit to the rules ends
     /// in which the caller became the writer, under the same lock.
     Write { core: Arc<Core>, pipe: Arc<StreamPipe>, batch: Option<Batch> },
-    /// Deliver what waits between two sockets of this process.
+    /// Deliver what was taken from a pipe to another socket of this process. It is taken when the visit
+    /// ends, like a batch to write.
+    #[cfg(feature = "inproc")]
+    Deliver { pipe: Arc<InprocPipe>, batch: Option<VecDeque<Message>> },
+    /// Deliver whatever waits there.
     #[cfg(feature = "inproc")]
     Pump(Arc<InprocPipe>),
     /// Show whether the socket is ready.
@@ -85,6 +91,8 @@ impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Write { .. } => "Write",
+            #[cfg(feature = "inproc")]
+            Self::Deliver { .. } => "Deliver",
             #[cfg(feature = "inproc")]
             Self::Pump(_) => "Pump",
             #[cfg(unix)]
@@ -143,6 +151,8 @@ impl Work {
                 let bytes = pipe.write_as_sender(&core, batch.expect("taken when the visit ended"));
                 core.note_written(bytes);
             }
+            #[cfg(feature = "inproc")]
+            Self::Deliver { pipe, batch } => batch.into_iter().for_each(|batch| pipe.deliver(batch)),
             #[cfg(feature = "inproc")]
             Self::Pump(pipe) => pipe.pump(),
             #[cfg(unix)]

@@ -176,6 +176,17 @@ impl ReadHalf for Arc<Link> {
         }
     }
 
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut watch = self.watch();
+        if !watch.wanted.data {
+            return Poll::Pending;
+        }
+        note(&mut watch.reader, cx.waker());
+        let Some(io) = &watch.io else { return Poll::Pending };
+        let ready = ready!(io.poll_read_ready(cx));
+        Poll::Ready(ready.map_or(true, |ready| ready.ready().is_read_closed()))
+    }
+
     fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
         self.read(buffer, limit)
     }
