@@ -41,6 +41,9 @@ const ROUND_TRIP: Bound = Bound { what: "a round trip", most: 0.05 };
 /// What a SUB keeps it copies, with what came in the same read.
 const DELIVERY: Bound = Bound { what: "a delivery to one of 8", most: 0.06 };
 
+/// How much comes in one read depends on the other thread, most of all on a busy machine.
+const BLOCKING_DELIVERY: Bound = Bound { what: "a delivery to one of 8", most: 0.15 };
+
 /// Two lists for each publication.
 const LOCAL_DELIVERY: Bound = Bound { what: "a delivery to one of 8", most: 0.26 };
 
@@ -88,12 +91,12 @@ fn a_small_message_costs_few_allocations() {
         ] {
             check(&ROUND_TRIP, &format!("{transport}, {api}"), COUNT, all);
         }
-        let delivery = if transport == "inproc" { LOCAL_DELIVERY } else { DELIVERY };
-        for (api, all) in [
-            ("async", on_runtime(publications(&url("pub")))),
-            ("blocking", publications_blocking(&url("pub-blocking"))),
+        for (api, bound, all) in [
+            ("async", DELIVERY, on_runtime(publications(&url("pub")))),
+            ("blocking", BLOCKING_DELIVERY, publications_blocking(&url("pub-blocking"))),
         ] {
-            check(&delivery, &format!("{transport}, {api}"), PUBLICATIONS * SUBSCRIBERS, all);
+            let bound = if transport == "inproc" { LOCAL_DELIVERY } else { bound };
+            check(&bound, &format!("{transport}, {api}"), PUBLICATIONS * SUBSCRIBERS, all);
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
