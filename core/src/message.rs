@@ -275,9 +275,15 @@ impl Message {
     #[inline]
     #[must_use]
     pub fn received(mut self, pipe: PipeId, at: Time) -> Self {
+        self.note_received(pipe, at);
+        self
+    }
+
+    /// The same in its place.
+    #[inline]
+    pub(crate) fn note_received(&mut self, pipe: PipeId, at: Time) {
         self.pipe = Some(pipe);
         self.arrived = at;
-        self
     }
 
     /// Bytes of header and body together: what the frame's length field says.

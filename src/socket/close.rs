@@ -135,7 +135,7 @@ impl Drop for CutAtLast {
 /// What all clones of a socket share. When the last is dropped, the socket closes in the background.
 #[derive(Debug)]
 pub(crate) struct Life {
-    pub(super) core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl Drop for Life {

@@ -1,6 +1,5 @@
 //! The methods that all sockets have, and the macros that give them to each kind.
 
-use super::SharedLife;
 use super::close::Life;
 #[cfg(feature = "inproc")]
 use super::core::Why;
@@ -12,21 +11,26 @@ use spanwire_core::framing::sp::Protocol;
 #[cfg(feature = "inproc")]
 use spanwire_core::pattern::Refusal;
 use spanwire_core::pattern::{CtxId, Rules};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What every socket is inside: its core, and the life that all clones share.
+/// What every socket is inside: its core, and the life that all clones share. The socket closes when
+/// the last clone goes.
 #[derive(Clone, Debug)]
-pub(crate) struct Handle {
-    pub(crate) core: Arc<Core>,
-    /// Kept for its `Drop`: the socket closes when the last clone goes.
-    _life: SharedLife,
+pub(crate) struct Handle(Arc<Life>);
+
+impl Deref for Handle {
+    type Target = Life;
+    #[inline]
+    fn deref(&self) -> &Life {
+        &self.0
+    }
 }
 
 impl Handle {
     pub(crate) fn new(protocol: Protocol, rule: Rules, options: Options, home: Home) -> Self {
-        let core = Core::new(protocol, rule, options, home);
-        Self { _life: Arc::new(Life { core: core.clone() }), core }
+        Self(Arc::new(Life { core: Core::new(protocol, rule, options, home) }))
     }
 
     #[inline]

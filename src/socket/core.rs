@@ -1,7 +1,6 @@
 //! [`Core`]: the rules of one socket under their lock, and everything that has to do with both.
 //!
-//! **Lock order**: a core's state, then the outbox of one of its pipes; never back, and never two
-//! cores. System calls, wakers, filters and delivery into other sockets happen with no lock held,
+//! **Lock order**: what waits for each pipe is under the core's lock as well; never two cores. System calls, wakers, filters and delivery into other sockets happen with no lock held,
 //! from the [`Out`] list.
 
 use super::endpoints::Endpoint;
@@ -12,7 +11,7 @@ use super::ops::Wait;
 #[cfg(feature = "inproc")]
 use super::outgoing::{Outgoing, Pickup};
 #[cfg(unix)]
-use super::poll_fd::{Ready, Signal};
+use super::poll_fd::Signal;
 use super::receiver::Lender;
 use super::spin::Spin;
 use super::waits::{For, Ticket, Waits};
@@ -54,7 +53,7 @@ pub(crate) struct Core {
     timed_takes: bool,
     /// What was left for it in other sockets of this process.
     #[cfg(feature = "inproc")]
-    pub(super) pickup: Arc<Pickup>,
+    pub(super) pickup: Pickup,
     pub(super) endpoints: Mutex<Vec<Arc<Endpoint>>>,
 }
 
@@ -164,7 +163,7 @@ impl Core {
             timed,
             timed_takes: protocol == Protocol::Surveyor,
             #[cfg(feature = "inproc")]
-            pickup: Arc::new(Pickup::new(protocol == Protocol::Pull)),
+            pickup: Pickup::new(protocol == Protocol::Pull),
             endpoints: Mutex::new(Vec::new()),
         });
         super::keeper::start(&core);
@@ -239,7 +238,7 @@ impl Core {
         send: impl FnOnce(&mut Rules, Time, &mut Message, &mut Fx<'_>) -> Result<(), Refusal>,
     ) -> Result<(), Why> {
         let now = self.clock();
-        let mut out = Out::default();
+        let mut out = Out { now, ..Out::default() };
         let result = {
             let mut state = self.lock();
             let state = &mut *state;
@@ -251,7 +250,8 @@ impl Core {
                         state.ledger.sent_messages += 1;
                         state.ledger.sent_bytes += bytes;
                     }
-                    state.after_send(&mut out);
+                    #[cfg(feature = "inproc")]
+                    state.deliver_if_full(&mut out);
                     if self.timed {
                         state.arm(&mut out);
                     }
@@ -288,7 +288,8 @@ impl Core {
             });
             state.ledger.sent_messages += sent as u64;
             state.ledger.sent_bytes += bytes;
-            state.after_send(&mut out);
+            #[cfg(feature = "inproc")]
+            state.deliver_if_full(&mut out);
             if self.timed {
                 state.arm(&mut out);
             }
@@ -777,40 +778,18 @@ impl State {
 
     /// Gives those who became writers in this visit what they write.
     fn load(&mut self, out: &mut Out) {
-        for work in out.work.iter_mut() {
-            match work {
-                Work::Write { pipe, batch: batch @ None, .. } => {
-                    let entry = pipe.id().and_then(|id| self.entry(id));
-                    *batch = entry.and_then(Entry::stream).map(PipeState::take);
-                }
-                #[cfg(feature = "inproc")]
-                Work::Deliver { pipe, batch: batch @ None } => {
-                    let entry = pipe.id().and_then(|id| self.entry(id));
-                    *batch = entry.and_then(Entry::outgoing).map(Outgoing::take);
-                }
-                _ => {}
+        out.work.for_each_mut(|work| match work {
+            Work::Write { pipe, batch: batch @ None, .. } => {
+                let entry = pipe.id().and_then(|id| self.entry(id));
+                *batch = entry.and_then(Entry::stream).map(PipeState::take);
             }
-        }
-    }
-
-    /// Whether somebody waits for a message, or wants to be shown that there is one.
-    #[cfg(feature = "inproc")]
-    pub(super) fn is_awaited(&self) -> bool {
-        #[cfg(unix)]
-        if self.watchers.iter().any(|signal| matches!(signal.ready, Ready::ToRecv(_))) {
-            return true;
-        }
-        self.waits.has_receivers()
-    }
-
-    /// After a send: one that has no more room delivers what was left, rather than wait for somebody
-    /// to fetch it.
-    #[inline]
-    fn after_send(&mut self, out: &mut Out) {
-        #[cfg(feature = "inproc")]
-        if self.left && !self.rule.writable(CtxId::DEFAULT) {
-            self.claim_left(out);
-        }
+            #[cfg(feature = "inproc")]
+            Work::Deliver { pipe, batch: batch @ None, .. } => {
+                let entry = pipe.id().and_then(|id| self.entry(id));
+                *batch = entry.and_then(Entry::outgoing).map(Outgoing::take);
+            }
+            _ => {}
+        });
     }
 
     #[inline]

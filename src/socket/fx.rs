@@ -62,7 +62,10 @@ impl Effects for Fx<'_> {
             }
             #[cfg(feature = "inproc")]
             Some(Lane::Inproc(pipe, outgoing)) => match outgoing.push(std::mem::take(message), pipe) {
-                Pushed::Deliver => self.out.work.push(Work::Deliver { pipe: pipe.clone(), batch: None }),
+                Pushed::Deliver => {
+                    let (pipe, now) = (pipe.clone(), self.out.now);
+                    self.out.work.push(Work::Deliver { pipe, batch: None, now });
+                }
                 Pushed::Left => *self.left = true,
                 Pushed::Waits => {}
             },

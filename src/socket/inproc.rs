@@ -10,17 +10,20 @@ use super::core::{Entry, Phase, State};
 use super::endpoints::Endpoint;
 use super::lane::Lane;
 use super::outgoing::{Next, Outgoing, Pickup};
+#[cfg(unix)]
+use super::poll_fd::Ready;
 use super::work::{Out, Work};
 use crate::rt;
 use crate::session::gate::Pass;
 use crate::session::pipe::Closing;
 use crate::session::{Ended, Origin};
 use crate::transport::{Ends, Place};
-use spanwire_core::pattern::Pattern;
+use spanwire_core::pattern::{CtxId, Pattern};
 use spanwire_core::session::outbox::Flushed;
-use spanwire_core::{DetachReason, Message, PipeId};
+use spanwire_core::{DetachReason, Message, PipeId, Time};
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -119,7 +122,9 @@ fn join(
     }
     ours.admitted();
     // Either side may have sent before the other was there.
-    for (pipe, from) in [(ours, &**endpoint), (theirs, at)] {
+    let ids = (theirs.id(), ours.id());
+    for (pipe, there, from) in [(ours, ids.0, &**endpoint), (theirs, ids.1, at)] {
+        there.into_iter().for_each(|id| pipe.there_id.set(id).expect("two ends meet once"));
         pipe.with_outgoing(Outgoing::open);
         let mut out = Out::default();
         out.work.push(Work::Pump(pipe.clone()));
@@ -136,9 +141,13 @@ fn join(
 pub(crate) struct InprocPipe {
     core: Arc<Core>,
     id: OnceLock<PipeId>,
+    /// The other socket, and the number of this connection there, once both are attached. The two hold
+    /// each other until they part.
+    there: Arc<Core>,
+    there_id: OnceLock<PipeId>,
     twin: OnceLock<Weak<InprocPipe>>,
-    /// Where the other socket learns that something was left for it.
-    pub(super) pickup: Arc<Pickup>,
+    /// It has a turn at the other socket's pickup.
+    pub(super) has_turn: AtomicBool,
     life: Mutex<PipeLife>,
 }
 
@@ -165,7 +174,9 @@ impl InprocPipe {
             core: core.clone(),
             id: OnceLock::new(),
             twin: OnceLock::new(),
-            pickup: there.pickup.clone(),
+            has_turn: AtomicBool::new(false),
+            there: there.clone(),
+            there_id: OnceLock::new(),
             life: Mutex::new(life),
         }))
     }
@@ -187,6 +198,11 @@ impl InprocPipe {
         self.id.get().copied()
     }
 
+    /// Where the other socket learns that something was left for it.
+    pub(super) fn pickup(&self) -> &Pickup {
+        &self.there.pickup
+    }
+
     fn with_outgoing<T>(&self, look: impl FnOnce(&mut Outgoing) -> T) -> Option<T> {
         let mut state = self.core.lock();
         state.entry(self.id()?).and_then(Entry::outgoing).map(look)
@@ -194,20 +210,32 @@ impl InprocPipe {
 
     /// Delivers what waits, unless somebody is at it.
     pub(super) fn pump(self: &Arc<Self>) {
-        match self.with_outgoing(Outgoing::claim) {
-            Some(Next::Deliver(batch)) => self.deliver(batch),
+        self.go_on(Outgoing::claim);
+    }
+
+    /// Delivers what `claim` takes. Whether that was anything.
+    fn go_on(self: &Arc<Self>, claim: impl FnOnce(&mut Outgoing) -> Next) -> bool {
+        match self.with_outgoing(claim) {
+            Some(Next::Deliver(batch)) => {
+                self.deliver(batch, Time::ZERO);
+                return true;
+            }
             Some(Next::End) => self.end(DetachReason::ClosedHere),
             Some(Next::Part(_) | Next::Nothing) | None => {}
         }
+        false
     }
 
     /// Delivers what was taken to be delivered, and what comes meanwhile, as far as the other side has
-    /// room.
-    pub(super) fn deliver(self: &Arc<Self>, mut batch: VecDeque<Message>) {
-        let Some(id) = self.id() else { return };
+    /// room. `now` is the time, if the caller has just asked for it.
+    pub(super) fn deliver(self: &Arc<Self>, mut batch: VecDeque<Message>, mut now: Time) {
+        let (Some(id), Some(there_id)) = (self.id(), self.there_id.get()) else { return };
         loop {
-            let twin = self.twin().and_then(|twin| Some((twin.id()?, twin)));
-            let accepted = twin.and_then(|(id, twin)| twin.core.accept(id, &mut batch));
+            if now == Time::ZERO {
+                now = rt::now();
+            }
+            let accepted = self.there.accept(*there_id, &mut batch, now);
+            now = Time::ZERO;
             match self.core.settle_delivery(self, id, batch, accepted) {
                 Next::Deliver(more) => batch = more,
                 Next::End => return self.end(DetachReason::ClosedHere),
@@ -317,25 +345,24 @@ impl Core {
     /// Takes messages that came in-process, as far as there is room. Returns how many, of how many
     /// bytes; `None` when nothing will ever be taken from this pipe again: what is left then is
     /// still the sender's, who may have somebody else for it.
-    fn accept(self: &Arc<Self>, pipe: PipeId, messages: &mut VecDeque<Message>) -> Option<Flushed> {
-        let mut accepted = Flushed::default();
+    fn accept(
+        self: &Arc<Self>,
+        pipe: PipeId,
+        messages: &mut VecDeque<Message>,
+        now: Time,
+    ) -> Option<Flushed> {
+        let accepted;
         let mut out = Out::default();
-        let now = rt::now();
         {
             let mut state = self.lock();
             let state = &mut *state;
             if state.phase != Phase::Open || state.entry(pipe).is_none() {
                 return None;
             }
-            state.visit(self, &mut out, |rule, fx| {
-                rule.recv_all(now, pipe, fx, |_| {
-                    let message = messages.pop_front()?;
-                    accepted.messages += 1;
-                    accepted.bytes += message.len();
-                    Some(message.received(pipe, now))
-                });
-            });
-            state.count_received(pipe, accepted.messages as u64, accepted.bytes as u64);
+            let (count, bytes) =
+                state.visit(self, &mut out, |rule, fx| rule.recv_queue(now, pipe, messages, fx));
+            accepted = Flushed { messages: count, bytes };
+            state.count_received(pipe, count as u64, bytes as u64);
             state.arm(&mut out);
             self.pickup.set_awaited(state.is_awaited());
         }
@@ -368,7 +395,13 @@ impl Core {
 
     /// Fetches what one sender of this process has left here. `false` when nobody has.
     pub(super) fn fetch_next(&self) -> bool {
-        self.pickup.next().inspect(InprocPipe::pump).is_some()
+        while let Some(pipe) = self.pickup.next() {
+            // Who has delivered it meanwhile has left a turn for nothing.
+            if pipe.go_on(Outgoing::claim_left) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Delivers what was left to be fetched, for a sender that has no more room. Whether there was any.
@@ -382,17 +415,33 @@ impl Core {
 }
 
 impl State {
+    /// Whether somebody waits for a message, or wants to be shown that there is one.
+    fn is_awaited(&self) -> bool {
+        #[cfg(unix)]
+        if self.watchers.iter().any(|signal| matches!(signal.ready, Ready::ToRecv(_))) {
+            return true;
+        }
+        self.waits.has_receivers()
+    }
+
+    /// After a send: one that has no more room delivers what was left, rather than wait for somebody
+    /// to fetch it.
+    #[inline]
+    pub(super) fn deliver_if_full(&mut self, out: &mut Out) {
+        if self.left && !self.rule.writable(CtxId::DEFAULT) {
+            self.claim_left(out);
+        }
+    }
+
     /// Takes what was left to be fetched, to deliver it from here.
-    pub(super) fn claim_left(&mut self, out: &mut Out) {
+    fn claim_left(&mut self, out: &mut Out) {
         if !std::mem::take(&mut self.left) {
             return;
         }
         for entry in self.pipes.iter_mut().flatten() {
             let Some(Lane::Inproc(pipe, outgoing)) = &mut entry.lane else { continue };
-            if outgoing.is_left() {
-                if let Next::Deliver(batch) = outgoing.claim() {
-                    out.work.push(Work::Deliver { pipe: pipe.clone(), batch: Some(batch) });
-                }
+            if let Next::Deliver(batch) = outgoing.claim_left() {
+                out.work.push(Work::Deliver { pipe: pipe.clone(), batch: Some(batch), now: Time::ZERO });
             }
         }
     }
@@ -408,7 +457,7 @@ mod tests {
         let pull = PullSocket::new();
         let gone = PipeId::new(7, 0).expect("a number from the middle");
         let mut batch = VecDeque::from(["a".into(), "b".into()]);
-        assert_eq!(pull.handle.core.accept(gone, &mut batch), None);
+        assert_eq!(pull.handle.core.accept(gone, &mut batch, rt::now()), None);
         assert_eq!(batch.len(), 2);
     }
 }

@@ -86,7 +86,6 @@ use crate::transport::Ends;
 use spanwire_core::{Ledger, PipeId};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 
 /// A peer of a socket: one attached connection.
 #[derive(Clone, Debug)]
@@ -139,6 +138,3 @@ pub struct Stats {
 fn random_seed() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
-
-/// So that clones of a socket share one life.
-type SharedLife = Arc<close::Life>;

@@ -152,10 +152,7 @@ impl<P: Put> Future for SendOp<'_, P> {
         let this = &mut *self;
         assert!(!this.done, "a send is not polled after it was done");
         // Most often there is room; everything below is for waiting.
-        if this.ticket.is_none()
-            && !this.core.owes_turn.load(Ordering::Relaxed)
-            && this.put.put(this.core, &mut this.message).is_ok()
-        {
+        if this.ticket.is_none() && this.core.send_now(&mut this.message, &mut this.put) {
             this.done = true;
             return Poll::Ready(Ok(()));
         }
@@ -353,23 +350,32 @@ pub(super) fn recv_error(why: NoMessage) -> RecvError {
 
 impl Core {
     /// Sends, waiting for room no longer than `timeout`.
-    pub(super) async fn send_within<P: Put>(
+    #[inline]
+    pub(super) fn send_within<P: Put>(
         self: &Arc<Self>,
         message: Message,
         timeout: Option<Duration>,
         put: P,
-    ) -> Result<(), SendError> {
-        SendOp::new(self, message, timeout, put).await
+    ) -> SendOp<'_, P> {
+        SendOp::new(self, message, timeout, put)
+    }
+
+    /// Sends without waiting, if there is room and no other task has to have its turn first. Else the
+    /// message is as it was.
+    #[inline]
+    pub(super) fn send_now(self: &Arc<Self>, message: &mut Message, put: &mut impl Put) -> bool {
+        !self.owes_turn.load(Ordering::Relaxed) && put.put(self, message).is_ok()
     }
 
     /// Receives, waiting no longer than `timeout`.
-    pub(super) async fn recv_within<G: Get>(
+    #[inline]
+    pub(super) fn recv_within<G: Get>(
         self: &Arc<Self>,
         ctx: CtxId,
         timeout: Option<Duration>,
         get: G,
-    ) -> Result<Message, RecvError> {
-        RecvOp::new(self, ctx, timeout, get).await
+    ) -> RecvOp<'_, G> {
+        RecvOp::new(self, ctx, timeout, get)
     }
 
     /// Waits until at least `count` peers are attached.

@@ -80,7 +80,7 @@ impl Outgoing {
         self.queue.push_back(message);
         match self.course {
             Course::Idle => {
-                if pipe.pickup.leave(pipe) {
+                if pipe.pickup().leave(pipe) {
                     self.course = Course::Left;
                     return Pushed::Left;
                 }
@@ -102,8 +102,9 @@ impl Outgoing {
         self.course = Course::Idle;
     }
 
-    pub(super) fn is_left(&self) -> bool {
-        self.course == Course::Left
+    /// Takes what was left to be fetched, to deliver it.
+    pub(super) fn claim_left(&mut self) -> Next {
+        if self.course == Course::Left { self.claim() } else { Next::Nothing }
     }
 
     /// Takes what waits, to deliver it.
@@ -154,7 +155,7 @@ impl Outgoing {
         if stuck && !again {
             return Next::Nothing;
         }
-        if !stuck && !again && !self.queue.is_empty() && !self.closing && pipe.pickup.leave(pipe) {
+        if !stuck && !again && !self.queue.is_empty() && !self.closing && pipe.pickup().leave(pipe) {
             self.course = Course::Left;
             return Next::Nothing;
         }
@@ -194,7 +195,7 @@ pub(super) struct Pickup {
     awaited: AtomicBool,
     /// The line is not empty.
     some: AtomicBool,
-    /// Who has left some, first come first served.
+    /// Who has left some, first come first served, each once.
     line: Mutex<VecDeque<Weak<InprocPipe>>>,
 }
 
@@ -216,10 +217,12 @@ impl Pickup {
 
     fn note(&self, pipe: &Arc<InprocPipe>) -> bool {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        line.push_back(Arc::downgrade(pipe));
+        // One that delivered by itself after all still has the turn that it had noted.
+        if !pipe.has_turn.swap(true, Ordering::Relaxed) {
+            line.push_back(Arc::downgrade(pipe));
+        }
         self.some.store(true, Ordering::SeqCst);
         drop(line);
-        // A turn for nothing does no harm.
         !self.awaited.load(Ordering::SeqCst)
     }
 
@@ -246,6 +249,7 @@ impl Pickup {
             let pipe = line.pop_front();
             self.some.store(!line.is_empty(), Ordering::SeqCst);
             if let Some(pipe) = pipe?.upgrade() {
+                pipe.has_turn.store(false, Ordering::Relaxed);
                 return Some(pipe);
             }
         }

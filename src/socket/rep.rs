@@ -33,7 +33,9 @@ macro_rules! replying_methods {
             /// # Errors
             /// The socket is closed, or the option `recv_timeout` passed.
             pub async fn recv(&self) -> Result<Request, RecvError> {
-                self.handle.recv_request(self.handle.options().recv_timeout).await
+                let (core, ctx) = (&self.handle.core, CtxId::DEFAULT);
+                let message = core.recv_within(ctx, core.options.recv_timeout, TakeRequest).await?;
+                Ok(Request::new(&self.handle, message))
             }
 
             /// Receives a request if one is there.
@@ -49,7 +51,9 @@ macro_rules! replying_methods {
             /// # Errors
             /// As `recv`.
             pub async fn recv_timeout(&self, timeout: Duration) -> Result<Request, RecvError> {
-                self.handle.recv_request(Some(timeout)).await
+                let (core, ctx) = (&self.handle.core, CtxId::DEFAULT);
+                let message = core.recv_within(ctx, Some(timeout), TakeRequest).await?;
+                Ok(Request::new(&self.handle, message))
             }
 
             /// The requests as a stream that ends when the socket is closed.
@@ -79,11 +83,6 @@ replying_methods!(RepSocket);
 replying_methods!(RespondSocket);
 
 impl Handle {
-    async fn recv_request(&self, timeout: Option<Duration>) -> Result<Request, RecvError> {
-        let taken = self.core.recv_within(CtxId::DEFAULT, timeout, TakeRequest);
-        Ok(Request::new(self, taken.await?))
-    }
-
     pub(crate) fn recv_request_blocking(&self, timeout: Option<Duration>) -> Result<Request, RecvError> {
         let taken = self.core.recv_blocking(CtxId::DEFAULT, timeout, TakeRequest);
         Ok(Request::new(self, taken?))
@@ -145,9 +144,15 @@ impl Request {
     ///
     /// # Errors
     /// `NoSuchPeer` when the peer is gone; the message comes back.
-    pub async fn reply(self, message: impl Into<Message>) -> Result<(), SendError> {
+    pub async fn reply(mut self, message: impl Into<Message>) -> Result<(), SendError> {
+        let mut message = message.into();
+        // Most often there is room, and the message goes from here.
+        if self.handle.core.send_now(&mut message, &mut &self) {
+            self.open = false;
+            return Ok(());
+        }
         let timeout = self.send_timeout();
-        self.reply_within(message.into(), timeout).await
+        self.reply_within(message, timeout).await
     }
 
     /// [`reply`](Self::reply), waiting no longer than `timeout`.
@@ -174,8 +179,7 @@ impl Request {
     }
 
     async fn reply_within(mut self, message: Message, timeout: Option<Duration>) -> Result<(), SendError> {
-        let core = self.handle.core.clone();
-        let sent = core.send_within(message, timeout, &self).await;
+        let sent = self.handle.core.send_within(message, timeout, &self).await;
         self.open = sent.is_err();
         sent
     }
@@ -185,8 +189,7 @@ impl Request {
         message: Message,
         timeout: Option<Duration>,
     ) -> Result<(), SendError> {
-        let core = self.handle.core.clone();
-        let sent = core.send_blocking(message, timeout, &self);
+        let sent = self.handle.core.send_blocking(message, timeout, &self);
         self.open = sent.is_err();
         sent
     }

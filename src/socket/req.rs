@@ -28,8 +28,14 @@ impl ReqSocket {
     /// # Errors
     /// It could not be sent, and the message comes back; or no reply came.
     pub async fn request(&self, message: impl Into<Message>) -> Result<Message, RequestError> {
-        let options = self.handle.options();
-        self.handle.request(message.into(), options.send_timeout, options.recv_timeout).await
+        let core = &self.handle.core;
+        let mut request = InFlight { core, ctx: CtxId::DEFAULT };
+        let mut message = message.into();
+        // Most often there is room, and the message goes from here.
+        if !core.send_now(&mut message, &mut &mut request) {
+            core.send_within(message, core.options.send_timeout, &mut request).await?;
+        }
+        Ok(core.recv_within(request.ctx, core.options.recv_timeout, &mut request).await?)
     }
 
     /// [`request`](Self::request), waiting no longer than `timeout` altogether.
@@ -43,9 +49,10 @@ impl ReqSocket {
     ) -> Result<Message, RequestError> {
         let until = crate::rt::now() + timeout;
         let core = &self.handle.core;
-        let request = send_request(core, message.into(), Some(timeout)).await?;
+        let mut request = InFlight { core, ctx: CtxId::DEFAULT };
+        core.send_within(message.into(), Some(timeout), &mut request).await?;
         let left = until - crate::rt::now();
-        Ok(request.reply(Some(left)).await?)
+        Ok(core.recv_within(request.ctx, Some(left), &mut request).await?)
     }
 
     /// Opens a conversation whose requests and replies are sent and received by separate calls.
@@ -66,15 +73,6 @@ impl ReqSocket {
 }
 
 impl Handle {
-    async fn request(
-        &self,
-        message: Message,
-        send: Option<Duration>,
-        recv: Option<Duration>,
-    ) -> Result<Message, RequestError> {
-        Ok(send_request(&self.core, message, send).await?.reply(recv).await?)
-    }
-
     pub(crate) fn request_blocking(
         &self,
         message: Message,
@@ -105,17 +103,6 @@ fn send_request_blocking(
     Ok(request)
 }
 
-/// Opens a context and sends in it, in one visit to the rules.
-async fn send_request(
-    core: &Arc<Core>,
-    message: Message,
-    timeout: Option<Duration>,
-) -> Result<InFlight<'_>, SendError> {
-    let mut request = InFlight { core, ctx: CtxId::DEFAULT };
-    core.send_within(message, timeout, &mut request).await?;
-    Ok(request)
-}
-
 /// A request that was sent. Dropping it forgets it.
 struct InFlight<'a> {
     core: &'a Arc<Core>,
@@ -123,7 +110,7 @@ struct InFlight<'a> {
     ctx: CtxId,
 }
 
-/// Sends it in a context of its own.
+/// Opens a context and sends in it, in one visit to the rules.
 impl Put for &mut InFlight<'_> {
     fn put(&mut self, core: &Arc<Core>, message: &mut Message) -> Result<(), Why> {
         core.send_by(message, |rule, now, message, fx| {
@@ -162,10 +149,6 @@ impl Get for &mut InFlight<'_> {
 }
 
 impl InFlight<'_> {
-    async fn reply(mut self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        self.core.recv_within(self.ctx, timeout, &mut self).await
-    }
-
     fn reply_blocking(mut self, timeout: Option<Duration>) -> Result<Message, RecvError> {
         self.core.recv_blocking(self.ctx, timeout, &mut self)
     }

@@ -13,6 +13,7 @@ use super::poll_fd::Signal;
 use crate::session::pipe::StreamPipe;
 #[cfg(feature = "inproc")]
 use spanwire_core::Message;
+use spanwire_core::Time;
 use spanwire_core::session::outbox::Batch;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -48,16 +49,20 @@ impl<T> Few<T> {
 }
 
 impl<T> Few<T> {
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.first.iter_mut().chain(&mut self.rest)
+    #[inline]
+    pub(crate) fn for_each_mut(&mut self, mut each: impl FnMut(&mut T)) {
+        if let Some(first) = &mut self.first {
+            each(first);
+            self.rest.iter_mut().for_each(each);
+        }
     }
-}
 
-impl<T> IntoIterator for Few<T> {
-    type Item = T;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.first.into_iter().chain(self.rest)
+    #[inline]
+    fn for_each(self, mut each: impl FnMut(T)) {
+        if let Some(first) = self.first {
+            each(first);
+            self.rest.into_iter().for_each(each);
+        }
     }
 }
 
@@ -66,6 +71,8 @@ impl<T> IntoIterator for Few<T> {
 pub(crate) struct Out {
     pub(super) wakers: Few<Waker>,
     pub(super) work: Few<Work>,
+    /// The time, if it was asked for; else zero.
+    pub(super) now: Time,
 }
 
 /// Something that takes other locks, or system calls.
@@ -76,7 +83,7 @@ pub(crate) enum Work {
     /// Deliver what was taken from a pipe to another socket of this process. It is taken when the visit
     /// ends, like a batch to write.
     #[cfg(feature = "inproc")]
-    Deliver { pipe: Arc<InprocPipe>, batch: Option<VecDeque<Message>> },
+    Deliver { pipe: Arc<InprocPipe>, batch: Option<VecDeque<Message>>, now: Time },
     /// Deliver whatever waits there.
     #[cfg(feature = "inproc")]
     Pump(Arc<InprocPipe>),
@@ -120,15 +127,21 @@ impl Out {
     }
 
     fn carry_out(self) {
-        self.wakers.into_iter().for_each(Waker::wake);
+        self.wakers.for_each(Waker::wake);
         if self.work.is_empty() {
             return;
         }
-        LIST.with_borrow_mut(|list| list.extend(self.work));
         if RUNNING.replace(true) {
+            LIST.with_borrow_mut(|list| self.work.for_each(|work| list.push_back(work)));
             return;
         }
         let _running = Running;
+        // The list is empty, and most often there is just one thing to do.
+        let Few { first, rest } = self.work;
+        if !rest.is_empty() {
+            LIST.with_borrow_mut(|list| list.extend(rest));
+        }
+        first.into_iter().for_each(Work::run);
         while let Some(work) = LIST.with_borrow_mut(VecDeque::pop_front) {
             work.run();
         }
@@ -152,7 +165,9 @@ impl Work {
                 core.note_written(bytes);
             }
             #[cfg(feature = "inproc")]
-            Self::Deliver { pipe, batch } => batch.into_iter().for_each(|batch| pipe.deliver(batch)),
+            Self::Deliver { pipe, batch, now } => {
+                batch.into_iter().for_each(|batch| pipe.deliver(batch, now));
+            }
             #[cfg(feature = "inproc")]
             Self::Pump(pipe) => pipe.pump(),
             #[cfg(unix)]

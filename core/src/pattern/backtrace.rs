@@ -13,7 +13,7 @@
 use super::{CtxId, Effects};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 /// The most tags that a reply can have when it comes back to a raw socket: those of a request at
 /// the largest hop limit (15), and our own. NNG's header holds as many.
@@ -33,6 +33,10 @@ pub(crate) fn accept(
     fx: &mut impl Effects,
 ) -> Option<Message> {
     debug_assert!(hop_limit <= MOST_TAGS);
+    if is_asked_directly(message.header()) {
+        // As it comes in-process from the socket that asked: there is nothing to move.
+        return Some(message);
+    }
     let bytes = message.len();
     let mut tags = [0; 4 * MOST_TAGS as usize];
     for hop in 0..usize::from(hop_limit) {
@@ -48,6 +52,12 @@ pub(crate) fn accept(
     }
     fx.discard(Dropped::HopLimit, Some(pipe), bytes);
     None
+}
+
+/// Whether a header is just an id.
+#[inline]
+fn is_asked_directly(header: &Header) -> bool {
+    matches!(header.as_slice(), [first, _, _, _] if first & 0x80 != 0)
 }
 
 /// Takes the id off a reply or an answer: its first tag, whatever that is. `None` when there is
@@ -72,50 +82,87 @@ fn malformed(pipe: PipeId, bytes: usize, fx: &mut impl Effects) {
 }
 
 /// The ids of one socket: which are in use, by which context, and which comes next.
+///
+/// Each id has just one place, which its low bits name, so that nothing is searched for and nothing
+/// is allocated but when there are more at once than ever before. An id whose place is taken is passed
+/// over.
 #[derive(Debug)]
 pub(crate) struct Ids {
     next: u32,
-    /// At most one per context.
-    live: BTreeMap<u32, CtxId>,
+    /// A power of two, and never more than half full. At most one per context.
+    places: Vec<Option<(u32, CtxId)>>,
+    live: usize,
 }
+
+/// What most sockets need at most: some requests at once.
+const FEWEST_PLACES: usize = 16;
 
 impl Ids {
     /// Starts anywhere; `seed` should be random, so that replies to a former life of this socket
     /// find nobody.
     pub(crate) fn new(seed: u32) -> Self {
-        Self { next: seed | ID, live: BTreeMap::new() }
+        Self { next: seed | ID, places: alloc::vec![None; FEWEST_PLACES], live: 0 }
     }
 
-    /// The next id that is not in use, for `ctx`.
+    #[inline]
+    fn place(&self, id: u32) -> usize {
+        id as usize & (self.places.len() - 1)
+    }
+
+    /// The next id whose place is free, for `ctx`.
     pub(crate) fn start(&mut self, ctx: CtxId) -> u32 {
-        // Ends, as there are fewer contexts than ids.
+        if 2 * self.live >= self.places.len() {
+            self.grow();
+        }
+        // Ends, as half of the places are free.
         loop {
             let id = self.next;
             self.next = self.next.wrapping_add(1) | ID;
-            if let alloc::collections::btree_map::Entry::Vacant(free) = self.live.entry(id) {
-                free.insert(ctx);
+            let place = self.place(id);
+            if self.places[place].is_none() {
+                self.places[place] = Some((id, ctx));
+                self.live += 1;
                 return id;
             }
         }
     }
 
+    /// Ids in different places are in different ones of a larger table, too.
+    #[cold]
+    fn grow(&mut self) {
+        let larger = alloc::vec![None; 2 * self.places.len()];
+        for (id, ctx) in core::mem::replace(&mut self.places, larger).into_iter().flatten() {
+            let place = self.place(id);
+            self.places[place] = Some((id, ctx));
+        }
+    }
+
     /// Whose id this is.
+    #[inline]
     pub(crate) fn owner(&self, id: u32) -> Option<CtxId> {
-        self.live.get(&id).copied()
+        let (live, ctx) = self.places[self.place(id)]?;
+        (live == id).then_some(ctx)
     }
 
     /// The id is no longer in use.
+    #[inline]
     pub(crate) fn end(&mut self, id: u32) {
-        self.live.remove(&id);
+        let place = self.place(id);
+        if self.places[place].take_if(|(live, _)| *live == id).is_some() {
+            self.live -= 1;
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.live.len()
+        self.live
     }
 
-    /// All in use, the lowest first; that is the oldest, but for one wrap in 2^31 requests.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, CtxId)> {
-        self.live.iter().map(|(id, ctx)| (*id, *ctx))
+    /// All in use, the lowest first; that is the oldest, but for one wrap in 2^31 requests. Sorts them:
+    /// for when a connection is lost.
+    pub(crate) fn in_order(&self) -> Vec<(u32, CtxId)> {
+        let mut ids: Vec<_> = self.places.iter().flatten().copied().collect();
+        ids.sort_unstable_by_key(|(id, _)| *id);
+        ids
     }
 }
 
@@ -123,7 +170,6 @@ impl Ids {
 mod tests {
     use super::super::script::{Script, pipe};
     use super::*;
-    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     fn tags(count: u32) -> Vec<u8> {
@@ -175,6 +221,34 @@ mod tests {
         ids.end(0xffff_ffff);
         assert_eq!((ids.start(CtxId(4)), ids.start(CtxId(5))), (0xffff_ffff, 0x8000_0001));
         assert_eq!((ids.owner(0x8000_0000), ids.owner(0x8000_0002)), (Some(CtxId(3)), None));
+    }
+
+    #[test]
+    fn ids_keep_their_owners_while_their_table_grows() {
+        let mut ids = Ids::new(0xffff_ff80);
+        let started: Vec<u32> = (0..1_000).map(|n| ids.start(CtxId(n))).collect();
+        let owned = started.iter().zip(0..).all(|(id, n)| ids.owner(*id) == Some(CtxId(n)));
+        assert!(owned && ids.len() == 1_000);
+        let mut sorted = started.clone();
+        sorted.sort_unstable();
+        assert!(ids.in_order().into_iter().map(|(id, _)| id).eq(sorted));
+        started.iter().for_each(|id| ids.end(*id));
+        ids.end(started[0]);
+        assert_eq!((ids.len(), ids.owner(started[7])), (0, None));
+        assert!(ids.places.len() <= 4_096, "no larger than it has to be");
+    }
+
+    /// One that is never answered stays in its place, and the others go round it.
+    #[test]
+    fn an_id_whose_place_is_taken_is_passed_over() {
+        let mut ids = Ids::new(0);
+        let stays = ids.start(CtxId(1));
+        for _ in 0..100 {
+            let id = ids.start(CtxId(2));
+            assert_ne!(ids.place(id), ids.place(stays));
+            ids.end(id);
+        }
+        assert_eq!((ids.owner(stays), ids.places.len()), (Some(CtxId(1)), FEWEST_PLACES));
     }
 
     proptest! {

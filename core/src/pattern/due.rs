@@ -24,6 +24,7 @@ impl Due {
 
     /// Forgets deadlines that mean nothing any more, so that the first one left does. `useful` is
     /// how many there are that do.
+    #[inline]
     pub(crate) fn tidy(&mut self, useful: usize, means: impl Fn(Time, u32) -> bool) {
         while self.entries.front().is_some_and(|(at, id)| !means(*at, *id)) {
             self.entries.pop_front();
@@ -34,6 +35,7 @@ impl Due {
     }
 
     /// The earliest deadline.
+    #[inline]
     pub(crate) fn first(&self) -> Option<Time> {
         self.entries.front().map(|(at, _)| *at)
     }

@@ -69,6 +69,7 @@ pub use surveyor::Surveyor;
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
 use crate::time::Time;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// One of several conversations on a socket.
@@ -135,6 +136,12 @@ impl Room {
     pub const NONE: Self = Self { messages: 0, bytes: 0 };
     /// As much as comes.
     pub const PLENTY: Self = Self { messages: usize::MAX, bytes: usize::MAX };
+
+    /// Whether so many messages may come, of so many bytes but for the last.
+    #[inline]
+    pub(crate) const fn holds(self, messages: usize, bytes: usize) -> bool {
+        messages <= self.messages && bytes < self.bytes
+    }
 
     /// For so many messages, as long as those before the last have fewer than so many bytes.
     pub const fn new(messages: usize, bytes: usize) -> Self {
@@ -248,6 +255,25 @@ pub trait Pattern {
                 self.recv(now, pipe, message, fx);
             }
         }
+    }
+
+    /// All that came from `pipe` in a queue of its own, as inside one process: takes from the front what
+    /// there is room for, and notes where and when it came from. How many, of how many bytes.
+    #[inline]
+    fn recv_queue(
+        &mut self,
+        now: Time,
+        pipe: PipeId,
+        queue: &mut VecDeque<Message>,
+        fx: &mut impl Effects,
+    ) -> (usize, usize) {
+        let mut taken = (0, 0);
+        self.recv_all(now, pipe, fx, |_| {
+            let message = queue.pop_front()?;
+            taken = (taken.0 + 1, taken.1 + message.len());
+            Some(message.received(pipe, now))
+        });
+        taken
     }
 
     /// The time of [`Pattern::deadline`] has come.

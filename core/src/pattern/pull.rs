@@ -6,6 +6,7 @@ use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
 use crate::time::Time;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// The receiving side of a pipeline.
@@ -42,6 +43,24 @@ impl Pattern for Pull {
         message.join();
         self.queue.push(pipe, message);
         fx.readable(CtxId::DEFAULT, 1);
+    }
+
+    fn recv_queue(
+        &mut self,
+        now: Time,
+        pipe: PipeId,
+        queue: &mut VecDeque<Message>,
+        fx: &mut impl Effects,
+    ) -> (usize, usize) {
+        for message in queue.iter_mut() {
+            message.join();
+            message.note_received(pipe, now);
+        }
+        let taken = self.queue.push_queue(pipe, queue);
+        if taken.0 > 0 {
+            fx.readable(CtxId::DEFAULT, taken.0);
+        }
+        taken
     }
 
     fn put(&mut self, _: Time, _: CtxId, _: &mut Message, _: &mut impl Effects) -> Result<(), Refusal> {
@@ -101,6 +120,32 @@ mod tests {
         assert_eq!(pull.take(Time::ZERO, CtxId::DEFAULT, &mut fx), Err(Nothing::Yet));
         assert_eq!(fx.resumed, [pipe(1)]);
         assert_eq!(fx.readable.len(), 2);
+        pull.check_invariants();
+    }
+
+    #[test]
+    fn a_queue_is_taken_as_far_as_there_is_room() {
+        let mut fx = Script::default();
+        let mut pull = Pull::new(&Options { recv_messages: 4, recv_bytes: 10, ..Options::default() });
+        pull.attach(Time::ZERO, pipe(1), &mut fx).unwrap();
+        let mut take = |pull: &mut Pull, bodies: &[&'static str]| {
+            let mut queue: VecDeque<Message> = bodies.iter().map(|body| Message::from(*body)).collect();
+            let taken = pull.recv_queue(Time::from_nanos(9), pipe(1), &mut queue, &mut fx);
+            pull.check_invariants();
+            (taken, queue.len())
+        };
+        assert_eq!(take(&mut pull, &[]), ((0, 0), 0));
+        assert_eq!(take(&mut pull, &["a", "bc"]), ((2, 3), 0), "whole");
+        assert_eq!(take(&mut pull, &["d", "e", "f"]), ((2, 2), 1), "as many as there is room for");
+        assert_eq!(take(&mut pull, &["g"]), ((0, 0), 1), "none, and the queue is left as it was");
+        let mut fx = Script::default();
+        let bodies: Vec<_> =
+            (0..4).map(|_| pull.take(Time::ZERO, CtxId::DEFAULT, &mut fx).unwrap()).collect();
+        assert!(bodies.iter().map(|message| &message[..]).eq([b"a", &b"bc"[..], b"d", b"e"]));
+        assert!(bodies.iter().all(|m| m.pipe() == Some(pipe(1)) && m.arrived() == Some(Time::from_nanos(9))));
+        assert_eq!(fx.resumed, [pipe(1)]);
+        let mut queue = VecDeque::from(["123456".into(), "1234".into(), "x".into()]);
+        assert_eq!(pull.recv_queue(Time::ZERO, pipe(1), &mut queue, &mut fx), (2, 10), "bytes count too");
         pull.check_invariants();
     }
 

@@ -130,6 +130,39 @@ impl FairQueue {
         lane.messages.push_back(message);
     }
 
+    /// Adds from the front of a queue as many as there is room for. How many, of how many bytes. When all
+    /// fit into an empty lane, the queue becomes the lane, and gets what had been it: nothing is moved.
+    pub(crate) fn push_queue(&mut self, pipe: PipeId, queue: &mut VecDeque<Message>) -> (usize, usize) {
+        let mut taken = (0, 0);
+        let mut room = self.room(pipe);
+        let bytes = queue.iter().map(Message::len).sum::<usize>();
+        let last = queue.back().map_or(0, Message::len);
+        match self.lanes.get_mut(pipe) {
+            Some(lane)
+                if lane.messages.is_empty() && !queue.is_empty() && room.holds(queue.len(), bytes - last) =>
+            {
+                taken = (queue.len(), bytes);
+                core::mem::swap(&mut lane.messages, queue);
+                lane.bytes = bytes;
+                self.turns.push_back(pipe);
+                self.messages += taken.0;
+                self.bytes += bytes;
+                return taken;
+            }
+            _ => {}
+        }
+        while !room.is_none() {
+            while !room.is_none() {
+                let Some(message) = queue.pop_front() else { return taken };
+                taken = (taken.0 + 1, taken.1 + message.len());
+                room.use_up(message.len());
+                self.push(pipe, message);
+            }
+            room = self.room(pipe);
+        }
+        taken
+    }
+
     /// Adds a message where nobody can be told to wait: when it does not fit, something is lost.
     ///
     /// That is this message, if its pipe holds its share already. Else the newest message of the

@@ -114,6 +114,9 @@ impl Req {
     /// Ends whatever `ctx` was doing.
     fn cancel(&mut self, ctx: CtxId, why: Dropped, fx: &mut impl Effects) {
         let Some(conversation) = self.contexts.get_mut(ctx) else { return };
+        if matches!(conversation.state, State::Idle) {
+            return;
+        }
         match core::mem::take(&mut conversation.state) {
             State::Idle => return,
             State::Failed(_) => {}
@@ -126,16 +129,14 @@ impl Req {
                 if self.resends.remove(&conversation.ticket) {
                     fx.discard(why, None, request.message.len());
                 }
+                self.tidy();
             }
         }
         fx.readable(ctx, 1);
     }
 
     fn request(&self, id: u32) -> Option<&Request> {
-        match &self.contexts.get(self.ids.owner(id)?)?.state {
-            State::Asked(request) => Some(request),
-            State::Idle | State::Replied(_) | State::Failed(_) => None,
-        }
+        asked(&self.ids, &self.contexts, id)
     }
 
     fn request_mut(&mut self, id: u32) -> Option<&mut Request> {
@@ -176,11 +177,20 @@ impl Req {
         }
     }
 
-    /// Brings a deadline that means something to the front; called after every change.
+    /// Brings a deadline that means something to the front; called whenever one may have lost its
+    /// meaning.
+    #[inline]
     fn tidy(&mut self) {
-        let mut due = core::mem::take(&mut self.due);
-        due.tidy(self.ids.len(), |at, id| self.request(id).is_some_and(|request| request.is_due(at)));
-        self.due = due;
+        let Self { due, ids, contexts, .. } = self;
+        due.tidy(ids.len(), |at, id| asked(ids, contexts, id).is_some_and(|request| request.is_due(at)));
+    }
+}
+
+/// The request with this id, if it waits for its reply.
+fn asked<'a>(ids: &Ids, contexts: &'a Contexts<Conversation>, id: u32) -> Option<&'a Request> {
+    match &contexts.get(ids.owner(id)?)?.state {
+        State::Asked(request) => Some(request),
+        State::Idle | State::Replied(_) | State::Failed(_) => None,
     }
 }
 
@@ -214,7 +224,6 @@ impl Pattern for Req {
         if self.place_resends(now, fx) {
             fx.writable(self.peers.window());
         }
-        self.tidy();
         Ok(())
     }
 
@@ -238,7 +247,7 @@ impl Pattern for Req {
             left_behind.entry(message.take_tag().unwrap_or(0)).or_insert((bytes, n == 0));
         }
         let mut failed = Vec::new();
-        for (id, ctx) in self.ids.iter() {
+        for (id, ctx) in self.ids.in_order() {
             let Some(conversation) = self.contexts.get_mut(ctx) else { continue };
             let request = match &mut conversation.state {
                 State::Asked(request) if request.is_on(pipe) => request,
@@ -278,7 +287,6 @@ impl Pattern for Req {
         if self.place_resends(now, fx) && self.peers.has_room() {
             fx.writable(messages);
         }
-        self.tidy();
     }
 
     fn recv(&mut self, now: Time, pipe: PipeId, message: Message, fx: &mut impl Effects) {
@@ -327,7 +335,6 @@ impl Pattern for Req {
         if self.resends.len() < waited {
             self.make_way(now, fx);
         }
-        self.tidy();
     }
 
     /// A new request; the former of this context is cancelled, but only once there is room for this.
@@ -355,18 +362,16 @@ impl Pattern for Req {
         let conversation = self.contexts.get_mut(ctx).expect("looked at above");
         conversation.ticket = id;
         conversation.state = State::Asked(Request { message, place, lost: None });
-        self.tidy();
         Ok(())
     }
 
     fn take(&mut self, _: Time, ctx: CtxId, _: &mut impl Effects) -> Result<Message, Nothing> {
         let conversation = self.contexts.get_mut(ctx).ok_or(Nothing::Asked)?;
+        if let State::Asked(_) = conversation.state {
+            return Err(Nothing::Yet);
+        }
         match core::mem::take(&mut conversation.state) {
-            State::Idle => Err(Nothing::Asked),
-            asked @ State::Asked(_) => {
-                conversation.state = asked;
-                Err(Nothing::Yet)
-            }
+            State::Idle | State::Asked(_) => Err(Nothing::Asked),
             State::Replied(reply) => {
                 self.ids.end(conversation.ticket);
                 Ok(reply)
@@ -392,11 +397,9 @@ impl Pattern for Req {
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {
-        let busy: Vec<CtxId> = self.ids.iter().map(|(_, ctx)| ctx).collect();
-        for ctx in busy {
+        for (_, ctx) in self.ids.in_order() {
             self.cancel(ctx, Dropped::Closed, fx);
         }
-        self.tidy();
     }
 
     fn check_invariants(&self) {

@@ -7,6 +7,7 @@ use super::{
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::time::Time;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 macro_rules! rules {
@@ -110,6 +111,15 @@ impl Pattern for Rules {
         next: impl FnMut(&mut E) -> Option<Message>,
     ) -> bool {
         each!(self, rule => rule.recv_all(now, pipe, fx, next))
+    }
+    fn recv_queue(
+        &mut self,
+        now: Time,
+        pipe: PipeId,
+        queue: &mut VecDeque<Message>,
+        fx: &mut impl Effects,
+    ) -> (usize, usize) {
+        each!(self, rule => rule.recv_queue(now, pipe, queue, fx))
     }
     fn expire(&mut self, now: Time, fx: &mut impl Effects) {
         each!(self, rule => rule.expire(now, fx))

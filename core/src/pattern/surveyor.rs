@@ -182,7 +182,7 @@ impl Pattern for Surveyor {
             return;
         }
         discard_unsent(pipe, unsent, fx);
-        let open: Vec<CtxId> = self.ids.iter().map(|(_, ctx)| ctx).collect();
+        let open: Vec<CtxId> = self.ids.in_order().into_iter().map(|(_, ctx)| ctx).collect();
         for ctx in open {
             self.cross_off(ctx, pipe, fx);
         }
