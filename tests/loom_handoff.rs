@@ -68,7 +68,7 @@ struct Start {
 
 const FIRST_GRANT: u8 = 4;
 /// So much waiting makes a sender write by itself.
-const INLINE_BYTES: usize = 64 * 1024;
+const INLINE_BYTES: usize = 60 * 1024;
 const SENDER_ROUNDS: usize = 2;
 const DRIVER_ROUNDS: usize = 3;
 
@@ -103,7 +103,7 @@ impl Connection {
     }
 
     fn push(&self, item: Item) -> Kick {
-        self.handoff().push(|outbox| outbox.waiting.push(item))
+        self.handoff().push(|| false, |outbox| outbox.waiting.push(item))
     }
 
     fn carry_out(&self, kick: Kick) {

@@ -126,7 +126,7 @@ impl Connection {
                     thread::yield_now();
                     cx.waker().wake_by_ref();
                 }
-                Drive::Rest => {}
+                Drive::Peek | Drive::Rest => {}
             }
             if ending && self.loan.end() { Poll::Ready(()) } else { Poll::Pending }
         }));

@@ -15,10 +15,12 @@
 //!   a crate of its own, `ends/`.
 //! * `limit` is the work done with raw sockets and channels; `spanwire` the same work with ours.
 //! * `run` repeats and interleaves, `report` prints and writes, `trace` counts system calls and
-//!   instructions, `smoke` moves a few messages through everything and looks at no clock.
+//!   instructions, `bounds` says how many may be needed, `smoke` moves a few messages through everything and
+//!   looks at no clock.
 
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod end;
 mod limit;
 mod options;
@@ -68,6 +70,7 @@ fn parent(arguments: &[String]) -> anyhow::Result<()> {
         Task::List => plan::print(&options.selection.cells()),
         Task::Measure => run::all(&options)?,
         Task::Smoke => smoke::all(options.peers.as_deref())?,
+        Task::Bounds => bounds::all()?,
         Task::Syscalls => trace::all(&options, trace::Tool::Strace)?,
         Task::Instructions => trace::all(&options, trace::Tool::Callgrind)?,
         Task::Report(folder) => report::print_markdown(folder)?,

@@ -12,6 +12,8 @@ Measures Spanwire beside the same work done with raw sockets and other libraries
 
 usage: spanwire-bench [WORDS] [OPTION]...   measure and print a table
        spanwire-bench smoke [--peers FILE]  move a few messages through every workload; no timing
+       spanwire-bench bounds                count system calls and instructions of small messages, and
+                                            fail where they are more than they may be
 
   WORDS           run a part: comma-separated words, for example push,tcp,64
                     work       req push pub stall flight pushers threads idle load connect mixed outrun
@@ -48,6 +50,7 @@ pub(crate) enum Task {
     List,
     Measure,
     Smoke,
+    Bounds,
     Syscalls,
     Instructions,
     Report(PathBuf),
@@ -106,6 +109,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options> {
             "--list" => options.task = Task::List,
             "--help" | "-h" => options.task = Task::Help,
             "smoke" => options.task = Task::Smoke,
+            "bounds" => options.task = Task::Bounds,
             _ if argument.starts_with('-') => bail!("unknown argument {argument:?}; --help lists them"),
             _ => add(argument, &mut options, &mut words)?,
         }

@@ -1,6 +1,5 @@
 //! By what means a workload is done.
 
-use crate::spanwire::HAS_SPIN;
 use spanwire_bench_ends::{Cell, Mode, Word, Work};
 
 /// By what means.
@@ -94,9 +93,6 @@ impl Subject {
 
     /// Whether the limit or Spanwire can do this; what a peer can it says itself.
     pub(crate) fn suits(self, cell: &Cell) -> bool {
-        if self.kind() == Kind::Ours && cell.mode == Mode::Spin && !HAS_SPIN {
-            return false;
-        }
         match self {
             Self::Limit | Self::Async => true,
             Self::Blocking => cell.mode != Mode::Runtime,

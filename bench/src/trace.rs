@@ -25,7 +25,8 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    fn program(self) -> &'static str {
+    /// What it is called.
+    pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Strace => "strace",
             Self::Callgrind => "valgrind",
@@ -58,7 +59,7 @@ impl Tool {
     }
 
     /// What it counts.
-    fn what(self) -> &'static str {
+    pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Strace => "system calls",
             Self::Callgrind => "instructions",
@@ -76,9 +77,10 @@ impl Tool {
         }
     }
 
-    fn is_there(self) -> bool {
-        let found = Command::new(self.program()).arg("--version").stdout(Stdio::null()).status();
-        found.is_ok_and(|status| status.success())
+    /// Whether it is installed and may look into another program, which not every container allows.
+    pub(crate) fn is_there(self) -> bool {
+        let tried = self.around(Path::new("true"), "/dev/null").stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
     }
 }
 
@@ -89,6 +91,10 @@ fn strace_line(line: &str) -> Option<(String, i64)> {
     let mut words = line.split_whitespace();
     let calls = words.next()?.parse().ok()?;
     let name = words.next().filter(|name| *name != "total")?;
+    // A call that was under way when strace came has no name.
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
     Some((name.to_owned(), calls))
 }
 
@@ -101,7 +107,7 @@ fn callgrind_line(line: &str) -> Option<(String, i64)> {
 /// Runs and prints everything chosen.
 pub(crate) fn all(options: &Options, tool: Tool) -> Result<()> {
     if !tool.is_there() {
-        bail!("{} is not installed", tool.program());
+        bail!("{} is not installed or may not trace", tool.program());
     }
     let mut workshop = Workshop::open(options.peers.as_deref())?;
     let cells = options.selection.cells();
@@ -128,7 +134,11 @@ pub(crate) fn everything(options: &Options, workshop: &mut Workshop) -> Result<V
     let mut costs = Vec::new();
     for tool in [Tool::Strace, Tool::Callgrind] {
         if !tool.is_there() {
-            println!("\n{} is not installed: no {} are counted", tool.program(), tool.what());
+            println!(
+                "\n{} is not installed or may not trace: no {} are counted",
+                tool.program(),
+                tool.what()
+            );
             continue;
         }
         for cell in selection.cells() {
@@ -159,7 +169,8 @@ fn print(cost: &Cost) {
     println!("  {:<16}{:>12.digits$}   {}", cost.subject, cost.each, parts.join(", "));
 }
 
-fn cost(tool: Tool, cell: Cell, subject: Subject, workshop: &mut Workshop) -> Result<Cost> {
+/// What a message or round trip of `cell` costs both ends.
+pub(crate) fn cost(tool: Tool, cell: Cell, subject: Subject, workshop: &mut Workshop) -> Result<Cost> {
     let count = tool.count(&cell);
     let costs = difference(tool, cell, subject, count, workshop)
         .with_context(|| format!("{cell}, {}", subject.word()))?;
@@ -226,6 +237,7 @@ mod tests {
     fn tool_reports_are_understood() {
         assert_eq!(strace_line("     12 sendto"), Some(("sendto".to_owned(), 12)));
         assert_eq!(strace_line("     12 total"), None);
+        assert_eq!(strace_line("     12 ???("), None);
         assert_eq!(strace_line("--------- ----------------"), None);
         let line = "==77== Collected : 1234";
         assert_eq!(callgrind_line(line), Some(("instructions".to_owned(), 1234)));

@@ -34,7 +34,7 @@ fn run(input: &mut Unstructured) -> Result<()> {
     let mut model = Model { framing, frames: Vec::new(), head: 0, next: 0 };
     while !input.is_empty() {
         match input.int_in_range(0..=4)? {
-            0 if model.frames.len() < MAX_FRAMES => outbox.push(model.push(input)?),
+            0 if model.frames.len() < MAX_FRAMES => outbox.push(&mut model.push(input)?),
             0 => {}
             1 => {
                 let at = usize::from(model.head > 0);
@@ -43,7 +43,7 @@ fn run(input: &mut Unstructured) -> Result<()> {
                 assert_eq!(outbox.drop_oldest(), expected);
             }
             2 => write(&mut outbox, &mut model, input)?,
-            3 => outbox.trim(),
+            3 => _ = outbox.trim(),
             _ => {
                 check_unsent(&mut outbox, &model);
                 (model.frames, model.head) = (Vec::new(), 0);
@@ -85,7 +85,7 @@ fn write(outbox: &mut Outbox, model: &mut Model, input: &mut Unstructured) -> Re
         batch.advance(accepted);
         written += accepted;
         if input.arbitrary()? && model.frames.len() < MAX_FRAMES {
-            outbox.push(model.push(input)?);
+            outbox.push(&mut model.push(input)?);
         }
         if taken > 0 {
             assert_eq!(outbox.drop_oldest(), None, "a writer has them");

@@ -85,7 +85,7 @@ impl Socket {
                 Message::with_header(header, body.to_vec())
             }
         };
-        assert!(self.rule.room(self.pipe), "nothing waits");
+        assert!(!self.rule.room(self.pipe).is_none(), "nothing waits");
         self.fx = Script::default();
         self.rule.recv(NOW, self.pipe, message.received(self.pipe, NOW), &mut self.fx);
         self.rule.check_invariants();

@@ -115,6 +115,15 @@ impl Home {
     }
 }
 
+/// For a task of a [`Home`] that lets others run and goes on after that: it is woken when the runtime has
+/// looked for I/O. A plain wake-up would come before that, and hold up whoever waits for I/O.
+pub(crate) fn give_way(cx: &mut Context<'_>) {
+    let turn = std::pin::pin!(tokio::task::yield_now());
+    if turn.poll(cx).is_ready() {
+        cx.waker().wake_by_ref();
+    }
+}
+
 /// Lets the other tasks of this runtime run, and looks for I/O. For tasks of a [`Home`] only.
 pub(crate) async fn yield_now() {
     tokio::task::yield_now().await;

@@ -44,6 +44,8 @@ pub(crate) async fn serve(
         parted: false,
         sleep: None,
         grace: None,
+        patience: FIRST_GRACE,
+        pause: None,
         home,
     };
     let greeting = driver.session.greeting();
@@ -75,13 +77,22 @@ struct Driver {
     sleep: Option<(Time, Sleep)>,
     /// When to look whether a receiver still uses the reading that it borrowed.
     grace: Option<Sleep>,
+    /// How long that will be the next time.
+    patience: Duration,
+    /// When to look whether the buffers that a burst has left are still in use.
+    pause: Option<Sleep>,
     home: Home,
 }
 
 /// A receiver that borrowed the reading and has not come back for so long, or twice that, has it no
-/// more: as long may it take until the end of the peer is seen, or a `readable_fd` that was just made
-/// shows what came.
+/// more. A runtime tells of the peer's end at once; but where a thread reads, nobody watches while it is
+/// away, and so long may it take until the end is seen. It is short at first, and doubles while the loan is
+/// used: a busy connection wakes nobody more than a hundred times a second.
+const FIRST_GRACE: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_millis(10);
+
+/// A stream of messages may pause for so long, or twice that, before its buffers are given back.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Driver {
     fn why(&self) -> DetachReason {
@@ -185,15 +196,20 @@ impl Driver {
 
     /// The writing side of one turn: whether anything is left there, and how the pipe is to end.
     fn write(&mut self, cx: &mut Context<'_>) -> (Drive, Option<Closing>) {
-        let keep_buffers = self.session.deadline().is_some();
+        let pauses = self.pause.as_mut().is_some_and(|pause| Pin::new(pause).poll(cx).is_pending());
+        let keep_buffers = pauses || self.session.deadline().is_some();
         let looked = self.look(|state| {
             let (drive, closing) = state.drive(cx.waker(), rt::now);
-            if drive == Drive::Quiet && !keep_buffers {
-                state.trim();
-            }
-            (drive, closing, (drive == Drive::Write).then(|| state.take()))
+            let large = drive == Drive::Quiet && !keep_buffers && state.trim();
+            (drive, closing, (drive == Drive::Write).then(|| state.take()), large)
         });
-        let Some((mut drive, closing, mut batch)) = looked else { return (Drive::Shut, None) };
+        let Some((mut drive, closing, mut batch, large)) = looked else { return (Drive::Shut, None) };
+        if !pauses {
+            self.pause = large.then(|| self.home.sleep(PAUSE));
+            if self.pause.as_mut().is_some_and(|pause| Pin::new(pause).poll(cx).is_ready()) {
+                cx.waker().wake_by_ref();
+            }
+        }
         let go_on = match drive {
             Drive::Patience(count) => {
                 (0..count).for_each(|_| std::thread::yield_now());
@@ -247,6 +263,7 @@ impl Driver {
         if matches!(self.session.state(), State::Closed(_)) {
             return Poll::Ready(());
         }
+        self.pipe.loan.seen();
         self.poll_deadline(cx)
     }
 
@@ -258,13 +275,19 @@ impl Driver {
         }
         match self.pipe.loan.drive(cx.waker(), late) {
             loan::Drive::Read => {
-                self.grace = None;
+                (self.grace, self.patience) = (None, FIRST_GRACE);
                 self.read_turn(cx);
             }
             loan::Drive::Rest => self.grace = None,
+            loan::Drive::Peek => {
+                if self.pipe.has_ended() {
+                    self.pipe.loan.recall();
+                }
+            }
             loan::Drive::Look if self.grace.is_some() => {}
             loan::Drive::Look => {
-                let grace = self.grace.insert(self.home.sleep(GRACE));
+                let grace = self.grace.insert(self.home.sleep(self.patience));
+                self.patience = (self.patience * 2).min(GRACE);
                 if Pin::new(grace).poll(cx).is_ready() {
                     cx.waker().wake_by_ref();
                 }
@@ -292,7 +315,7 @@ impl Driver {
             over = reading.over();
         }
         if pipe.loan.done() || more {
-            cx.waker().wake_by_ref();
+            rt::give_way(cx);
         }
         if let Some(input) = over {
             self.parted =
@@ -312,6 +335,7 @@ impl Driver {
         let unknown_bytes = if self.parted { 0 } else { self.pipe.writer().kernel_bytes() };
         self.id = None;
         self.owner.detach(id, self.why(), unknown_bytes);
+        self.pipe.loan.seen();
         Poll::Ready(())
     }
 }

@@ -62,6 +62,8 @@ pub struct HandOff<Q> {
     owed_at: Time,
     /// Direct writes since then.
     direct: u32,
+    /// Direct writes in a row whose sender came right from another one.
+    hurry: u32,
     /// How often the driver lets other threads run before it writes.
     patience: u32,
     /// The driver wants to end all writing, and waits for a writer to come back.
@@ -138,12 +140,15 @@ pub enum Next {
 const FIRST_GRANT: u32 = 4;
 /// The most an idle sender is ever given: one detour through the driver in a thousand messages.
 const MAX_GRANT: u32 = 1_024;
-/// With this much waiting, the sender does not wait for the driver.
-pub(crate) const INLINE_BYTES: usize = 64 * 1024;
+/// With this much waiting, the sender does not wait for the driver. With the message that makes it so
+/// much it still fits into one buffer of the outbox, and into one read of the peer.
+pub(crate) const INLINE_BYTES: usize = 60 * 1024;
 /// The driver found so many at most: an idle sender.
 const FEW: usize = 2;
 /// The driver found so many at least: a burst.
 const MANY: usize = 8;
+/// So many direct writes that each followed another at once are a burst.
+const BURST: u32 = 8;
 /// Messages closer together than this come from somebody in a hurry: a direct write takes about
 /// half of it.
 const TIGHT_NANOS: u32 = 8_000;
@@ -163,24 +168,26 @@ impl<Q: Queue> HandOff<Q> {
             owed_by: None,
             owed_at: Time::ZERO,
             direct: 0,
+            hurry: 0,
             patience: 0,
             shutting: false,
             awaited: false,
         }
     }
 
-    /// Adds to the queue and decides who writes.
+    /// Adds to the queue and decides who writes. `hurried` tells whether somebody has just come back
+    /// from writing for the same owner; it is asked only where the sender might write by itself.
     #[inline]
-    pub fn push(&mut self, add: impl FnOnce(&mut Q)) -> Kick {
+    pub fn push(&mut self, hurried: impl FnOnce() -> bool, add: impl FnOnce(&mut Q)) -> Kick {
         add(&mut self.queue);
         match self.phase {
-            Phase::Quiet if self.allowance > 0 => {
-                self.allowance -= 1;
-                self.direct += 1;
-                self.phase = Phase::Writing;
-                Kick::Write
-            }
             Phase::Quiet => {
+                if self.allowance > 0 && !self.bursts(hurried()) {
+                    self.allowance -= 1;
+                    self.direct += 1;
+                    self.phase = Phase::Writing;
+                    return Kick::Write;
+                }
                 self.phase = Phase::Owed;
                 self.owed_by = Some(thread::current().id());
                 self.wake().map_or(Kick::Nothing, Kick::Wake)
@@ -191,6 +198,16 @@ impl<Q: Queue> HandOff<Q> {
             }
             Phase::Owed | Phase::Writing | Phase::Blocked | Phase::Shut => Kick::Nothing,
         }
+    }
+
+    /// Notes how a direct write began. After some that followed others at once there are no more of
+    /// them: what is sent to many peers in turn is a burst, though each of them gets little.
+    fn bursts(&mut self, hurried: bool) -> bool {
+        self.hurry = if hurried { self.hurry + 1 } else { 0 };
+        if self.hurry >= BURST {
+            self.allowance = 0;
+        }
+        self.allowance == 0
     }
 
     /// A sender found no room: it writes what is owed itself instead of waiting for the driver.
@@ -340,7 +357,7 @@ impl<Q: Queue> HandOff<Q> {
         if items >= MANY {
             (self.allowance, self.grant) = (0, FIRST_GRANT);
             self.patience /= 2;
-        } else if elsewhere && since / sent < TIGHT_NANOS {
+        } else if elsewhere && (since / sent < TIGHT_NANOS || self.hurry >= BURST) {
             (self.allowance, self.grant) = (0, FIRST_GRANT);
             self.patience = (self.patience * 2 + 1).min(MAX_PATIENCE);
         } else if items <= FEW {
@@ -405,7 +422,7 @@ mod tests {
 
     /// Sends like a caller would; returns whether it wrote by itself.
     fn send(handoff: &mut HandOff<Pile>) -> bool {
-        match handoff.push(|pile| pile.0 += 1) {
+        match handoff.push(|| false, |pile| pile.0 += 1) {
             Kick::Write => {
                 write_all(handoff);
                 true
@@ -487,7 +504,7 @@ mod tests {
     #[test]
     fn a_full_kernel_waits_for_the_driver_to_find_it_writable() {
         let (mut handoff, wakes, waker) = with_driver();
-        assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
+        assert!(matches!(handoff.push(|| false, |pile| pile.0 += 1), Kick::Write));
         let ((), next) = handoff.settle(Wrote::Full, false, |_| ());
         let Next::Wake(wake) = next else { panic!("the driver has to watch") };
         wake.wake();
@@ -502,7 +519,7 @@ mod tests {
     #[test]
     fn a_driver_that_awaits_quiet_hears_of_it_from_a_sender() {
         let (mut handoff, wakes, waker) = with_driver();
-        assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
+        assert!(matches!(handoff.push(|| false, |pile| pile.0 += 1), Kick::Write));
         assert_eq!(handoff.drive(&waker, late), Drive::Busy);
         assert!(!handoff.await_quiet());
         let (_, next) = handoff.settle(Wrote::All, false, |pile| pile.0 -= 1);
@@ -517,7 +534,7 @@ mod tests {
     #[test]
     fn shutting_waits_for_a_writer() {
         let (mut handoff, _, _) = with_driver();
-        assert!(matches!(handoff.push(|pile| pile.0 += 1), Kick::Write));
+        assert!(matches!(handoff.push(|| false, |pile| pile.0 += 1), Kick::Write));
         assert!(!handoff.shut());
         assert!(matches!(handoff.settle(Wrote::All, false, |_| ()).1, Next::Wake(_)));
         assert!(handoff.shut() && handoff.is_shut());

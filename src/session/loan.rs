@@ -59,7 +59,7 @@ struct Inner {
     recalled: bool,
     /// It was reported to be readable while somebody read.
     again: bool,
-    /// So it was to somebody `Waiting`, who has not come since.
+    /// So it was to somebody `Waiting`, who has not come since; or while it was `Kept`.
     told: bool,
     /// The driver looks at the loan now and then.
     watched: bool,
@@ -67,6 +67,8 @@ struct Inner {
     used: bool,
     /// So many times it is refused, since receivers were in each other's way.
     refusals: u32,
+    /// It was recalled, and the driver has not run since.
+    unseen: bool,
     /// It is never lent again.
     closed: bool,
     ending: bool,
@@ -103,6 +105,8 @@ pub enum Drive {
     Read,
     /// Look again in a while.
     Look,
+    /// Find out whether the peer has ended: something was reported that nobody reads. If so, recall.
+    Peek,
     /// Nothing, until it is woken.
     Rest,
 }
@@ -137,6 +141,7 @@ impl Default for Loan {
                 watched: false,
                 used: false,
                 refusals: 0,
+                unseen: false,
                 closed: false,
                 ending: false,
             }),
@@ -238,9 +243,24 @@ impl Loan {
         }
     }
 
-    /// The driver shall read again: somebody needs to see what comes who does not wait for it.
-    pub fn recall(&self) {
-        self.change(Inner::recall);
+    /// The driver shall read again: somebody needs to see what comes who does not wait for it. Whether it
+    /// did not.
+    pub fn recall(&self) -> bool {
+        self.change(|inner, wakes| {
+            inner.recall(wakes);
+            inner.unseen |= wakes.0[0].is_some() || inner.recalled;
+            inner.unseen
+        })
+    }
+
+    /// Whether the driver has not run since it was recalled.
+    pub fn is_unseen(&self) -> bool {
+        self.lock().unseen
+    }
+
+    /// The driver has run, and done what was to be done.
+    pub fn seen(&self) {
+        self.lock().unseen = false;
     }
 
     /// The same for good: the connection is about to end.
@@ -261,6 +281,7 @@ impl Loan {
             match inner.phase {
                 Phase::Driver => {}
                 Phase::Driving | Phase::Ended => return Drive::Rest,
+                Phase::Kept if !late && std::mem::take(&mut inner.told) => return Drive::Peek,
                 // It looks already, and not yet again.
                 _ if inner.watched && !late => return Drive::Look,
                 _ if late && std::mem::take(&mut inner.used) => return Drive::Look,
@@ -326,8 +347,12 @@ impl Loan {
                     wakes.0[0] = inner.driver.clone();
                 }
             }
-            // Whoever reads next asks the runtime again.
-            Phase::Kept | Phase::Ended => {}
+            // It may be the peer's end, for which nobody will come.
+            Phase::Kept => {
+                inner.told = true;
+                wakes.0[0] = inner.driver.clone();
+            }
+            Phase::Ended => {}
         });
     }
 }

@@ -162,6 +162,15 @@ impl StreamPipe {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the peer has ended, as far as the runtime knows; else it will tell of what comes next.
+    /// Nobody waits for this: whoever reads at the moment will see it himself.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self.reading.try_lock() {
+            Ok(mut reading) => reading.as_mut().is_some_and(Reading::has_ended),
+            Err(_) => false,
+        }
+    }
+
     /// Nobody reads any more, and the reading side is gone; unless a receiver is at it. Then it is `false`,
     /// and the driver is woken when that has changed.
     pub(super) fn end_reading(&self) -> bool {
@@ -225,8 +234,8 @@ impl StreamPipe {
 impl PipeState {
     /// Adds to the outbox; the caller carries out the kick once it holds no lock.
     #[inline]
-    pub(crate) fn push(&mut self, add: impl FnOnce(&mut Outbox)) -> Kick {
-        self.handoff.push(add)
+    pub(crate) fn push(&mut self, hurried: impl FnOnce() -> bool, add: impl FnOnce(&mut Outbox)) -> Kick {
+        self.handoff.push(hurried, add)
     }
 
     /// Takes the oldest whole message out of the outbox.
@@ -284,9 +293,10 @@ impl PipeState {
         self.handoff.go_on()
     }
 
-    /// Gives back what a quiet connection does not need.
-    pub(crate) fn trim(&mut self) {
-        self.handoff.queue().trim();
+    /// Gives back what a quiet connection does not need, unless it was used since the last call. Whether
+    /// there is something to give back next time.
+    pub(crate) fn trim(&mut self) -> bool {
+        self.handoff.queue().trim()
     }
 
     /// Whether all is written; if not, the driver is woken when it is.

@@ -28,8 +28,10 @@ pub(crate) struct Reading {
     stalled: bool,
     /// How the stream ended.
     over: Option<Input>,
-    /// The last read took all it could: there is more, most likely.
-    full: bool,
+    /// A thread has read last, and the runtime does not know what has come since.
+    alone: bool,
+    /// The last read took much: there is more, most likely.
+    flowing: bool,
     /// Reads since there was nothing for the last time.
     in_a_row: usize,
 }
@@ -73,12 +75,17 @@ const SHARED_BYTES: usize = 8 * 1024;
 
 impl Reading {
     pub(super) fn new(reader: Box<dyn ReadHalf>, inbox: Inbox, waker: Waker) -> Self {
-        Self { reader, inbox, waker, stalled: false, over: None, full: false, in_a_row: 0 }
+        Self { reader, inbox, waker, stalled: false, over: None, alone: false, flowing: false, in_a_row: 0 }
     }
 
     /// How the stream ended, if it did.
     pub(super) fn over(&self) -> Option<Input> {
         self.over
+    }
+
+    /// Whether the runtime knows that the peer has ended; if not, it will tell of what comes next.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.reader.poll_end(&mut Context::from_waker(&self.waker)) == Poll::Ready(true)
     }
 
     /// The owner takes no more messages, so none of its back-pressure counts any longer.
@@ -90,6 +97,7 @@ impl Reading {
     #[cfg(unix)]
     pub(super) fn lent_to(&mut self, by: By) {
         if by == By::Thread {
+            self.alone = true;
             self.reader.unwatch();
         }
     }
@@ -137,26 +145,26 @@ impl Reading {
 
     /// Reads once: straight into a large message, or into this thread's buffer.
     fn read(&mut self, how: How, waited_for: bool) -> Poll<io::Result<usize>> {
-        // A read that was not full has emptied the kernel; a thread is told when there is more.
-        if how == (How::Alone { ready: false }) && !self.full {
+        // A thread is told when there is more; in a stream that flows, asking at once is cheaper.
+        if how == (How::Alone { ready: false }) && !self.flowing {
             return Poll::Pending;
         }
-        let (reader, waker) = (&mut self.reader, &self.waker);
-        let mut read = |buffer: &mut Vec<u8>, limit| match how {
-            How::Watched => reader.poll_read(&mut Context::from_waker(waker), buffer, limit),
-            How::Alone { .. } | How::Peek => try_read(&mut **reader, buffer, limit),
-        };
-        let (result, wanted) = match self.inbox.direct() {
-            Some((body, missing)) => {
-                let wanted = missing.min(body.capacity() - body.len());
-                (read(body, missing), wanted)
+        let (reader, waker, alone) = (&mut self.reader, &self.waker, &mut self.alone);
+        let mut read = |buffer: &mut Vec<u8>, limit| {
+            if how != How::Watched || *alone {
+                let read = try_read(&mut **reader, buffer, limit);
+                if how != How::Watched || read.is_ready() {
+                    return read;
+                }
+                *alone = false;
             }
-            None => (
-                BUFFERS.with_borrow_mut(|buffers| buffers.read(waited_for, &mut self.inbox, read)),
-                READ_BYTES,
-            ),
+            reader.poll_read(&mut Context::from_waker(waker), buffer, limit)
         };
-        self.full = matches!(result, Poll::Ready(Ok(count)) if count == wanted);
+        let result = match self.inbox.direct() {
+            Some((body, missing)) => read(body, missing),
+            None => BUFFERS.with_borrow_mut(|buffers| buffers.read(waited_for, &mut self.inbox, read)),
+        };
+        self.flowing = matches!(result, Poll::Ready(Ok(count)) if count >= SPARSE_BYTES);
         self.in_a_row += 1;
         result
     }

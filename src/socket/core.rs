@@ -28,7 +28,7 @@ use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Flushed};
 use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -44,6 +44,8 @@ pub(crate) struct Core {
     receivers: AtomicUsize,
     /// What a receiver may read by itself.
     pub(super) lender: Lender,
+    /// When a sender last came back from writing, in nanoseconds as `rt::now` gives them.
+    written_at: AtomicU64,
     /// A sender wrote a whole batch by itself: the next one lets others run first.
     pub(super) owes_turn: AtomicBool,
     /// Whether the rules need to know the time of a send, and of a take.
@@ -118,6 +120,9 @@ pub struct CloseReport {
 /// small messages, is about as much.
 const BATCH_BYTES: usize = 8 * 1024;
 
+/// A sender that writes again so soon is in a hurry. Less than the fastest answer takes to come.
+const HURRY_NANOS: u64 = 2_000;
+
 /// After so many messages taken, a socket looks whether other sockets of this process have left some,
 /// even if it has more: those that come by themselves must not keep these out.
 const FETCH_EVERY: u64 = 64;
@@ -153,6 +158,7 @@ impl Core {
             }),
             receivers: AtomicUsize::new(0),
             lender: Lender::new(spin),
+            written_at: AtomicU64::new(0),
             owes_turn: AtomicBool::new(false),
             timed,
             timed_takes: protocol == Protocol::Surveyor,
@@ -453,9 +459,16 @@ impl Core {
     /// A sender wrote so much by itself. After a batch, its next send lets other tasks run first: a
     /// loop of sends would otherwise never give this thread back.
     pub(super) fn note_written(&self, bytes: usize) {
+        self.written_at.store(rt::now().as_nanos(), Ordering::Relaxed);
         if bytes >= BATCH_BYTES {
             self.owes_turn.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a sender has come back from writing just now.
+    #[cold]
+    pub(super) fn is_hurried(&self) -> bool {
+        rt::now().as_nanos() - self.written_at.load(Ordering::Relaxed) < HURRY_NANOS
     }
 
     /// Takes the number and the place for a new pipe.

@@ -10,7 +10,7 @@ use crate::error::AdoptError;
 use crate::error::{DialError, ListenError};
 use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
-use crate::session::pipe::Closing;
+use crate::session::pipe::{Closing, StreamPipe};
 use crate::session::{Ended, Origin, SessionOptions, driver};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport;
@@ -307,6 +307,11 @@ handle!(Dialer);
 const ACCEPT_MIN: Duration = Duration::from_millis(5);
 const ACCEPT_MAX: Duration = Duration::from_secs(1);
 
+/// So many turns of the runtime a new connection lets the driver of the former one run before it ...
+const TURNS_FOR_THE_FORMER: usize = 8;
+/// ... and then, where the machine is busy and does not run it, for so many milliseconds.
+const MILLIS_FOR_THE_FORMER: usize = 50;
+
 impl Core {
     pub(super) async fn listen(
         self: &Arc<Self>,
@@ -406,13 +411,29 @@ impl Core {
             settled,
         );
         let (core, shared) = (self.clone(), endpoint.clone());
+        let recalled = self.recall_reading();
         let task = self.home.spawn(pass.hold(async move {
+            if let Some(former) = recalled {
+                core.let_run(&former).await;
+            }
             let result = session.await;
             core.note_end(&shared, &result);
             tell_end.map(|tell| tell.send(result));
         }));
         endpoint.note_task(number, task);
         crowd
+    }
+
+    /// Where a new connection is of the former peer again, the end of the old one is seen before it is
+    /// attached anew.
+    async fn let_run(&self, former: &StreamPipe) {
+        for turn in 0..TURNS_FOR_THE_FORMER + MILLIS_FOR_THE_FORMER {
+            match former.loan.is_unseen() {
+                true if turn < TURNS_FOR_THE_FORMER => rt::yield_now().await,
+                true => self.home.sleep(Duration::from_millis(1)).await,
+                false => break,
+            }
+        }
     }
 
     fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {

@@ -57,7 +57,7 @@ impl Effects for Fx<'_> {
     fn transmit(&mut self, pipe: PipeId, message: &mut Message) {
         match lane(self.pipes, pipe) {
             Some(Lane::Stream(stream, state)) => {
-                let kick = state.push(|outbox| outbox.push(message));
+                let kick = state.push(|| self.core.is_hurried(), |outbox| outbox.push(message));
                 kicked(kick, self.core, stream, self.out);
             }
             #[cfg(feature = "inproc")]
@@ -78,7 +78,7 @@ impl Effects for Fx<'_> {
     fn transmit_copy(&mut self, pipe: PipeId, message: &Message) {
         match lane(self.pipes, pipe) {
             Some(Lane::Stream(stream, state)) => {
-                let kick = state.push(|outbox| outbox.push_copy(message));
+                let kick = state.push(|| self.core.is_hurried(), |outbox| outbox.push_copy(message));
                 kicked(kick, self.core, stream, self.out);
             }
             _ => self.transmit(pipe, &mut message.clone()),

@@ -251,8 +251,14 @@ struct Reader {
 impl Reader {
     /// It has what it wanted, and keeps the loan until it comes back; unless others wait.
     fn keep(self, core: &Core) {
-        if core.waiting_receivers() == 0 {
-            self.release().0.loan.keep();
+        if core.waiting_receivers() > 0 {
+            return;
+        }
+        let pipe = self.release().0;
+        pipe.loan.keep();
+        // From here on nobody reads, so nobody would see the peer's end.
+        if pipe.has_ended() {
+            pipe.loan.recall();
         }
     }
 
@@ -324,6 +330,12 @@ impl State {
 }
 
 impl Core {
+    /// A new connection comes. The old one, whose peer may have dialled again, is looked at first, as its
+    /// end may not have been seen: it is returned if that takes its driver to run.
+    pub(super) fn recall_reading(&self) -> Option<Arc<StreamPipe>> {
+        self.lender.pipe().filter(|pipe| pipe.loan.recall())
+    }
+
     /// Connections or watchers have come or gone.
     pub(super) fn relend(&self) {
         let former = {

@@ -7,6 +7,7 @@ use socket2::SockRef;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -30,7 +31,14 @@ pub(crate) struct Link {
     /// Unix sockets too: once it is connected, all stream sockets are used alike.
     socket: Arc<TcpStream>,
     watch: Mutex<Watch>,
+    /// Writes since somebody waited for room; `NOBODY` once that is forgotten.
+    calm_writes: AtomicU32,
 }
+
+/// The driver is told after so many writes that room is not worth watching for: enough for it not to
+/// be the next moment.
+const CALM_WRITES: u32 = 64;
+const NOBODY: u32 = u32::MAX;
 
 #[derive(Default)]
 struct Watch {
@@ -52,7 +60,11 @@ struct Wanted {
 impl Link {
     /// The halves of a non-blocking socket.
     pub(super) fn halves(socket: OwnedFd) -> (Box<dyn ReadHalf>, Arc<dyn WriteHalf>) {
-        let link = Arc::new(Self { socket: Arc::new(socket.into()), watch: Mutex::default() });
+        let link = Arc::new(Self {
+            socket: Arc::new(socket.into()),
+            watch: Mutex::default(),
+            calm_writes: AtomicU32::new(NOBODY),
+        });
         (Box::new(link.clone()), link)
     }
 
@@ -88,6 +100,21 @@ impl Link {
         let read = rustix::io::read(&*self.socket, &mut buffer[start..]);
         buffer.truncate(start + *read.as_ref().unwrap_or(&0));
         Ok(read?)
+    }
+
+    /// Wakes the driver when nobody has waited for room for a while: it will say that nobody does.
+    fn count_calm_write(&self) {
+        let writes = self.calm_writes.load(Ordering::Relaxed).saturating_add(1);
+        // One writes at a time. Who has set it meanwhile knows better.
+        if writes < CALM_WRITES {
+            self.calm_writes.store(writes, Ordering::Relaxed);
+            return;
+        }
+        self.calm_writes.store(0, Ordering::Relaxed);
+        let driver = self.watch().writer.clone();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 
     fn is_ready(&self, flags: PollFlags) -> io::Result<bool> {
@@ -149,6 +176,17 @@ impl ReadHalf for Arc<Link> {
         }
     }
 
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut watch = self.watch();
+        if !watch.wanted.data {
+            return Poll::Pending;
+        }
+        note(&mut watch.reader, cx.waker());
+        let Some(io) = &watch.io else { return Poll::Pending };
+        let ready = ready!(io.poll_read_ready(cx));
+        Poll::Ready(ready.map_or(true, |ready| ready.ready().is_read_closed()))
+    }
+
     fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
         self.read(buffer, limit)
     }
@@ -162,14 +200,19 @@ impl ReadHalf for Arc<Link> {
 
 impl WriteHalf for Link {
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match pieces {
+        let written = match pieces {
             [piece] => (&*self.socket).write(piece),
             pieces => (&*self.socket).write_vectored(pieces),
+        };
+        if self.calm_writes.load(Ordering::Relaxed) != NOBODY {
+            self.count_calm_write();
         }
+        written
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut watch = self.change(|now| Wanted { room: true, ..now.wanted })?;
+        self.calm_writes.store(0, Ordering::Relaxed);
         note(&mut watch.writer, cx.waker());
         let Some(io) = &watch.io else { return Poll::Pending };
         loop {
@@ -183,6 +226,7 @@ impl WriteHalf for Link {
     }
 
     fn unwatch(&self) {
+        self.calm_writes.store(NOBODY, Ordering::Relaxed);
         // If it fails, whoever reads next tries again and hears why.
         drop(self.change(|now| Wanted { room: false, ..now.wanted }));
     }

@@ -50,7 +50,14 @@ pub(crate) trait ReadHalf: Send + 'static {
         limit: usize,
     ) -> Poll<io::Result<usize>>;
 
-    /// The same by asking the kernel, whatever the runtime knows; `WouldBlock` when there is nothing.
+    /// Whether the runtime knows that the peer has ended. Pending where it knows of nothing: then it wakes
+    /// the task for whatever comes next. Where it does not watch, nobody is woken.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let _ = cx;
+        Poll::Pending
+    }
+
+    /// `poll_read` by asking the kernel, whatever the runtime knows; `WouldBlock` when there is nothing.
     #[cfg(unix)]
     fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize>;
 

@@ -35,7 +35,12 @@ pub(crate) async fn events_tell_who_came_and_went(t: &Transport) {
         // A connection that is cut may look like an end or like a loss from the other side.
         (&mut of_a, pipes[0], &[DetachReason::PeerClosed, DetachReason::ConnectionLost]),
     ] {
-        match events.next().await {
+        let mut next = events.next().await;
+        // A peer that is soon back may be there before its former end is seen.
+        while matches!(next, Some(Event::Attaching(_) | Event::Refused(..))) {
+            next = events.next().await;
+        }
+        match next {
             Some(Event::Detached(peer, why)) => {
                 assert_eq!(peer.pipe, pipe);
                 assert_eq!((peer.stats.sent_messages, peer.stats.received_messages), (3, 3));

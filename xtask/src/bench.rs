@@ -104,6 +104,7 @@ const ELSEWHERE: &[&str] = &[
     "--instructions",
     "--report",
     "smoke",
+    "bounds",
 ];
 
 #[cfg(test)]

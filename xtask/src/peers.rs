@@ -1,4 +1,5 @@
-//! The foreign peers: NNG and nanomsg with their command line programs, and pynng.
+//! The foreign peers: NNG and nanomsg with their command line programs, and pynng; and the tools that count
+//! what our programs do.
 //!
 //! On Debian and its kin the first come from apt, when we are root or sudo asks for no password;
 //! pynng goes into a virtual environment under the target directory, and NNG 1.12 is built there
@@ -183,6 +184,8 @@ const PEERS: &[Peer] = &[
     Peer { package: "nanomsg-utils", sign: Sign::Program("nanocat") },
     Peer { package: "libnng-dev", sign: Sign::Header("nng/nng.h") },
     Peer { package: "libnanomsg-dev", sign: Sign::Header("nanomsg/nn.h") },
+    Peer { package: "strace", sign: Sign::Program("strace") },
+    Peer { package: "valgrind", sign: Sign::Program("valgrind") },
 ];
 
 /// Those of the benchmark that are not compiled by cargo, and what cargo needs to compile NNG.

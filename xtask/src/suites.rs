@@ -40,7 +40,7 @@ pub(crate) struct Suite {
 /// Every suite, in the order in which they run: what fails fast comes first.
 pub(crate) const ALL: &[&Suite] = &[
     &PEERS, &FORMAT, &CLIPPY, &FEATURES, &CORE, &MSRV, &TESTS, &DOCTESTS, &EXAMPLES, &INTEROP, &CLI, &FUZZ,
-    &SOAK, &LOOM, &BENCH, &RUSTDOC, &DENY,
+    &SOAK, &LOOM, &BENCH, &COUNTS, &RUSTDOC, &DENY,
 ];
 
 /// The foreign programs and libraries, installed first when that is allowed.
@@ -269,6 +269,17 @@ const BENCH: Suite = Suite {
             smoke.arg("--peers").arg(program);
         }
         Some(job.exit(smoke))
+    },
+};
+
+const COUNTS: Suite = Suite {
+    name: "counts",
+    what: "small messages take no more system calls and instructions than they may",
+    required: true,
+    minutes: 8,
+    run: |job| {
+        let bounds = ["run", "--release", "-p", "spanwire-bench", "--", "bounds"];
+        Some(job.matrix(&mut job.house.cargo(&bounds)))
     },
 };
 

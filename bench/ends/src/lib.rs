@@ -94,4 +94,4 @@ pub const MOST_OUTSTANDING: usize = 1024;
 pub const BULK_BYTES: usize = 16 << 10;
 
 /// When nothing has come for so long, nothing more will.
-pub const QUIET: Duration = Duration::from_millis(300);
+pub const QUIET: Duration = Duration::from_millis(500);

@@ -47,13 +47,13 @@ pub fn wake_exactly() {
 /// `at` on the clock that all processes share, in nanoseconds.
 #[cfg(unix)]
 pub fn stamp(at: Instant) -> u64 {
-    use rustix::time::{ClockId, clock_gettime};
-    let time = clock_gettime(ClockId::Monotonic);
-    let now = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+    use nix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC);
+    let now = time.map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64);
     let here = Instant::now();
     match at.checked_duration_since(here) {
         Some(ahead) => now + ahead.as_nanos() as u64,
-        None => now - (here - at).as_nanos() as u64,
+        None => now.saturating_sub((here - at).as_nanos() as u64),
     }
 }
 

@@ -13,6 +13,7 @@ mod blocking;
 mod body;
 mod descriptors;
 mod jobs;
+mod kind;
 mod libzmq;
 mod loaded;
 mod nanomsg;

@@ -1,8 +1,9 @@
 //! libnanomsg.
 #![expect(unsafe_code, reason = "libnanomsg is a C library")]
 
-use crate::blocking::{self, Kind, Library};
+use crate::blocking::{self, Library};
 use crate::body::Seen;
+use crate::kind::Kind;
 use crate::loaded;
 use crate::port;
 use anyhow::{Context, Result, bail};
@@ -74,6 +75,7 @@ impl Library for Nanomsg {
             Kind::Rep => NN_REQ + 1,
             Kind::Push => NN_PUSH,
             Kind::Pull => NN_PUSH + 1,
+            Kind::Dealer | Kind::Router => bail!("nanomsg keeps one request in flight"),
         };
         // SAFETY: it takes numbers alone.
         let raw = self.check(unsafe { (self.functions.nn_socket)(AF_SP, protocol) })?;

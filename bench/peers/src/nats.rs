@@ -1,7 +1,8 @@
 //! async-nats with a server of its own, which the end that listens starts and stops.
 
+use crate::kind::Kind;
 use crate::port;
-use crate::tasks::{self, Kind, Library};
+use crate::tasks::{self, Library};
 use anyhow::{Context, Result, anyhow, bail};
 use async_nats::{Client, ConnectOptions, Subscriber};
 use bytes::Bytes;
@@ -159,10 +160,10 @@ impl tasks::Socket for Socket {
     }
 }
 
-/// A server process, stopped when it is dropped.
+/// A server process. It ends with us, even if we are killed: a shell waits for the end of its input, which is
+/// ours to close.
 struct Server {
-    process: Child,
-    configuration: PathBuf,
+    shell: Child,
 }
 
 impl Server {
@@ -171,21 +172,26 @@ impl Server {
         let configuration = std::env::temp_dir().join(format!("spanwire-peer-nats-{}", std::process::id()));
         // There is no option for these.
         std::fs::write(&configuration, "max_pending: 1GB\nmax_payload: 64MB\nwrite_deadline: \"60s\"\n")?;
-        let mut command = Command::new(program);
-        command.args(["-a", host, "-p", port, "-c"]).arg(&configuration);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self { process: command.spawn().context("cannot start nats-server")?, configuration })
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT]).arg(program).args([host, port]).arg(&configuration);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { shell: command.spawn().context("cannot start nats-server")? })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // All fail harmlessly when it has left already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_file(&self.configuration);
+        drop(self.shell.stdin.take());
+        // It fails harmlessly when nobody is there any more.
+        let _ = self.shell.wait();
     }
 }
+
+/// Program, host, port, configuration. A shell gives what it starts in the background no input, so that the
+/// server holds none of ours.
+const SCRIPT: &str = r#"
+"$0" -a "$1" -p "$2" -c "$3" & cat; kill $!; rm -f "$3"
+"#;
 
 const SENT: &str = "bench.one-way";
 const ASKED: &str = "bench.asked";

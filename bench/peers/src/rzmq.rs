@@ -1,6 +1,7 @@
 //! rzmq, a ZeroMQ in Rust.
 
-use crate::tasks::{self, Kind, Library};
+use crate::kind::Kind;
+use crate::tasks::{self, Library};
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use rzmq::socket::{LAST_ENDPOINT, LINGER, SUBSCRIBE, SocketEvent, XPUB_NODROP};

@@ -1,12 +1,12 @@
 //! Zenoh, two peers that are told of each other.
 
-use crate::blocking::{self, Kind, Library, Socket as _};
+use crate::blocking::{self, Library};
 use crate::body::Seen;
+use crate::kind::Kind;
 use crate::port;
 use crate::tally::Tally;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
-use spanwire_bench_ends::Role;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use zenoh::{Config, Session, Wait};
 /// What `list` says.
 pub(crate) const SETTINGS: &str = "mode peer with endpoints given, neither multicast scouting nor gossip; \
     congestion control Block, so that nothing is dropped, but Drop beside a subscriber that does not read; \
-    req and flight as z_ping and z_pong do it, with a publisher and a subscriber each way and express; \
+    req and flight as z_ping and z_pong do it, with a publisher and a subscriber each way; express for req, \
     otherwise batching as by default; a session for each \
     connection; receivers count in callbacks, askers have the default channel of 256 samples; connect with req \
     and rep";
@@ -40,16 +40,6 @@ impl Library for Zenoh {
             sessions: Vec::new(),
             has_peer: false,
         })
-    }
-
-    fn flight_server(&self, role: &Role) -> Result<()> {
-        blocking::answer(self, role)
-    }
-
-    fn flight_client(&self, role: &Role) -> Result<()> {
-        let mut socket = self.open(Kind::Req, role.cell.body_bytes)?;
-        socket.dial(&role.address).context("dialing")?;
-        blocking::flight::ask(&mut socket, role)
     }
 }
 
@@ -82,6 +72,9 @@ impl Socket {
             ("scouting/gossip/enabled", "false"),
             ("listen/endpoints", "[]"),
             (endpoints, &format!("[{endpoint:?}]")),
+            // Probes and `put` see to that; waiting takes a third of a second for every session but the first.
+            ("open/return_conditions/connect_scouted", "false"),
+            ("open/return_conditions/declares", "false"),
             // By default 1000 and 100.
             ("transport/unicast/max_sessions", "20000"),
             ("transport/unicast/accept_pending", "1000"),
@@ -90,8 +83,8 @@ impl Socket {
         }
         let session = zenoh::open(config).wait().map_err(foreign)?;
         let (publish, subscribe) = match self.kind {
-            Kind::Req => (Some("bench/ping"), Some("bench/pong")),
-            Kind::Rep => (Some("bench/pong"), Some("bench/ping")),
+            Kind::Req | Kind::Dealer => (Some("bench/ping"), Some("bench/pong")),
+            Kind::Rep | Kind::Router => (Some("bench/pong"), Some("bench/ping")),
             Kind::Push | Kind::Pub | Kind::LossyPub => (Some("bench/one-way"), None),
             Kind::Pull | Kind::Sub => (None, Some("bench/one-way")),
         };
@@ -101,12 +94,13 @@ impl Socket {
                 _ => CongestionControl::Block,
             };
             let publisher = session.declare_publisher(key).congestion_control(control);
+            // With many in flight it makes each a batch of its own, at a tenth of the rate.
             let express = matches!(self.kind, Kind::Req | Kind::Rep);
             self.publisher = Some(Arc::new(publisher.express(express).wait().map_err(foreign)?));
         }
         if let Some(key) = subscribe {
             let subscriber = session.declare_subscriber(key);
-            if self.kind == Kind::Req {
+            if matches!(self.kind, Kind::Req | Kind::Dealer) {
                 self.answers = Some(subscriber.wait().map_err(foreign)?);
             } else {
                 let inbox = Arc::new(Inbox::default());

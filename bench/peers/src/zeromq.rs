@@ -1,6 +1,7 @@
 //! zmq.rs, the crate `zeromq`.
 
-use crate::tasks::{self, Kind, Library};
+use crate::kind::Kind;
+use crate::tasks::{self, Library};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use zeromq::{

@@ -3,9 +3,10 @@
 use super::batch::{BATCH_BYTES, Incoming, is_large};
 use super::ready::Ready;
 use super::wire::{self, Format, Stream};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use spanwire_bench_ends::{Arrivals, Measure, Role, Side, Work, role};
 use std::io::{ErrorKind, Write};
+use std::time::Duration;
 
 pub(super) fn run(role: &Role) -> Result<()> {
     let format = Format::of(&role.cell);
@@ -93,7 +94,7 @@ fn receive(role: &Role, format: Format) -> Result<()> {
         let mut arrivals = Arrivals::new(wanted);
         while arrivals.missing() > 0 {
             let mut came = false;
-            for place in ready.wait(arrivals.patience())? {
+            for place in ready.wait(PATIENCE)? {
                 came = true;
                 let count = if is_large(&format) {
                     format.read_frame(&mut streams[place], &mut frame).map(|()| 1)
@@ -103,10 +104,13 @@ fn receive(role: &Role, format: Format) -> Result<()> {
                 arrivals.note(count.context("waiting for a batch")?);
             }
             if !came {
-                arrivals.quiet();
-                break;
+                bail!("{} deliveries are missing", arrivals.missing());
             }
         }
         Ok(arrivals.finish())
     })
 }
+
+/// Those who read lose nothing. Shorter than the parent's patience, so that the one who knows what is
+/// missing says so.
+const PATIENCE: Duration = Duration::from_secs(8);

@@ -26,13 +26,9 @@ use crate::subject::Subject;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use spanwire::{Message, Options, Stats};
-use spanwire_bench_ends::{Cell, Role, Transport, Work};
+use spanwire_bench_ends::{Cell, Mode, Role, Transport, Work};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-
-/// Whether the library has an option to look for input for a while before it sleeps. When it has,
-/// [`options`] sets it for cells in the mode `spin`.
-pub(crate) const HAS_SPIN: bool = false;
 
 /// Is one end of a Spanwire workload.
 pub(crate) fn run(role: &Role, subject: Subject) -> Result<()> {
@@ -81,10 +77,13 @@ fn is_blocking(subject: Subject) -> bool {
 }
 
 /// The options of every socket. What a work needs beside them it says itself.
-fn options(_: &Cell) -> Options {
-    // Where `spin` will be set, for cells in that mode.
-    Options::default()
+fn options(cell: &Cell) -> Options {
+    let spin = if cell.mode == Mode::Spin { SPIN } else { Duration::ZERO };
+    Options { spin, ..Options::default() }
 }
+
+/// How long a receiver looks for input before it sleeps, in the mode `spin`.
+const SPIN: Duration = Duration::from_micros(200);
 
 /// What flows.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use super::{Flow, dropped, options, serve};
 use anyhow::{Context, Result, anyhow};
-use spanwire::{Options, Overflow, PubSocket, RecvError, SubSocket, blocking};
+use spanwire::{Options, Overflow, PubSocket, RecvError, Stats, SubSocket, blocking};
 use spanwire_bench_ends::{Arrivals, Job, Measure, Role, Side, Work, role};
 use std::time::Duration;
 
@@ -30,32 +30,35 @@ pub(super) async fn run(role: &Role, flow: &Flow) -> Result<()> {
                 socket.dial(&role.address).await.context("dialing")?;
                 sockets.push(socket);
             }
-            serve::on_runtime(async |job| receive_all(&sockets, job, flow).await).await
+            let work = role.cell.work;
+            serve::on_runtime(async |job| receive_all(&sockets, work, job, flow).await).await
         }
     }
 }
 
-async fn receive_all(sockets: &[SubSocket], job: Job, flow: &Flow) -> Result<Measure> {
-    let lost = |sockets: &[SubSocket]| sockets.iter().map(|socket| dropped(&socket.stats())).sum::<u64>();
-    let before = lost(sockets);
-    let start = |socket: &SubSocket| tokio::spawn(receive(socket.clone(), job, flow.clone()));
+async fn receive_all(sockets: &[SubSocket], work: Work, job: Job, flow: &Flow) -> Result<Measure> {
+    let lost = || sockets.iter().map(|socket| dropped(&socket.stats())).sum::<u64>();
+    let before = lost();
+    let start = |socket: &SubSocket| tokio::spawn(receive(socket.clone(), work, job, flow.clone()));
     let tasks: Vec<_> = sockets.iter().map(start).collect();
     let mut all = Vec::new();
     for task in tasks {
         all.push(task.await??);
     }
-    Ok(Measure { lost: lost(sockets) - before, ..Arrivals::finish_all(&all) })
+    Ok(Measure { lost: lost() - before, ..Arrivals::finish_all(&all) })
 }
 
-async fn receive(socket: SubSocket, job: Job, flow: Flow) -> Result<Arrivals> {
+async fn receive(socket: SubSocket, work: Work, job: Job, flow: Flow) -> Result<Arrivals> {
     let mut arrivals = Arrivals::new(job.count);
+    let mut silence = Silence::begin(work, &socket.stats());
     while arrivals.missing() > 0 {
         match socket.recv_timeout(arrivals.patience()).await {
             Ok(message) => flow.check(&message)?,
-            Err(RecvError::TimedOut) => {
+            Err(RecvError::TimedOut) if silence.is_the_end(&arrivals, &socket.stats()) => {
                 arrivals.quiet();
                 return Ok(arrivals);
             }
+            Err(RecvError::TimedOut) => continue,
             Err(error) => return Err(error).context("receiving"),
         }
         arrivals.note(1);
@@ -85,17 +88,23 @@ pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
                 socket.dial(&role.address).context("dialing")?;
                 sockets.push(socket);
             }
-            role::serve(|job| receive_all_blocking(&sockets, job, flow))
+            let work = role.cell.work;
+            role::serve(|job| receive_all_blocking(&sockets, work, job, flow))
         }
     }
 }
 
 /// A thread for each, as calls that block want it.
-fn receive_all_blocking(sockets: &[blocking::SubSocket], job: Job, flow: &Flow) -> Result<Measure> {
+fn receive_all_blocking(
+    sockets: &[blocking::SubSocket],
+    work: Work,
+    job: Job,
+    flow: &Flow,
+) -> Result<Measure> {
     let lost = || sockets.iter().map(|socket| dropped(&socket.stats())).sum::<u64>();
     let before = lost();
     let all = std::thread::scope(|scope| {
-        let start = |socket| scope.spawn(move || receive_blocking(socket, job, flow));
+        let start = |socket| scope.spawn(move || receive_blocking(socket, work, job, flow));
         let threads: Vec<_> = sockets.iter().map(start).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Arrivals>>| {
             thread.join().map_err(|_| anyhow!("a subscriber's thread panicked"))?
@@ -105,21 +114,44 @@ fn receive_all_blocking(sockets: &[blocking::SubSocket], job: Job, flow: &Flow) 
     Ok(Measure { lost: lost() - before, ..Arrivals::finish_all(&all) })
 }
 
-fn receive_blocking(socket: &blocking::SubSocket, job: Job, flow: &Flow) -> Result<Arrivals> {
+fn receive_blocking(socket: &blocking::SubSocket, work: Work, job: Job, flow: &Flow) -> Result<Arrivals> {
     let mut arrivals = Arrivals::new(job.count);
+    let mut silence = Silence::begin(work, &socket.stats());
     while arrivals.missing() > 0 {
         match socket.recv_timeout(arrivals.patience()) {
             Ok(message) => flow.check(&message)?,
-            Err(RecvError::TimedOut) => {
+            Err(RecvError::TimedOut) if silence.is_the_end(&arrivals, &socket.stats()) => {
                 arrivals.quiet();
                 return Ok(arrivals);
             }
+            Err(RecvError::TimedOut) => continue,
             Err(error) => return Err(error).context("receiving"),
         }
         arrivals.note(1);
     }
     arrivals.stop();
     Ok(arrivals)
+}
+
+/// What it means when nothing comes.
+struct Silence {
+    publisher_drops: bool,
+    dropped_before: u64,
+    times: u32,
+}
+
+impl Silence {
+    fn begin(work: Work, stats: &Stats) -> Self {
+        Self { publisher_drops: work == Work::Stall, dropped_before: dropped(stats), times: 0 }
+    }
+
+    /// Whether nothing more will come. A publisher that waits sends everything, so all that is missing
+    /// must have been dropped here; on a loaded machine it may only be slow.
+    fn is_the_end(&mut self, arrivals: &Arrivals, stats: &Stats) -> bool {
+        self.times += 1;
+        let all_known = dropped(stats) - self.dropped_before >= arrivals.missing();
+        all_known || self.publisher_drops || self.times > 20
+    }
 }
 
 /// How many the publisher waits for.

@@ -34,10 +34,15 @@ pub struct Outbox {
     head: usize,
     /// Frame bytes in `segments`, less `head`.
     waiting: usize,
-    /// An empty buffer and an empty list, kept so that a stream of messages allocates nothing.
-    spare_buffer: Vec<u8>,
+    /// Empty buffers and an empty list, kept so that a stream of messages allocates nothing.
+    spare_buffers: Spares,
     spare_list: VecDeque<Segment>,
+    /// Something was taken since the last [`trim`](Self::trim).
+    used: bool,
 }
+
+/// Two, since what a sender in a hurry piles up until it is written is a full buffer and a bit.
+type Spares = [Vec<u8>; 2];
 
 #[derive(Debug)]
 enum Segment {
@@ -57,6 +62,9 @@ const SEGMENT_BYTES: usize = 64 * 1024;
 /// A buffer no larger than this is kept while nothing happens, so that a quiet connection costs
 /// little memory and a single message no allocation.
 const QUIET_BYTES: usize = 512;
+
+/// The same for the list of lengths.
+const QUIET_LENGTHS: usize = 32;
 
 /// Messages and payload bytes that were handed to the kernel.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -101,8 +109,9 @@ impl Outbox {
             taken: 0,
             head: 0,
             waiting: 0,
-            spare_buffer: Vec::new(),
+            spare_buffers: Spares::default(),
             spare_list: VecDeque::new(),
+            used: false,
         }
     }
 
@@ -152,7 +161,8 @@ impl Outbox {
             _ => false,
         };
         if !fits {
-            let bytes = mem::take(&mut self.spare_buffer);
+            let [a, b] = &mut self.spare_buffers;
+            let bytes = mem::take(if a.capacity() < b.capacity() { b } else { a });
             self.segments.push_back(Segment::Copied { bytes, start: 0 });
         }
         match self.segments.back_mut() {
@@ -192,7 +202,7 @@ impl Outbox {
             0 => VecDeque::new(),
             _ => split_front(&mut self.segments, prefix_bytes + self.lengths[0]),
         };
-        discard_front(&mut self.segments, prefix_bytes + length, &mut self.spare_buffer);
+        discard_front(&mut self.segments, prefix_bytes + length, &mut self.spare_buffers);
         for segment in kept.into_iter().rev() {
             self.segments.push_front(segment);
         }
@@ -206,6 +216,7 @@ impl Outbox {
         debug_assert_eq!(self.taken, 0, "one writer at a time");
         self.taken = self.lengths.len();
         self.waiting = 0;
+        self.used = true;
         let segments = mem::replace(&mut self.segments, mem::take(&mut self.spare_list));
         Batch { segments, skip: self.head }
     }
@@ -230,7 +241,7 @@ impl Outbox {
         let rest = self.taken - flushed.messages;
         self.taken = 0;
         self.head = done;
-        discard_front(&mut batch.segments, whole, &mut self.spare_buffer);
+        discard_front(&mut batch.segments, whole, &mut self.spare_buffers);
         if rest == 0 {
             debug_assert!(batch.segments.is_empty() && self.head == 0);
         } else {
@@ -242,14 +253,22 @@ impl Outbox {
         flushed
     }
 
-    /// Gives back what a quiet connection does not need.
-    pub fn trim(&mut self) {
-        if self.spare_buffer.capacity() > QUIET_BYTES {
-            self.spare_buffer = Vec::new();
+    /// Gives back what a quiet connection does not need, unless it was used since the last call: growing
+    /// anew costs a stream that only pauses some twenty allocations. Whether there is something to give
+    /// back next time.
+    pub fn trim(&mut self) -> bool {
+        let is_large = |buffer: &Vec<u8>| buffer.capacity() > QUIET_BYTES;
+        let large = self.spare_buffers.iter().any(is_large) || self.lengths.capacity() > QUIET_LENGTHS;
+        if !large || mem::take(&mut self.used) {
+            return large;
         }
-        if self.lengths.is_empty() && self.lengths.capacity() > 32 {
+        for buffer in self.spare_buffers.iter_mut().filter(|buffer| is_large(buffer)) {
+            *buffer = Vec::new();
+        }
+        if self.lengths.is_empty() {
             self.lengths = VecDeque::new();
         }
+        !self.lengths.is_empty()
     }
 
     /// The connection is lost: every message that was not written whole, oldest first. A batch that
@@ -323,8 +342,8 @@ impl Batch {
     }
 }
 
-/// Takes `count` bytes off the front; a buffer that becomes empty is kept as the spare one.
-fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spare: &mut Vec<u8>) {
+/// Takes `count` bytes off the front; the largest buffers that become empty are kept as spare ones.
+fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spares: &mut Spares) {
     while count > 0 {
         let Some(front) = segments.front_mut() else { return };
         let length = front.as_slice().len();
@@ -333,9 +352,11 @@ fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spare: &mut
         }
         count -= length;
         if let Some(Segment::Copied { mut bytes, .. }) = segments.pop_front() {
-            if bytes.capacity() > spare.capacity() {
+            let [a, b] = &mut *spares;
+            let smaller = if a.capacity() < b.capacity() { a } else { b };
+            if bytes.capacity() > smaller.capacity() {
                 bytes.clear();
-                *spare = bytes;
+                *smaller = bytes;
             }
         }
     }
@@ -428,12 +449,13 @@ mod tests {
         outbox.push(&mut "x".into());
         let batch = outbox.take();
         outbox.settle(batch, 9);
-        let place = outbox.spare_buffer.as_ptr();
+        let places = |outbox: &Outbox| outbox.spare_buffers.each_ref().map(Vec::as_ptr);
+        let before = places(&outbox);
         for _ in 0..10 {
             outbox.push(&mut "x".into());
             let batch = outbox.take();
             outbox.settle(batch, 9);
-            assert_eq!(outbox.spare_buffer.as_ptr(), place);
+            assert_eq!(places(&outbox), before);
         }
     }
 
@@ -479,32 +501,48 @@ mod tests {
     fn a_quiet_outbox_keeps_little() {
         let mut outbox = Outbox::new(Framing::Tcp);
         for (before, after) in [(512, 512), (513, 0)] {
-            outbox.spare_buffer = Vec::with_capacity(before);
-            outbox.trim();
-            assert_eq!(outbox.spare_buffer.capacity(), after);
+            outbox.spare_buffers[0] = Vec::with_capacity(before);
+            assert!(!outbox.trim());
+            assert_eq!(outbox.spare_buffers[0].capacity(), after);
         }
         for (before, after) in [(32, 32), (33, 0)] {
             outbox.lengths = VecDeque::with_capacity(before);
-            outbox.trim();
+            assert!(!outbox.trim());
             assert_eq!(outbox.lengths.capacity(), after);
         }
         outbox.lengths = VecDeque::with_capacity(33);
         outbox.push(&mut "x".into());
-        outbox.trim();
+        assert!(outbox.trim());
         assert_eq!((outbox.messages(), outbox.lengths.capacity()), (1, 33));
     }
 
     #[test]
-    fn the_largest_buffer_becomes_the_spare_one() {
-        for capacities in [[100, 50], [50, 100]] {
+    fn a_stream_that_pauses_keeps_its_buffers() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        let spare_bytes = |outbox: &Outbox| outbox.spare_buffers.iter().map(Vec::capacity).sum::<usize>();
+        for _ in 0..2 {
+            outbox.push(&mut Message::new(vec![0; 1_000]));
+            let batch = outbox.take();
+            outbox.settle(batch, 1_008);
+            assert!(outbox.trim());
+            assert!(spare_bytes(&outbox) > QUIET_BYTES);
+        }
+        assert!(!outbox.trim(), "nothing was sent since the last look");
+        assert_eq!(spare_bytes(&outbox), 0);
+    }
+
+    #[test]
+    fn the_largest_buffers_become_the_spare_ones() {
+        for capacities in [[100, 50, 70], [50, 70, 100]] {
             let buffer = |capacity| {
                 let mut bytes = Vec::with_capacity(capacity);
                 bytes.push(7);
                 Segment::Copied { bytes, start: 0 }
             };
-            let mut spare = Vec::new();
-            discard_front(&mut capacities.map(buffer).into(), 2, &mut spare);
-            assert_eq!((spare.capacity(), spare.len()), (100, 0));
+            let mut spares = Spares::default();
+            discard_front(&mut capacities.map(buffer).into(), 3, &mut spares);
+            assert!(spares.iter().all(Vec::is_empty));
+            assert_eq!(spares.iter().map(Vec::capacity).sum::<usize>(), 170);
         }
     }
 
@@ -580,7 +618,7 @@ mod tests {
                         prop_assert_eq!(whole, flushed.messages);
                         prop_assert!(frames.first().is_none_or(|f| f.len() > head));
                     }
-                    Op::Trim => outbox.trim(),
+                    Op::Trim => _ = outbox.trim(),
                 }
                 outbox.check_invariants();
                 prop_assert_eq!(outbox.messages(), frames.len());

@@ -1,8 +1,9 @@
 //! Many pushers, many threads, many connections.
 
-use super::{Kind, Library, Socket, pairs};
+use super::{Library, Socket, pairs};
 use crate::body;
 use crate::descriptors;
+use crate::kind::Kind;
 use anyhow::{Context, Result, anyhow};
 use spanwire_bench_ends::{Budget, Fairness, Job, Measure, Role, role, usage};
 use std::thread;

@@ -1,6 +1,7 @@
 //! One publisher and many subscribers, each with a thread of its own.
 
-use super::{Kind, Library, Socket, pairs};
+use super::{Library, Socket, pairs};
+use crate::kind::Kind;
 use crate::tally::Tally;
 use crate::{body, jobs};
 use anyhow::{Context, Result, anyhow};

@@ -1,15 +1,17 @@
 //! Many requests in flight on one socket that may send before an answer has come. Answers come in the order
 //! of requests, since one thread gives them on one connection.
 
-use super::Socket;
+use super::{Library, Socket, pairs};
 use crate::body;
+use crate::kind::Kind;
 use anyhow::{Context, Result};
 use spanwire_bench_ends::{Role, Samples, role};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-pub(crate) fn ask<S: Socket>(socket: &mut S, role: &Role) -> Result<()> {
-    let body = S::body(body::filling(role.cell.body_bytes))?;
+pub(super) fn ask<L: Library>(library: &L, role: &Role) -> Result<()> {
+    let mut socket = pairs::dial(library, Kind::Dealer, role)?;
+    let body = L::Socket::body(body::filling(role.cell.body_bytes))?;
     role::serve(|job| {
         let (mut left, mut since) = (job.count, VecDeque::new());
         let mut samples = Samples::start(if job.timed { job.count } else { 0 });

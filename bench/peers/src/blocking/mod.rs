@@ -6,34 +6,18 @@
 
 mod crowd;
 mod fanout;
-pub(crate) mod flight;
+mod flight;
 mod pairs;
 
 use crate::body::Seen;
+use crate::kind::Kind;
 use crate::tally::Tally;
-pub(crate) use pairs::answer;
-
 use anyhow::{Result, bail};
 use spanwire_bench_ends::{Role, Side, Transport, Work};
 use std::time::Duration;
 
-/// What a socket is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Req,
-    Rep,
-    Push,
-    Pull,
-    /// Waits for slow subscribers where the library can.
-    Pub,
-    /// Never waits for a subscriber.
-    LossyPub,
-    /// Subscribed to everything.
-    Sub,
-}
-
 /// A library.
-pub(crate) trait Library: Sync {
+pub(crate) trait Library: Sync + Sized {
     type Socket: Socket;
 
     /// Whether a publisher can lose messages although it is asked not to.
@@ -46,14 +30,14 @@ pub(crate) trait Library: Sync {
     /// Makes a socket, for bodies of `body_bytes`.
     fn open(&self, kind: Kind, body_bytes: usize) -> Result<Self::Socket>;
 
-    /// The server of [`Work::Flight`].
-    fn flight_server(&self, _: &Role) -> Result<()> {
-        bail!("this library keeps one request in flight on a socket")
+    /// The server of [`Work::Flight`], if blocking calls are not how the library does it.
+    fn flight_server(&self, role: &Role) -> Result<()> {
+        pairs::answer(self, Kind::Router, role)
     }
 
-    /// The client of [`Work::Flight`].
-    fn flight_client(&self, _: &Role) -> Result<()> {
-        bail!("this library keeps one request in flight on a socket")
+    /// The client of it.
+    fn flight_client(&self, role: &Role) -> Result<()> {
+        flight::ask(self, role)
     }
 }
 
@@ -120,9 +104,9 @@ pub(crate) fn run<L: Library>(library: &L, role: &Role) -> Result<()> {
         };
     }
     match (work, side) {
-        (Work::RoundTrip, Server) => pairs::answer(library, role),
+        (Work::RoundTrip, Server) => pairs::answer(library, Kind::Rep, role),
         (Work::RoundTrip, Client) => pairs::ask(library, role),
-        (Work::Connect, Server) if !L::CLOSE_DELIVERS => pairs::answer(library, role),
+        (Work::Connect, Server) if !L::CLOSE_DELIVERS => pairs::answer(library, Kind::Rep, role),
         (Work::OneWay | Work::Pushers | Work::Threads | Work::Connect, Server) => {
             pairs::receive(library, role)
         }

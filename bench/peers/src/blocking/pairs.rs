@@ -1,14 +1,15 @@
 //! One sender or asker, one receiver or answerer.
 
-use super::{Kind, Library, Socket};
+use super::{Library, Socket};
 use crate::body;
+use crate::kind::Kind;
 use crate::tally::Tally;
 use anyhow::{Context, Result, anyhow};
 use spanwire_bench_ends::{Cell, Job, Measure, Role, Side, Stopwatch, Work, pin, role, usage};
 
-/// Also answers connections in turn, and many requests at once where the library does not care.
-pub(crate) fn answer<L: Library>(library: &L, role: &Role) -> Result<()> {
-    let mut socket = listen(library, Kind::Rep, role)?;
+/// Also answers many at once, where the socket is of a kind that can, and connections in turn.
+pub(super) fn answer<L: Library>(library: &L, kind: Kind, role: &Role) -> Result<()> {
+    let mut socket = listen(library, kind, role)?;
     role::serve(|job| answer_job(&mut socket, job, role))
 }
 

@@ -2,8 +2,9 @@
 //! threads call back to move it on; this is how NNG's own documentation does it on both sides.
 
 use super::{Message, Socket, check};
-use crate::blocking::{Kind, Socket as _};
+use crate::blocking::Socket as _;
 use crate::body;
+use crate::kind::Kind;
 use anyhow::{Context, Result, anyhow};
 use nng_c_sys as c;
 use spanwire_bench_ends::{Job, Measure, Role, Samples, Side, role};

@@ -3,8 +3,9 @@
 
 mod flight;
 
-use crate::blocking::{self, Kind, Library};
+use crate::blocking::{self, Library};
 use crate::body::Seen;
+use crate::kind::Kind;
 use anyhow::{Context, Result, bail};
 use nng_c_sys as c;
 use spanwire_bench_ends::Role;
@@ -71,6 +72,7 @@ impl Socket {
             Kind::Pull => c::nng_pull0_open,
             Kind::Pub | Kind::LossyPub => c::nng_pub0_open,
             Kind::Sub => c::nng_sub0_open,
+            Kind::Dealer | Kind::Router => bail!("NNG has contexts for this"),
         };
         let mut raw = c::nng_socket { id: 0 };
         // SAFETY: `raw` is where the new socket goes.

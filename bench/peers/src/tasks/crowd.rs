@@ -1,6 +1,7 @@
 //! Many pushers, many tasks, many connections, many requests in flight.
 
-use super::{Jobs, Kind, Library, Socket, joined, pairs};
+use super::{Jobs, Library, Socket, joined, pairs};
+use crate::kind::Kind;
 use crate::{body, descriptors};
 use anyhow::{Context, Result};
 use bytes::Bytes;

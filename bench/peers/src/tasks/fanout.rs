@@ -1,6 +1,7 @@
 //! One publisher and many subscribers, each with a task of its own.
 
-use super::{Jobs, Kind, Library, Socket, joined, pairs};
+use super::{Jobs, Library, Socket, joined, pairs};
+use crate::kind::Kind;
 use crate::tally::Tally;
 use crate::{body, jobs};
 use anyhow::{Context, Result};

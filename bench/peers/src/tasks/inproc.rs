@@ -1,7 +1,8 @@
 //! Both ends in one process, each on a runtime of its own, which is where the mode wants it.
 
-use super::{Kind, Library, Socket, pairs};
+use super::{Library, Socket, pairs};
 use crate::body;
+use crate::kind::Kind;
 use crate::tally::Tally;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;

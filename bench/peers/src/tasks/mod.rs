@@ -12,30 +12,12 @@ mod inproc;
 mod pairs;
 
 use crate::jobs;
+use crate::kind::Kind;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use spanwire_bench_ends::role::{self, Begun};
 use spanwire_bench_ends::{Job, Role, Side, Transport, Work};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-
-/// What a socket is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Req,
-    Rep,
-    /// Asks without waiting for the last answer.
-    Dealer,
-    /// Answers it.
-    Router,
-    Push,
-    Pull,
-    /// Waits for slow subscribers where the library can.
-    Pub,
-    /// Never waits for a subscriber.
-    LossyPub,
-    /// Subscribed to everything.
-    Sub,
-}
 
 /// A library.
 pub(crate) trait Library: Clone + Send + Sync + 'static {

@@ -1,7 +1,8 @@
 //! One sender or asker, one receiver or answerer.
 
-use super::{Jobs, Kind, Library, Socket};
+use super::{Jobs, Library, Socket};
 use crate::body::{self, Seen};
+use crate::kind::Kind;
 use crate::tally::Tally;
 use anyhow::{Context, Result};
 use bytes::Bytes;

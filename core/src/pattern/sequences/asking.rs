@@ -275,7 +275,8 @@ impl World {
     }
 
     fn recv_garbage(&mut self, a: u8, b: u8) {
-        let bytes = [a & 0x80, 0, 0, b, b & 0x80, 1, 2, 3, b];
+        // Never an id that was given out: that would be an answer.
+        let bytes = [a & 0x80, 0x7f, 0, b, b & 0x80, 1, 2, 3, b];
         self.deliver(a, b, Message::from(bytes[..usize::from(a) % 10].to_vec()));
     }
 

@@ -1,13 +1,11 @@
-//! libzmq. `flight` keeps many requests in flight between a DEALER and a ROUTER.
+//! libzmq.
 #![expect(unsafe_code, reason = "libzmq is a C library")]
 
-mod flight;
-
-use crate::blocking::{self, Kind, Library};
+use crate::blocking::{self, Library};
 use crate::body::Seen;
+use crate::kind::Kind;
 use crate::loaded;
 use anyhow::{Context as _, Result, bail};
-use spanwire_bench_ends::Role;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,15 +84,6 @@ impl Zmq {
         unsafe { (self.context.functions.zmq_version)(&mut major, &mut minor, &mut patch) };
         format!("{major}.{minor}.{patch}")
     }
-
-    fn socket(&self, kind: c_int) -> Result<Socket> {
-        // SAFETY: the context is there.
-        let raw = unsafe { (self.context.functions.zmq_socket)(self.context.raw, kind) };
-        if raw.is_null() {
-            self.context.check(-1).context("opening a socket")?;
-        }
-        Ok(Socket { context: self.context.clone(), raw, patience: None })
-    }
 }
 
 impl Context {
@@ -129,14 +118,22 @@ impl Library for Zmq {
     const CLOSE_DELIVERS: bool = false;
 
     fn open(&self, kind: Kind, _: usize) -> Result<Socket> {
-        let socket = self.socket(match kind {
+        let number = match kind {
             Kind::Pub | Kind::LossyPub => ZMQ_PUB,
             Kind::Sub => ZMQ_SUB,
             Kind::Req => ZMQ_REQ,
             Kind::Rep => ZMQ_REP,
+            Kind::Dealer => ZMQ_DEALER,
+            Kind::Router => ZMQ_ROUTER,
             Kind::Pull => ZMQ_PULL,
             Kind::Push => ZMQ_PUSH,
-        })?;
+        };
+        // SAFETY: the context is there.
+        let raw = unsafe { (self.context.functions.zmq_socket)(self.context.raw, number) };
+        if raw.is_null() {
+            self.context.check(-1).context("opening a socket")?;
+        }
+        let socket = Socket { context: self.context.clone(), raw, kind, patience: None };
         match kind {
             Kind::Pull => socket.set(ZMQ_BACKLOG, 4096)?,
             Kind::Sub => socket.set_bytes(ZMQ_SUBSCRIBE, b"")?,
@@ -150,19 +147,12 @@ impl Library for Zmq {
         }
         Ok(socket)
     }
-
-    fn flight_server(&self, role: &Role) -> Result<()> {
-        flight::answer(self, role)
-    }
-
-    fn flight_client(&self, role: &Role) -> Result<()> {
-        flight::ask(self, role)
-    }
 }
 
 pub(crate) struct Socket {
     context: Arc<Context>,
     raw: *mut c_void,
+    kind: Kind,
     patience: Option<Duration>,
 }
 
@@ -253,8 +243,14 @@ impl blocking::Socket for Socket {
 
     fn echo(&mut self) -> Result<Seen> {
         let mut message = Message::new(&self.context)?;
-        if !self.recv_message(&mut message)? {
-            bail!("nothing came");
+        if self.kind == Kind::Router {
+            // The first frame goes before the answer as it came before the request.
+            let mut asker = Message::new(&self.context)?;
+            self.recv_message(&mut asker)?;
+            self.recv_message(&mut message)?;
+            self.send_message(&mut asker, ZMQ_SNDMORE)?;
+        } else {
+            self.recv_message(&mut message)?;
         }
         let seen = Seen::new(message.body().len(), &[]);
         self.send_message(&mut message, 0)?;

@@ -1,0 +1,56 @@
+//! An allocator that counts how often it is asked for memory. Whoever includes this file has it.
+//!
+//! The trait is unsafe, so this is too; each call is handed on to the system's allocator as it came.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+static EVERYWHERE: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    // Needs neither memory nor a destructor, so it is there for every call.
+    static HERE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this process has asked for memory; growing what one has is asking too.
+pub(crate) fn everywhere() -> u64 {
+    EVERYWHERE.load(Ordering::Relaxed)
+}
+
+/// How often this thread has.
+pub(crate) fn here() -> u64 {
+    HERE.get()
+}
+
+fn note() {
+    EVERYWHERE.fetch_add(1, Ordering::Relaxed);
+    HERE.set(HERE.get() + 1);
+}
+
+// SAFETY: memory comes from and goes to the system's allocator only, with the arguments that were given.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note();
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        note();
+        unsafe { System.realloc(memory, layout, bytes) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
