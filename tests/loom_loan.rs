@@ -126,7 +126,9 @@ impl Connection {
                     thread::yield_now();
                     cx.waker().wake_by_ref();
                 }
-                Drive::Peek | Drive::Rest => {}
+                // What came is no end.
+                Drive::Peek => cx.waker().wake_by_ref(),
+                Drive::Rest => {}
             }
             if ending && self.loan.end() { Poll::Ready(()) } else { Poll::Pending }
         }));

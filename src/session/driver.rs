@@ -273,17 +273,21 @@ impl Driver {
         if late {
             self.grace = None;
         }
-        match self.pipe.loan.drive(cx.waker(), late) {
+        let mut drive = self.pipe.loan.drive(cx.waker(), late);
+        if drive == loan::Drive::Peek {
+            if self.pipe.has_ended() {
+                self.pipe.loan.recall();
+            }
+            drive = self.pipe.loan.drive(cx.waker(), false);
+        }
+        match drive {
             loan::Drive::Read => {
                 (self.grace, self.patience) = (None, FIRST_GRACE);
                 self.read_turn(cx);
             }
             loan::Drive::Rest => self.grace = None,
-            loan::Drive::Peek => {
-                if self.pipe.has_ended() {
-                    self.pipe.loan.recall();
-                }
-            }
+            // Something came in this moment.
+            loan::Drive::Peek => cx.waker().wake_by_ref(),
             loan::Drive::Look if self.grace.is_some() => {}
             loan::Drive::Look => {
                 let grace = self.grace.insert(self.home.sleep(self.patience));

@@ -105,7 +105,8 @@ pub enum Drive {
     Read,
     /// Look again in a while.
     Look,
-    /// Find out whether the peer has ended: something was reported that nobody reads. If so, recall.
+    /// Find out whether the peer has ended: something was reported that nobody reads. If so, recall. Then
+    /// ask again.
     Peek,
     /// Nothing, until it is woken.
     Rest,

@@ -28,14 +28,15 @@ impl<M: Into<Message>, I: Iterator<Item = M>> Batch<I> {
     }
 
     /// Sends what needs no waiting, and returns the first message for which somebody has to wait.
-    fn go_on(&mut self, core: &Arc<Core>) -> Option<Message> {
+    /// A task takes its turn there, if it owes one; with a thread of its own nobody has to.
+    fn go_on(&mut self, core: &Arc<Core>, turns: bool) -> Option<Message> {
         loop {
             let room = CHUNK - self.chunk.len();
             self.chunk.extend(self.source.by_ref().take(room).map(Into::into));
             if self.chunk.is_empty() {
                 return None;
             }
-            if core.owes_turn.load(Ordering::Relaxed) {
+            if turns && core.owes_turn.load(Ordering::Relaxed) {
                 return self.chunk.pop_front();
             }
             let sent = core.send_some(&mut self.chunk);
@@ -59,7 +60,7 @@ impl Handle {
         one: impl Fn(Message) -> Sending<'a>,
     ) -> Result<usize, SendManyError> {
         let mut batch = Batch::new(messages);
-        while let Some(message) = batch.go_on(&self.core) {
+        while let Some(message) = batch.go_on(&self.core, true) {
             match one(message).await {
                 Ok(()) => batch.sent += 1,
                 Err(error) => return Err(batch.failed(error)),
@@ -74,7 +75,7 @@ impl Handle {
         one: impl Fn(Message) -> Result<(), SendError>,
     ) -> Result<usize, SendManyError> {
         let mut batch = Batch::new(messages);
-        while let Some(message) = batch.go_on(&self.core) {
+        while let Some(message) = batch.go_on(&self.core, false) {
             match one(message) {
                 Ok(()) => batch.sent += 1,
                 Err(error) => return Err(batch.failed(error)),

@@ -18,10 +18,12 @@ use super::waits::{For, Ticket, Waits};
 use super::work::{Out, Work};
 use super::{Peer, PeerStats, Stats};
 use crate::rt::{self, Home};
+#[cfg(all(unix, feature = "ipc"))]
+use crate::session::Origin;
 use crate::session::gate::Gate;
 use crate::session::handoff::Wrote;
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
-use crate::session::{Delivery, Origin, Owner};
+use crate::session::{Delivery, Owner};
 use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, Rules};
 use spanwire_core::session::inbox::Inbox;
@@ -48,6 +50,8 @@ pub(crate) struct Core {
     written_at: AtomicU64,
     /// A sender wrote a whole batch by itself: the next one lets others run first.
     pub(super) owes_turn: AtomicBool,
+    /// So many messages were received without a wait that the next receive lets others run first.
+    pub(super) owes_turn_receiving: AtomicBool,
     /// Whether the rules need to know the time of a send, and of a take.
     timed: bool,
     timed_takes: bool,
@@ -127,6 +131,9 @@ const HURRY_NANOS: u64 = 2_000;
 /// even if it has more: those that come by themselves must not keep these out.
 const FETCH_EVERY: u64 = 64;
 
+/// Half a millisecond of small messages.
+const TURN_MESSAGES: u64 = 4_096;
+
 /// The number of the last pipe of this process.
 static LAST_PIPE: AtomicU32 = AtomicU32::new(0);
 
@@ -160,6 +167,7 @@ impl Core {
             lender: Lender::new(spin),
             written_at: AtomicU64::new(0),
             owes_turn: AtomicBool::new(false),
+            owes_turn_receiving: AtomicBool::new(false),
             timed,
             timed_takes: protocol == Protocol::Surveyor,
             #[cfg(feature = "inproc")]
@@ -207,7 +215,7 @@ impl Core {
                 return 0;
             }
             let taken = state.visit(self, &mut out, |rule, fx| take(rule, now, fx));
-            state.ledger.delivered_messages += taken as u64;
+            self.note_turn(&self.owes_turn_receiving, &mut state.ledger.delivered_messages, taken);
             taken
         };
         out.run();
@@ -247,7 +255,7 @@ impl Core {
                     let bytes = message.len() as u64;
                     let result = state.visit(self, &mut out, |rule, fx| send(rule, now, message, fx));
                     if result.is_ok() {
-                        state.ledger.sent_messages += 1;
+                        self.note_turn(&self.owes_turn, &mut state.ledger.sent_messages, 1);
                         state.ledger.sent_bytes += bytes;
                     }
                     #[cfg(feature = "inproc")]
@@ -286,7 +294,7 @@ impl Core {
                     bytes += length;
                 }
             });
-            state.ledger.sent_messages += sent as u64;
+            self.note_turn(&self.owes_turn, &mut state.ledger.sent_messages, sent);
             state.ledger.sent_bytes += bytes;
             #[cfg(feature = "inproc")]
             state.deliver_if_full(&mut out);
@@ -332,7 +340,7 @@ impl Core {
                     }
                 } else {
                     if result.is_ok() {
-                        state.ledger.delivered_messages += 1;
+                        self.note_turn(&self.owes_turn_receiving, &mut state.ledger.delivered_messages, 1);
                         look = state.ledger.delivered_messages % FETCH_EVERY == 0;
                     }
                     if let Some((ticket, _)) = &mut wait {
@@ -469,6 +477,17 @@ impl Core {
     #[cold]
     pub(super) fn is_hurried(&self) -> bool {
         rt::now().as_nanos() - self.written_at.load(Ordering::Relaxed) < HURRY_NANOS
+    }
+
+    /// Counts messages. Whoever has had so many lets others run before the next: with a peer in the same
+    /// process that keeps up, nothing else would ever make him wait.
+    #[inline]
+    fn note_turn(&self, owes: &AtomicBool, counter: &mut u64, count: usize) {
+        let before = *counter;
+        *counter += count as u64;
+        if before / TURN_MESSAGES != *counter / TURN_MESSAGES {
+            owes.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes the number and the place for a new pipe.

@@ -15,12 +15,10 @@ use crate::session::{Ended, Origin, SessionOptions, driver};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport;
 use crate::transport::{Accept, Stream};
-use spanwire_core::DetachReason;
-#[cfg(all(unix, feature = "ipc"))]
-use spanwire_core::PipeId;
 #[cfg(feature = "inproc")]
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
+use spanwire_core::{DetachReason, PipeId};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;

@@ -278,6 +278,12 @@ impl<G: Get> Future for RecvOp<'_, G> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        if this.core.owes_turn_receiving.load(Ordering::Relaxed)
+            && this.core.owes_turn_receiving.swap(false, Ordering::Relaxed)
+        {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         // Most often one is there; or there is no connection to read, and waiting is all there is to do.
         // Either takes one visit. Everything below is for reading.
         if let Some(ticket) = this.receiver.place(this.core) {

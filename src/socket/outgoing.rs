@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     queue: VecDeque<Message>,
+    /// The memory of a queue that was delivered, for the next that is taken.
+    spare: VecDeque<Message>,
     course: Course,
     /// It ends when all is delivered.
     closing: bool,
@@ -94,7 +96,7 @@ impl Outgoing {
 
     /// What the one who pushed, and delivers, brings to the other side.
     pub(super) fn take(&mut self) -> VecDeque<Message> {
-        std::mem::take(&mut self.queue)
+        std::mem::replace(&mut self.queue, std::mem::take(&mut self.spare))
     }
 
     /// Both ends are attached.
@@ -136,14 +138,12 @@ impl Outgoing {
     ) -> Next {
         let Course::Underway { again } = self.course else { return Next::Nothing };
         let stuck = !rest.is_empty();
-        // What came meanwhile goes behind what was not taken.
         if stuck {
+            // What came meanwhile goes behind what was not taken.
             rest.append(&mut self.queue);
+            std::mem::swap(&mut self.queue, &mut rest);
         }
-        if stuck || self.queue.is_empty() {
-            // An empty one gives its memory back.
-            self.queue = rest;
-        }
+        self.spare = rest;
         self.course = Course::Stuck;
         if let Some(why) = self.ended {
             return Next::Part(why);
