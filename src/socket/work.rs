@@ -72,6 +72,7 @@ pub(crate) struct Out {
     pub(super) wakers: Few<Waker>,
     pub(super) work: Few<Work>,
     /// The time, if it was asked for; else zero.
+    #[cfg_attr(not(feature = "inproc"), allow(dead_code))] // only what is delivered at once bears it
     pub(super) now: Time,
 }
 
@@ -91,6 +92,7 @@ pub(crate) enum Work {
     #[cfg(unix)]
     Show(Arc<Signal>),
     /// Anything that is rare.
+    #[cfg(feature = "inproc")]
     Call(Box<dyn FnOnce() + Send>),
 }
 
@@ -104,6 +106,7 @@ impl std::fmt::Debug for Work {
             Self::Pump(_) => "Pump",
             #[cfg(unix)]
             Self::Show(_) => "Show",
+            #[cfg(feature = "inproc")]
             Self::Call(_) => "Call",
         })
     }
@@ -172,6 +175,7 @@ impl Work {
             Self::Pump(pipe) => pipe.pump(),
             #[cfg(unix)]
             Self::Show(signal) => signal.show(),
+            #[cfg(feature = "inproc")]
             Self::Call(call) => call(),
         }
     }
