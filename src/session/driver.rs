@@ -84,6 +84,9 @@ struct Driver {
     home: Home,
 }
 
+/// So long the driver lets hurried senders run at most: other connections wait meanwhile.
+const LONGEST_PATIENCE: Duration = Duration::from_micros(50);
+
 /// A receiver that borrowed the reading and has not come back for so long, or twice that, has it no
 /// more. A runtime tells of the peer's end at once; but where a thread reads, nobody watches while it is
 /// away, and so long may it take until the end is seen. It is short at first, and doubles while the loan is
@@ -212,7 +215,14 @@ impl Driver {
         }
         let go_on = match drive {
             Drive::Patience(count) => {
-                (0..count).for_each(|_| std::thread::yield_now());
+                // Where a busy thread shares the processor, one turn of it is more than enough.
+                let until = rt::now() + LONGEST_PATIENCE;
+                for _ in 0..count {
+                    std::thread::yield_now();
+                    if rt::now() >= until {
+                        break;
+                    }
+                }
                 true
             }
             Drive::Blocked => self.pipe.writer().poll_writable(cx).is_ready(),

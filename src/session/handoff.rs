@@ -147,6 +147,8 @@ pub(crate) const INLINE_BYTES: usize = 60 * 1024;
 const FEW: usize = 2;
 /// The driver found so many at least: a burst.
 const MANY: usize = 8;
+/// So much is a pile, however few messages it is.
+const MUCH_BYTES: usize = 8 * 1024;
 /// So many direct writes that each followed another at once are a burst.
 const BURST: u32 = 8;
 /// Messages closer together than this come from somebody in a hurry: a direct write takes about
@@ -354,7 +356,7 @@ impl<Q: Queue> HandOff<Q> {
         let sent = self.direct.saturating_add(items as u32).max(1);
         let elsewhere = self.owed_by.is_some_and(|thread| thread != thread::current().id());
         (self.owed_at, self.direct) = (now, 0);
-        if items >= MANY {
+        if items >= MANY || self.queue.waiting_bytes() >= MUCH_BYTES {
             (self.allowance, self.grant) = (0, FIRST_GRANT);
             self.patience /= 2;
         } else if elsewhere && (since / sent < TIGHT_NANOS || self.hurry >= BURST) {
