@@ -7,7 +7,7 @@ use bytes::Bytes;
 use spanwire_core::framing::sp::Framing;
 use spanwire_core::pattern::script::Script;
 use spanwire_core::pattern::sequences::Kind;
-use spanwire_core::pattern::{CtxId, Member, Nothing, Pattern, Rep, Req, Rules, Sub, Surveyor};
+use spanwire_core::pattern::{CtxId, Member, Nothing, Pattern, Rep, Req, Rules, Sub, Surveyor, Tickets};
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::{DetachReason, Dropped, Message, PipeId, Time};
 

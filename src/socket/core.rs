@@ -232,8 +232,8 @@ impl Core {
         if self.timed { rt::now() } else { Time::ZERO }
     }
 
-    /// Sends, if the socket is open and the rules find room.
-    /// Then what is left of the message is of no use; else it is as it was.
+    /// Sends, if the socket is open and the rules find room. Then what is left of the message is of no
+    /// use; else it is as it was.
     pub(super) fn send(self: &Arc<Self>, ctx: CtxId, message: &mut Message) -> Result<(), Why> {
         self.send_by(message, |rule, now, message, fx| rule.put(now, ctx, message, fx))
     }
@@ -245,57 +245,56 @@ impl Core {
         message: &mut Message,
         send: impl FnOnce(&mut Rules, Time, &mut Message, &mut Fx<'_>) -> Result<(), Refusal>,
     ) -> Result<(), Why> {
-        let now = self.clock();
-        let mut out = Out { now, ..Out::default() };
-        let result = {
-            let mut state = self.lock();
-            let state = &mut *state;
-            match state.phase {
-                Phase::Open => {
-                    let bytes = message.len() as u64;
-                    let result = state.visit(self, &mut out, |rule, fx| send(rule, now, message, fx));
-                    if result.is_ok() {
-                        self.note_turn(&self.owes_turn, &mut state.ledger.sent_messages, 1);
-                        state.ledger.sent_bytes += bytes;
-                    }
-                    #[cfg(feature = "inproc")]
-                    state.deliver_if_full(&mut out);
-                    if self.timed {
-                        state.arm(&mut out);
-                    }
-                    result.map_err(Why::Refused)
-                }
-                Phase::Closed => Err(Why::Closed),
-                Phase::Orphaned => Err(Why::Orphaned),
+        let bytes = message.len();
+        let mut result = Ok(());
+        self.visit_to_send(|rule, now, fx| {
+            result = send(rule, now, message, fx);
+            match result {
+                Ok(()) => Flushed { messages: 1, bytes },
+                Err(_) => Flushed::default(),
             }
-        };
-        out.run();
-        result
+        })?;
+        result.map_err(Why::Refused)
     }
 
     /// Sends from the front as many as there is room for, in one visit to the rules.
     pub(super) fn send_some(self: &Arc<Self>, messages: &mut VecDeque<Message>) -> usize {
-        let (mut sent, mut bytes) = (0, 0);
+        let mut sent = Flushed::default();
+        // A socket that cannot be used says so to whoever sends the next by itself.
+        let _ = self.visit_to_send(|rule, now, fx| {
+            for message in messages.iter_mut() {
+                let bytes = message.len();
+                if rule.put(now, CtxId::DEFAULT, message, fx).is_err() {
+                    break;
+                }
+                sent.messages += 1;
+                sent.bytes += bytes;
+            }
+            sent
+        });
+        messages.drain(..sent.messages);
+        sent.messages
+    }
+
+    /// Lets the rules of an open socket send; `send` says what they took.
+    #[inline]
+    fn visit_to_send(
+        self: &Arc<Self>,
+        send: impl FnOnce(&mut Rules, Time, &mut Fx<'_>) -> Flushed,
+    ) -> Result<(), Why> {
         let now = self.clock();
-        let mut out = Out::default();
+        let mut out = Out::at(now);
         {
             let mut state = self.lock();
             let state = &mut *state;
-            if state.phase != Phase::Open {
-                return 0;
+            match state.phase {
+                Phase::Open => {}
+                Phase::Closed => return Err(Why::Closed),
+                Phase::Orphaned => return Err(Why::Orphaned),
             }
-            state.visit(self, &mut out, |rule, fx| {
-                for message in messages.iter_mut() {
-                    let length = message.len() as u64;
-                    if rule.put(now, CtxId::DEFAULT, message, fx).is_err() {
-                        break;
-                    }
-                    sent += 1;
-                    bytes += length;
-                }
-            });
-            self.note_turn(&self.owes_turn, &mut state.ledger.sent_messages, sent);
-            state.ledger.sent_bytes += bytes;
+            let sent = state.visit(self, &mut out, |rule, fx| send(rule, now, fx));
+            self.note_turn(&self.owes_turn, &mut state.ledger.sent_messages, sent.messages);
+            state.ledger.sent_bytes += sent.bytes as u64;
             #[cfg(feature = "inproc")]
             state.deliver_if_full(&mut out);
             if self.timed {
@@ -303,8 +302,7 @@ impl Core {
             }
         }
         out.run();
-        messages.drain(..sent);
-        sent
+        Ok(())
     }
 
     /// Takes the next message of a context to wherever `take` puts it; while there is none, `wait` may
@@ -476,7 +474,8 @@ impl Core {
     /// Whether a sender has come back from writing just now.
     #[cold]
     pub(super) fn is_hurried(&self) -> bool {
-        rt::now().as_nanos() - self.written_at.load(Ordering::Relaxed) < HURRY_NANOS
+        // Another thread may come back from writing after this one has looked at the clock.
+        rt::now().as_nanos().saturating_sub(self.written_at.load(Ordering::Relaxed)) < HURRY_NANOS
     }
 
     /// Counts messages. Whoever has had so many lets others run before the next: with a peer in the same

@@ -27,13 +27,6 @@ pub(super) struct Fx<'a> {
     pub(super) left: &'a mut bool,
 }
 
-impl Fx<'_> {
-    #[inline]
-    fn lane(&mut self, pipe: PipeId) -> Option<&mut Lane> {
-        lane(self.pipes, pipe)
-    }
-}
-
 #[inline]
 fn lane(pipes: &mut [Option<Entry>], pipe: PipeId) -> Option<&mut Lane> {
     let entry = pipes.get_mut(pipe.slot())?.as_mut()?;
@@ -86,7 +79,7 @@ impl Effects for Fx<'_> {
     }
 
     fn drop_oldest(&mut self, pipe: PipeId) -> Option<usize> {
-        self.lane(pipe)?.drop_oldest()
+        lane(self.pipes, pipe)?.drop_oldest()
     }
 
     #[inline]

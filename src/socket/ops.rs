@@ -3,13 +3,14 @@
 //! **Cancel-safety.** Dropping a send that is not done sends nothing; dropping a receive that is not
 //! done takes nothing. Whoever was woken and is dropped passes the wake-up on.
 
-use super::core::{Core, NoMessage, Why};
+use super::core::{Core, NoMessage, Why, own};
 use super::receiver::Receiver;
 use super::waits::{For, Ticket};
 use crate::rt::Patience;
-use spanwire_core::pattern::{CtxId, Nothing, Pattern, Refusal};
+use spanwire_core::pattern::{CtxId, Member, Nothing, Pattern, Refusal, Tickets};
 use spanwire_core::{Message, RecvError, SendError};
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -98,6 +99,35 @@ impl Get for In {
     ) -> Result<(), NoMessage> {
         let ctx = self.ctx;
         core.take(ctx, message, wait, |rule, now, message, fx| rule.take_into(now, ctx, message, fx))
+    }
+}
+
+/// Takes what comes of the question that a context has asked last, and of no other.
+pub(super) struct Ticketed<R> {
+    ctx: CtxId,
+    ticket: u32,
+    rule: PhantomData<fn(R)>,
+}
+
+impl<R: Member + Tickets> Ticketed<R> {
+    pub(super) fn latest(core: &Arc<Core>, ctx: CtxId) -> Self {
+        let ticket = core.ask(|rule: &mut R, _, _| rule.ticket(ctx));
+        Self { ctx, ticket, rule: PhantomData }
+    }
+}
+
+impl<R: Member + Tickets> Get for Ticketed<R> {
+    fn get_into(
+        &mut self,
+        core: &Arc<Core>,
+        message: &mut Option<Message>,
+        wait: Wait<'_>,
+    ) -> Result<(), NoMessage> {
+        let Self { ctx, ticket, .. } = *self;
+        core.take(ctx, message, wait, |rule, now, message, fx| {
+            *message = Some(own::<R>(rule).take_ticket(now, ctx, ticket, fx)?);
+            Ok(())
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Handle;
 use super::core::{Core, NoMessage, Why, own};
-use super::ops::{Get, In, Put, Wait, recv_error};
+use super::ops::{Get, In, Put, Ticketed, Wait, recv_error};
 use crate::{Message, RecvError, RequestError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Req, Rules};
 use std::sync::Arc;
@@ -249,30 +249,8 @@ impl ReqContext {
         self.handle.core.recv_blocking(self.ctx, timeout, self.reply())
     }
 
-    fn reply(&self) -> Reply {
-        let ctx = self.ctx;
-        Reply { ctx, ticket: self.handle.core.ask(|rule: &mut Req, _, _| rule.ticket(ctx)) }
-    }
-}
-
-/// Takes the reply to one request of a context, and to no other.
-struct Reply {
-    ctx: CtxId,
-    ticket: u32,
-}
-
-impl Get for Reply {
-    fn get_into(
-        &mut self,
-        core: &Arc<Core>,
-        message: &mut Option<Message>,
-        wait: Wait<'_>,
-    ) -> Result<(), NoMessage> {
-        let Self { ctx, ticket } = *self;
-        core.take(ctx, message, wait, |rule, now, message, fx| {
-            *message = Some(own::<Req>(rule).take_ticket(now, ctx, ticket, fx)?);
-            Ok(())
-        })
+    fn reply(&self) -> Ticketed<Req> {
+        Ticketed::latest(&self.handle.core, self.ctx)
     }
 }
 

@@ -1,15 +1,13 @@
 //! [`SurveySocket`], its [`Survey`]s and contexts.
 
 use super::Handle;
-use super::core::{Core, NoMessage, own};
-use super::ops::{Get, In, Wait, recv_error};
+use super::ops::{Get, In, Ticketed, recv_error};
 use super::receiver::Receiver;
 use crate::{Message, RecvError, SendError};
 use futures_core::Stream;
 use spanwire_core::pattern::{CtxId, Pattern, Rules, Surveyor};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -160,9 +158,8 @@ impl SurveyContext {
         self.handle.core.recv_blocking(self.ctx, timeout, self.answer())
     }
 
-    fn answer(&self) -> Answer {
-        let ctx = self.ctx;
-        Answer { ctx, ticket: self.handle.core.ask(|rule: &mut Surveyor, _, _| rule.ticket(ctx)) }
+    fn answer(&self) -> Ticketed<Surveyor> {
+        Ticketed::latest(&self.handle.core, self.ctx)
     }
 
     /// Receives an answer if one is there.
@@ -182,27 +179,6 @@ impl SurveyContext {
     #[cfg(unix)]
     pub fn readable_fd(&self) -> std::io::Result<crate::PollFd> {
         self.handle.poll_fd(super::Ready::ToRecv(self.ctx))
-    }
-}
-
-/// Takes an answer to one survey of a context, and to no other.
-struct Answer {
-    ctx: CtxId,
-    ticket: u32,
-}
-
-impl Get for Answer {
-    fn get_into(
-        &mut self,
-        core: &Arc<Core>,
-        message: &mut Option<Message>,
-        wait: Wait<'_>,
-    ) -> Result<(), NoMessage> {
-        let Self { ctx, ticket } = *self;
-        core.take(ctx, message, wait, |rule, now, message, fx| {
-            *message = Some(own::<Surveyor>(rule).take_ticket(now, ctx, ticket, fx)?);
-            Ok(())
-        })
     }
 }
 

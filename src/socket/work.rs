@@ -46,9 +46,7 @@ impl<T> Few<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
-}
 
-impl<T> Few<T> {
     #[inline]
     pub(crate) fn for_each_mut(&mut self, mut each: impl FnMut(&mut T)) {
         if let Some(first) = &mut self.first {
@@ -71,8 +69,8 @@ impl<T> Few<T> {
 pub(crate) struct Out {
     pub(super) wakers: Few<Waker>,
     pub(super) work: Few<Work>,
-    /// The time, if it was asked for; else zero.
-    #[cfg_attr(not(feature = "inproc"), allow(dead_code))] // only what is delivered at once bears it
+    /// The time, if it was asked for; else zero. What is delivered at once bears it.
+    #[cfg(feature = "inproc")]
     pub(super) now: Time,
 }
 
@@ -118,6 +116,18 @@ thread_local! {
 }
 
 impl Out {
+    /// Nothing yet, from a visit at this time.
+    #[inline]
+    pub(super) fn at(now: Time) -> Self {
+        #[cfg(feature = "inproc")]
+        return Self { now, ..Self::default() };
+        #[cfg(not(feature = "inproc"))]
+        {
+            let _ = now;
+            Self::default()
+        }
+    }
+
     /// Carries everything out. No lock may be held.
     #[inline]
     pub(crate) fn run(self) {

@@ -369,6 +369,28 @@ pub trait Pattern {
     fn check_invariants(&self);
 }
 
+/// Patterns that ask: every question of a context has a name, so that whoever waits for what comes of
+/// one is never given what comes of another.
+pub trait Tickets: Pattern {
+    /// Names the latest request or survey of `ctx`; 0 when it never had one.
+    fn ticket(&self, ctx: CtxId) -> u32;
+
+    /// Takes what came of the one that `ticket` names, and of no other: once `ctx` has a newer one, or was
+    /// closed, whoever waited for the old one learns that it is `Cancelled`.
+    fn take_ticket(
+        &mut self,
+        now: Time,
+        ctx: CtxId,
+        ticket: u32,
+        fx: &mut impl Effects,
+    ) -> Result<Message, Nothing> {
+        if self.ticket(ctx) != ticket {
+            return Err(Nothing::Cancelled);
+        }
+        self.take(now, ctx, fx)
+    }
+}
+
 /// Discards messages that a lost pipe left behind; what most patterns do with them.
 fn discard_unsent(pipe: PipeId, unsent: Vec<Message>, fx: &mut impl Effects) {
     for message in unsent {

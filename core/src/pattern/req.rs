@@ -4,7 +4,7 @@ use super::backtrace::{Ids, accept_answer};
 use super::contexts::Contexts;
 use super::due::Due;
 use super::peers::Peers;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Tickets};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -88,27 +88,6 @@ impl Req {
             resend_time: options.resend_time.filter(|time| !time.is_zero()),
             resend_failures: options.resend_failures,
         }
-    }
-
-    /// Names the latest request of `ctx`, for [`take_ticket`](Self::take_ticket); 0 when it never
-    /// had one.
-    pub fn ticket(&self, ctx: CtxId) -> u32 {
-        self.contexts.get(ctx).map_or(0, |conversation| conversation.ticket)
-    }
-
-    /// Takes the reply to the request that `ticket` names, and no other: once `ctx` has a newer
-    /// request, or was closed, whoever waited for the old one learns that it is `Cancelled`.
-    pub fn take_ticket(
-        &mut self,
-        now: Time,
-        ctx: CtxId,
-        ticket: u32,
-        fx: &mut impl Effects,
-    ) -> Result<Message, Nothing> {
-        if self.ticket(ctx) != ticket {
-            return Err(Nothing::Cancelled);
-        }
-        self.take(now, ctx, fx)
     }
 
     /// Ends whatever `ctx` was doing.
@@ -215,6 +194,12 @@ impl Request {
         };
         self.lost = Some((why, in_a_row));
         in_a_row >= failures
+    }
+}
+
+impl Tickets for Req {
+    fn ticket(&self, ctx: CtxId) -> u32 {
+        self.contexts.get(ctx).map_or(0, |conversation| conversation.ticket)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::backtrace::{Ids, accept_answer};
 use super::contexts::Contexts;
 use super::peers::Peers;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, discard_unsent};
+use super::{CtxId, Effects, Nothing, Pattern, Refusal, Tickets, discard_unsent};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -103,27 +103,6 @@ impl Surveyor {
         }
     }
 
-    /// Names the latest survey of `ctx`, for [`take_ticket`](Self::take_ticket); 0 when it never had
-    /// one.
-    pub fn ticket(&self, ctx: CtxId) -> u32 {
-        self.contexts.get(ctx).map_or(0, |conversation| conversation.ticket)
-    }
-
-    /// Takes an answer to the survey that `ticket` names, and no other: once `ctx` has a newer
-    /// survey, or was closed, whoever waited for the old one learns that it is `Cancelled`.
-    pub fn take_ticket(
-        &mut self,
-        now: Time,
-        ctx: CtxId,
-        ticket: u32,
-        fx: &mut impl Effects,
-    ) -> Result<Message, Nothing> {
-        if self.ticket(ctx) != ticket {
-            return Err(Nothing::Cancelled);
-        }
-        self.take(now, ctx, fx)
-    }
-
     /// An open survey is over; its answers can still be taken.
     fn end(&mut self, ctx: CtxId, fx: &mut impl Effects) {
         let Some(conversation) = self.contexts.get_mut(ctx) else { return };
@@ -161,6 +140,12 @@ impl Surveyor {
             }
             State::Idle | State::Over => {}
         }
+    }
+}
+
+impl Tickets for Surveyor {
+    fn ticket(&self, ctx: CtxId) -> u32 {
+        self.contexts.get(ctx).map_or(0, |conversation| conversation.ticket)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
 use crate::pattern::script::Script;
-use crate::pattern::{CtxId, Member, Nothing, Pattern, Refusal, Rep, Req, Rules, Surveyor};
+use crate::pattern::{CtxId, Member, Nothing, Pattern, Refusal, Rep, Req, Rules, Surveyor, Tickets};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
