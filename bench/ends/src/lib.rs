@@ -7,7 +7,7 @@
 //!
 //! * [`words`]: what a workload is: [`Cell`]. * [`role`]: the command line and the talk with the parent.
 //! * [`measure`]: what an end tells. * [`arrivals`], [`stopwatch`]: counting and timing.
-//! * [`pace`]: sending at a rate. * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
+//! * [`pace`]: sending at a rate; [`clock`]: the same in a task. * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
 //!
 //! # The contract
 //!
@@ -62,6 +62,8 @@
 #![forbid(unsafe_code)]
 
 pub mod arrivals;
+#[cfg(feature = "clock")]
+pub mod clock;
 pub mod measure;
 pub mod pace;
 pub mod pin;
@@ -71,6 +73,8 @@ pub mod usage;
 pub mod words;
 
 pub use arrivals::{Arrivals, Budget, Fairness};
+#[cfg(feature = "clock")]
+pub use clock::Clock;
 pub use measure::Measure;
 pub use pace::Pace;
 pub use pin::Side;

@@ -9,7 +9,7 @@ use rzmq::{Context, Msg, SocketType};
 
 /// What `list` says.
 pub(crate) const SETTINGS: &str = "tokio sockets, high-water marks and batches as by default; pub with \
-    XPUB_NODROP, so that it waits, but not beside a subscriber that does not read; flight from a DEALER to a \
+    XPUB_NODROP, so that it waits, but not beside a subscriber that does not read; flight and load from a DEALER to a \
     ROUTER that one task answers; connect with req and rep, since closing is done in the background";
 
 #[derive(Clone)]

@@ -1,11 +1,10 @@
 //! Single messages at a rate through one PUSH, beside another one that sends as fast as it may.
 
-use super::clock::Clock;
 use super::{Flow, options, serve};
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use spanwire::{Message, PullSocket, PushSocket, blocking};
-use spanwire_bench_ends::{BULK_BYTES, Job, Measure, Pace, Role, Samples, Side, pace, role};
+use spanwire_bench_ends::{BULK_BYTES, Clock, Job, Measure, Pace, Role, Samples, Side, pace, role};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! NNG 1.12, which the crate nng-c-sys builds. `flight` keeps many requests in flight with contexts.
+//! NNG 1.12, which the crate nng-c-sys builds. `flight` keeps many requests in flight with contexts, also at a rate.
 #![expect(unsafe_code, reason = "NNG is a C library")]
 
 mod flight;
@@ -8,7 +8,7 @@ use crate::body::Seen;
 use crate::kind::Kind;
 use anyhow::{Context, Result, bail};
 use nng_c_sys as c;
-use spanwire_bench_ends::Role;
+use spanwire_bench_ends::{MOST_OUTSTANDING, Role};
 use std::ffi::{CStr, CString, c_int};
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use std::time::Duration;
 /// What `list` says.
 pub(crate) const SETTINGS: &str = "nng_sendmsg and nng_recvmsg on the socket; no-delay as by default; \
     push and pub queue 8192 messages a socket or subscriber and sub as many (fewer of large ones, 64 MiB \
-    each), which is the most there is; no limit on message size; flight with one context a request on both \
-    sides, moved on by callbacks; pub drops what a subscriber has no room for";
+    each), which is the most there is; no limit on message size; flight and load with one context a \
+    request on both sides, moved on by callbacks; pub drops what a subscriber has no room for";
 
 pub(crate) struct Nng;
 
@@ -44,7 +44,11 @@ impl Library for Nng {
     }
 
     fn flight_client(&self, role: &Role) -> Result<()> {
-        flight::ask(role)
+        flight::ask(role, role.cell.many)
+    }
+
+    fn load_client(&self, role: &Role) -> Result<()> {
+        flight::ask(role, MOST_OUTSTANDING as u32)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The works for libraries whose calls are futures.
 //!
 //! * `pairs`: one sender or asker and one receiver or answerer. `inproc`: both in one process.
-//! * `fanout`: one publisher. `crowd`: many pushers, tasks, connections or requests in flight.
+//! * `fanout`: one publisher. `crowd`: many pushers, tasks, connections or requests in flight. `load`: requests
+//!   at a rate.
 //!
 //! Everything runs in tasks of tokio's multi-threaded runtime, which is what these libraries' examples
 //! use; pinned to one CPU it has one thread.
@@ -9,6 +10,7 @@
 mod crowd;
 mod fanout;
 mod inproc;
+mod load;
 mod pairs;
 
 use crate::jobs;
@@ -92,14 +94,15 @@ async fn end<L: Library>(library: &L, role: &Role) -> Result<()> {
         (Work::OneWay, Client) => pairs::send(library, role).await,
         (Work::Publish | Work::Stall, Server) => fanout::publish(library, role).await,
         (Work::Publish | Work::Stall, Client) => fanout::subscribe(library, role).await,
-        (Work::Flight, Server) => pairs::answer(library, Kind::Router, role).await,
+        (Work::Flight | Work::Load, Server) => pairs::answer(library, Kind::Router, role).await,
         (Work::Flight, Client) => crowd::flight(library, role).await,
+        (Work::Load, Client) => load::ask(library, role).await,
         (Work::Pushers, Client) => crowd::push(library, role).await,
         (Work::Threads, Client) => crowd::share(library, role).await,
         (Work::Idle, Server) => crowd::watch(library, role).await,
         (Work::Idle, Client) => crowd::idle(library, role).await,
         (Work::Connect, Client) => crowd::reconnect(library, role).await,
-        (Work::Load | Work::Mixed | Work::Outrun, _) => bail!("{} is not done with peers", role.cell),
+        (Work::Mixed | Work::Outrun, _) => bail!("{} is not done with peers", role.cell),
     }
 }
 

@@ -1,20 +1,20 @@
 //! Waiting for a point in time on a runtime, more exactly than its timers, which tick in milliseconds.
 
+use crate::Pace;
 use anyhow::Result;
-use spanwire_bench_ends::Pace;
 use std::time::{Duration, Instant};
 
 /// A clock of this task.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub struct Clock {
     #[cfg(target_os = "linux")]
     alarm: tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>,
 }
 
 impl Clock {
-    /// Waits until message `number` is due, and returns when that was. Gives the thread away now and then
+    /// Waits until message `number` is due, and returns when that was. May be dropped. Gives the thread away now and then
     /// even when it is late, or a task that is late would keep the connection from being served.
-    pub(super) async fn wait(&self, pace: &Pace, number: u64) -> Result<Instant> {
+    pub async fn wait(&self, pace: &Pace, number: u64) -> Result<Instant> {
         let due = pace.due(number);
         if number % LATE_AT_ONCE != 0 && Instant::now() >= due {
             return Ok(due);
@@ -35,7 +35,8 @@ impl Clock {
 
 #[cfg(target_os = "linux")]
 impl Clock {
-    pub(super) fn new() -> Result<Self> {
+    /// A clock, on the runtime that it is called on.
+    pub fn new() -> Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let alarm = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -61,7 +62,8 @@ impl Clock {
 
 #[cfg(not(target_os = "linux"))]
 impl Clock {
-    pub(super) fn new() -> Result<Self> {
+    /// A clock, on the runtime that it is called on.
+    pub fn new() -> Result<Self> {
         Ok(Self {})
     }
 
