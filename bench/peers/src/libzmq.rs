@@ -18,7 +18,7 @@ pub(crate) const SETTINGS: &str = "one I/O thread and high-water marks of 1000 m
     zmq_msg_recv; pub with ZMQ_XPUB_NODROP, so that it waits, but not beside a subscriber that does not \
     read; flight from a DEALER to a ROUTER that one thread answers, which is faster than the guide's proxy \
     with four workers; load the same, waiting for the next request with ZMQ_FD; a socket is not shared by threads, as the manual asks; connect with \
-    req and rep, since closing is done in the background";
+    req and rep, since closing is done in the background; outrun with high-water marks of 4";
 
 loaded::functions! {
     zmq_errno: fn() -> c_int;
@@ -213,6 +213,13 @@ impl blocking::Socket for Socket {
         Ok(Arc::new(bytes))
     }
 
+    fn bound(&mut self, messages: u32) -> Result<bool> {
+        for option in [ZMQ_SNDHWM, ZMQ_RCVHWM] {
+            self.set(option, messages as c_int)?;
+        }
+        Ok(true)
+    }
+
     fn listen(&mut self, url: &str) -> Result<String> {
         let address = CString::new(url)?;
         // SAFETY: the URL ends with a zero.
@@ -244,6 +251,14 @@ impl blocking::Socket for Socket {
         let result =
             unsafe { (self.context.functions.zmq_send)(self.raw, body.as_ptr().cast(), body.len(), 0) };
         self.context.check(result).map(|_| ())
+    }
+
+    fn send_within(&mut self, body: &Arc<Vec<u8>>, patience: Duration) -> Result<bool> {
+        self.set(ZMQ_SNDTIMEO, patience.as_millis() as c_int)?;
+        match self.send(body) {
+            Err(_) if self.context.errno() == EAGAIN => Ok(false),
+            sent => sent.map(|()| true),
+        }
     }
 
     fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>> {
@@ -370,7 +385,10 @@ const ZMQ_SUBSCRIBE: c_int = 6;
 const ZMQ_FD: c_int = 14;
 const ZMQ_LINGER: c_int = 17;
 const ZMQ_BACKLOG: c_int = 19;
+const ZMQ_SNDHWM: c_int = 23;
+const ZMQ_RCVHWM: c_int = 24;
 const ZMQ_RCVTIMEO: c_int = 27;
+const ZMQ_SNDTIMEO: c_int = 28;
 const ZMQ_LAST_ENDPOINT: c_int = 32;
 const ZMQ_XPUB_NODROP: c_int = 69;
 const ZMQ_DONTWAIT: c_int = 1;

@@ -62,7 +62,7 @@ fn subjects() -> Vec<Subject> {
             name: "nng",
             version: Ok(Nng::version()),
             settings: nng::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ outrun:+",
         },
         Subject {
             name: "nanomsg",
@@ -74,21 +74,21 @@ fn subjects() -> Vec<Subject> {
             name: "zmq",
             version: Zmq::load().map(|library| library.version()),
             settings: libzmq::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+ outrun:+",
         },
         #[cfg(feature = "rzmq")]
         Subject {
             name: "rzmq",
             version: Ok(locked("rzmq")),
             settings: rzmq::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ outrun:+",
         },
         #[cfg(feature = "zeromq")]
         Subject {
             name: "zeromq",
             version: Ok(locked("zeromq")),
             settings: zeromq::SETTINGS,
-            works: "req:+ push:+ pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+",
+            works: "req:+ push:+ pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+ outrun:+",
         },
         #[cfg(feature = "zenoh")]
         Subject {

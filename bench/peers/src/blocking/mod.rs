@@ -3,12 +3,13 @@
 //! * `pairs`: one sender or asker and one receiver or answerer, in two processes or in one.
 //! * `fanout`: one publisher. `crowd`: many pushers, threads or connections.
 //! * `flight`: many requests in flight, for a library that lets one socket do that with blocking calls.
-//!   `load`: the same at a rate.
+//!   `load`: the same at a rate. `outrun`: a sender whose receiver does not read.
 
 mod crowd;
 mod fanout;
 mod flight;
 mod load;
+mod outrun;
 mod pairs;
 
 use crate::body::Seen;
@@ -55,6 +56,11 @@ pub(crate) trait Socket: Send {
 
     fn body(bytes: Vec<u8>) -> Result<Self::Body>;
 
+    /// Has it keep no more than `messages`, before it listens or dials. `false` if there is no such option.
+    fn bound(&mut self, _messages: u32) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Listens and says where to dial.
     fn listen(&mut self, url: &str) -> Result<String>;
 
@@ -62,6 +68,11 @@ pub(crate) trait Socket: Send {
     fn dial(&mut self, url: &str) -> Result<()>;
 
     fn send(&mut self, body: &Self::Body) -> Result<()>;
+
+    /// Sends, if there is room for it within `patience`. `false` if not.
+    fn send_within(&mut self, _body: &Self::Body, _patience: Duration) -> Result<bool> {
+        bail!("such a socket sends without a time limit")
+    }
 
     /// Waits for a message and lets it go. `None` if nothing comes for `patience`.
     fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>>;
@@ -134,6 +145,8 @@ pub(crate) fn run<L: Library>(library: &L, role: &Role) -> Result<()> {
         (Work::Idle, Server) => crowd::watch(library, role),
         (Work::Idle, Client) => crowd::idle(library, role),
         (Work::Connect, Client) => crowd::reconnect(library, role),
-        (Work::Mixed | Work::Outrun, _) => bail!("{} is not done with peers", role.cell),
+        (Work::Outrun, Server) => outrun::receive(library, role),
+        (Work::Outrun, Client) => outrun::send(library, role),
+        (Work::Mixed, _) => bail!("{} is not done with peers", role.cell),
     }
 }

@@ -6,7 +6,7 @@ mod flight;
 use crate::blocking::{self, Library};
 use crate::body::Seen;
 use crate::kind::Kind;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nng_c_sys as c;
 use spanwire_bench_ends::{MOST_OUTSTANDING, Role};
 use std::ffi::{CStr, CString, c_int};
@@ -18,7 +18,8 @@ use std::time::Duration;
 pub(crate) const SETTINGS: &str = "nng_sendmsg and nng_recvmsg on the socket; no-delay as by default; \
     push and pub queue 8192 messages a socket or subscriber and sub as many (fewer of large ones, 64 MiB \
     each), which is the most there is; no limit on message size; flight and load with one context a \
-    request on both sides, moved on by callbacks; pub drops what a subscriber has no room for";
+    request on both sides, moved on by callbacks; pub drops what a subscriber has no room for; outrun with a push \
+    queue of 4";
 
 pub(crate) struct Nng;
 
@@ -54,6 +55,7 @@ impl Library for Nng {
 
 pub(crate) struct Socket {
     handle: Arc<Handle>,
+    kind: Kind,
     patience: Option<Duration>,
 }
 
@@ -81,7 +83,7 @@ impl Socket {
         let mut raw = c::nng_socket { id: 0 };
         // SAFETY: `raw` is where the new socket goes.
         check(unsafe { open(&mut raw) }).context("opening a socket")?;
-        let socket = Self { handle: Arc::new(Handle(raw)), patience: None };
+        let socket = Self { handle: Arc::new(Handle(raw)), kind, patience: None };
 
         // By default 1 MiB is the most, and a socket hangs up on more (nng_options(5)).
         // SAFETY: the name ends with a zero.
@@ -112,6 +114,18 @@ impl blocking::Socket for Socket {
         Ok(bytes)
     }
 
+    fn bound(&mut self, messages: u32) -> Result<bool> {
+        if self.kind == Kind::Push {
+            // SAFETY: the name ends with a zero.
+            check(unsafe {
+                let name = c::NNG_OPT_SENDBUF.as_ptr().cast();
+                c::nng_socket_set_int(self.handle.0, name, messages as c_int)
+            })?;
+        }
+        // A pull has no queue: it keeps one message for each connection.
+        Ok(true)
+    }
+
     fn listen(&mut self, url: &str) -> Result<String> {
         let url = CString::new(url)?;
         let mut listener = c::nng_listener { id: 0 };
@@ -134,6 +148,14 @@ impl blocking::Socket for Socket {
     }
 
     fn send(&mut self, body: &Vec<u8>) -> Result<()> {
+        ensure!(self.send_message(Message::new(body)?)?, "there was no room in time");
+        Ok(())
+    }
+
+    fn send_within(&mut self, body: &Vec<u8>, patience: Duration) -> Result<bool> {
+        let name = c::NNG_OPT_SENDTIMEO.as_ptr().cast();
+        // SAFETY: the name ends with a zero.
+        check(unsafe { c::nng_socket_set_ms(self.handle.0, name, patience.as_millis() as c::nng_duration) })?;
         self.send_message(Message::new(body)?)
     }
 
@@ -151,24 +173,25 @@ impl blocking::Socket for Socket {
     fn echo(&mut self) -> Result<Seen> {
         let message = self.recv_message()?.context("nothing came")?;
         let seen = Seen::new(message.body().len(), &[]);
-        self.send_message(message)?;
+        ensure!(self.send_message(message)?, "there was no room in time");
         Ok(seen)
     }
 
     fn share(&self) -> Option<Self> {
-        Some(Self { handle: self.handle.clone(), patience: None })
+        Some(Self { handle: self.handle.clone(), kind: self.kind, patience: None })
     }
 }
 
 impl Socket {
-    fn send_message(&mut self, message: Message) -> Result<()> {
+    /// `false` when there was no room in time.
+    fn send_message(&mut self, message: Message) -> Result<bool> {
         // SAFETY: we own the message. What is sent belongs to NNG, what is not stays ours.
-        let result = check(unsafe { c::nng_sendmsg(self.handle.0, message.0, 0) });
-        match result {
-            Ok(()) => std::mem::forget(message),
-            Err(_) => drop(message),
+        match unsafe { c::nng_sendmsg(self.handle.0, message.0, 0) } {
+            c::nng_errno_enum::NNG_ETIMEDOUT => return Ok(false),
+            result => check(result)?,
         }
-        result
+        std::mem::forget(message);
+        Ok(true)
     }
 
     fn recv_message(&mut self) -> Result<Option<Message>> {
