@@ -62,33 +62,33 @@ fn subjects() -> Vec<Subject> {
             name: "nng",
             version: Ok(Nng::version()),
             settings: nng::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ outrun:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ mixed:+ outrun:+",
         },
         Subject {
             name: "nanomsg",
             version: Nanomsg::load().map(|_| Nanomsg::version()),
             settings: nanomsg::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ pushers:+ threads:+ idle:+ connect:+",
+            works: "req:* push:* pub:+ stall:+ pushers:+ threads:+ idle:+ connect:+ mixed:+",
         },
         Subject {
             name: "zmq",
             version: Zmq::load().map(|library| library.version()),
             settings: libzmq::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+ outrun:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+ mixed:+ outrun:+",
         },
         #[cfg(feature = "rzmq")]
         Subject {
             name: "rzmq",
             version: Ok(locked("rzmq")),
             settings: rzmq::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ outrun:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ mixed:+ outrun:+",
         },
         #[cfg(feature = "zeromq")]
         Subject {
             name: "zeromq",
             version: Ok(locked("zeromq")),
             settings: zeromq::SETTINGS,
-            works: "req:+ push:+ pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+ outrun:+",
+            works: "req:+ push:+ pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+ mixed:+ outrun:+",
         },
         #[cfg(feature = "zenoh")]
         Subject {

@@ -4,11 +4,13 @@
 //! * `fanout`: one publisher. `crowd`: many pushers, threads or connections.
 //! * `flight`: many requests in flight, for a library that lets one socket do that with blocking calls.
 //!   `load`: the same at a rate. `outrun`: a sender whose receiver does not read.
+//! * `mixed`: singles beside a bulk.
 
 mod crowd;
 mod fanout;
 mod flight;
 mod load;
+mod mixed;
 mod outrun;
 mod pairs;
 
@@ -147,6 +149,7 @@ pub(crate) fn run<L: Library>(library: &L, role: &Role) -> Result<()> {
         (Work::Connect, Client) => crowd::reconnect(library, role),
         (Work::Outrun, Server) => outrun::receive(library, role),
         (Work::Outrun, Client) => outrun::send(library, role),
-        (Work::Mixed, _) => bail!("{} is not done with peers", role.cell),
+        (Work::Mixed, Server) => mixed::receive(library, role),
+        (Work::Mixed, Client) => mixed::send(library, role),
     }
 }

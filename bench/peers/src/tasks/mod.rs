@@ -2,7 +2,8 @@
 //!
 //! * `pairs`: one sender or asker and one receiver or answerer. `inproc`: both in one process.
 //! * `fanout`: one publisher. `crowd`: many pushers, tasks, connections or requests in flight. `load`: requests
-//!   at a rate. `outrun`: a sender whose receiver does not read.
+//!   at a rate. `outrun`: a sender whose receiver does not read. `mixed`: singles beside a
+//!   bulk.
 //!
 //! Everything runs in tasks of tokio's multi-threaded runtime, which is what these libraries' examples
 //! use; pinned to one CPU it has one thread.
@@ -11,12 +12,13 @@ mod crowd;
 mod fanout;
 mod inproc;
 mod load;
+mod mixed;
 mod outrun;
 mod pairs;
 
 use crate::jobs;
 use crate::kind::Kind;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use spanwire_bench_ends::role::{self, Begun};
 use spanwire_bench_ends::{Job, Role, Side, Transport, Work};
@@ -120,7 +122,8 @@ async fn end<L: Library>(library: &L, role: &Role) -> Result<()> {
         (Work::Connect, Client) => crowd::reconnect(library, role).await,
         (Work::Outrun, Server) => outrun::receive(library, role).await,
         (Work::Outrun, Client) => outrun::send(library, role).await,
-        (Work::Mixed, _) => bail!("{} is not done with peers", role.cell),
+        (Work::Mixed, Server) => mixed::receive(library, role).await,
+        (Work::Mixed, Client) => mixed::send(library, role).await,
     }
 }
 
