@@ -1,6 +1,7 @@
 //! Waiting for a point in time on a runtime, more exactly than its timers, which tick in milliseconds.
 
 use crate::Pace;
+use crate::pace::SHORT;
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,9 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Waits until message `number` is due, and returns when that was. May be dropped. Gives the thread away now and then
-    /// even when it is late, or a task that is late would keep the connection from being served.
+    /// Waits until message `number` is due, and returns when that was. May be dropped. Gives the thread
+    /// away now and then even when it is late, or a task that is late would keep the connection from being
+    /// served.
     pub async fn wait(&self, pace: &Pace, number: u64) -> Result<Instant> {
         let due = pace.due(number);
         if number % LATE_AT_ONCE != 0 && Instant::now() >= due {
@@ -72,9 +74,6 @@ impl Clock {
         Ok(())
     }
 }
-
-/// What is not worth sleeping for: setting the alarm and waking takes about as long.
-const SHORT: Duration = Duration::from_micros(20);
 
 /// So many that are late are sent one after the other.
 const LATE_AT_ONCE: u64 = 16;

@@ -7,7 +7,8 @@
 //!
 //! * [`words`]: what a workload is: [`Cell`]. * [`role`]: the command line and the talk with the parent.
 //! * [`measure`]: what an end tells. * [`arrivals`], [`stopwatch`]: counting and timing.
-//! * [`bulk`]: what is in the messages of `mixed`. * [`pace`]: sending at a rate; [`clock`]: the same in a task. * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
+//! * [`pace`]: sending at a rate; `clock`: the same in a task. * [`bulk`]: what is in the messages of `mixed`.
+//! * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
 //!
 //! # The contract
 //!

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 /// What `list` says.
 pub(crate) const SETTINGS: &str = "tokio sockets, high-water marks and batches as by default; pub with \
-    XPUB_NODROP, so that it waits, but not beside a subscriber that does not read; flight and load from a DEALER to a \
-    ROUTER that one task answers; connect with req and rep, since closing is done in the background; outrun with high-water marks of 4";
+    XPUB_NODROP, so that it waits, but not beside a subscriber that does not read; flight and load from \
+    a DEALER to a ROUTER that one task answers; connect with req and rep, since closing is done in the \
+    background; outrun with high-water marks of 4";
 
 #[derive(Clone)]
 pub(crate) struct Rzmq(Context);

@@ -62,7 +62,8 @@ fn subjects() -> Vec<Subject> {
             name: "nng",
             version: Ok(Nng::version()),
             settings: nng::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ mixed:+ outrun:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ \
+                mixed:+ outrun:+",
         },
         Subject {
             name: "nanomsg",
@@ -81,7 +82,8 @@ fn subjects() -> Vec<Subject> {
             name: "rzmq",
             version: Ok(locked("rzmq")),
             settings: rzmq::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ mixed:+ outrun:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ \
+                mixed:+ outrun:+",
         },
         #[cfg(feature = "zeromq")]
         Subject {

@@ -7,6 +7,7 @@ use crate::kind::Kind;
 use anyhow::{Context, Result};
 use spanwire_bench_ends::{IN_FLIGHT, Job, MOST_OUTSTANDING, Measure, Pace, Role, Samples, pace, role};
 use std::collections::VecDeque;
+use std::thread;
 use std::time::Instant;
 
 pub(super) fn ask<L: Library>(library: &L, role: &Role) -> Result<()> {
@@ -37,8 +38,16 @@ fn ask_job<S: Socket>(socket: &mut S, body: &S::Body, job: Job, bytes: usize) ->
             pace.wait(asked);
             continue;
         }
-        let answer = socket.recv_until(may_ask.then_some(due)).context("waiting for an answer")?;
-        let Some(answer) = answer else { continue };
+        let is_soon = may_ask && due - now < pace::SHORT;
+        let until = if is_soon { now } else { due };
+        let answer = socket.recv_until(may_ask.then_some(until)).context("waiting for an answer")?;
+        let Some(answer) = answer else {
+            if is_soon {
+                // The library's own threads are on this CPU too.
+                thread::yield_now();
+            }
+            continue;
+        };
         body::check(answer.length, bytes)?;
         // One thread answers on one connection, so the order is that of the requests.
         let since = waiting.pop_front().context("an answer came to no request")?;

@@ -71,8 +71,9 @@ pub(crate) trait Socket: Send {
 
     fn send(&mut self, body: &Self::Body) -> Result<()>;
 
-    /// Sends, if there is room for it within `patience`. `false` if not.
-    fn send_within(&mut self, _body: &Self::Body, _patience: Duration) -> Result<bool> {
+    /// Sends a message of so many bytes with memory of its own, if there is room for it within `patience`.
+    /// `false` if not.
+    fn send_fresh(&mut self, _bytes: usize, _patience: Duration) -> Result<bool> {
         bail!("such a socket sends without a time limit")
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Library, Socket};
 use crate::kind::Kind;
+use crate::memory;
 use crate::tally::Tally;
-use crate::{body, memory};
 use anyhow::{Context, Result};
 use spanwire_bench_ends::{Measure, Role, role};
 use std::time::Duration;
@@ -29,11 +29,7 @@ pub(super) fn send<L: Library>(library: &L, role: &Role) -> Result<()> {
         let watch = memory::Watch::start(role, is_bounded);
         let patience = Duration::from_millis(job.millis / 2);
         let mut count = 0;
-        while count < job.count {
-            let body = L::Socket::body(body::filling(role.cell.body_bytes))?;
-            if !socket.send_within(&body, patience).context("sending")? {
-                break;
-            }
+        while count < job.count && socket.send_fresh(role.cell.body_bytes, patience).context("sending")? {
             count += 1;
         }
         Ok(watch.finish(Measure::moved(count)))

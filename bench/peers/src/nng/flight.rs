@@ -1,5 +1,6 @@
-//! Many requests in flight on one socket, as fast as may be or at a rate. Each has a context and an asynchronous operation, and NNG's
-//! threads call back to move it on; this is how NNG's own documentation does it on both sides.
+//! Many requests in flight on one socket, as fast as may be or at a rate. Each has a context and an
+//! asynchronous operation, and NNG's threads call back to move it on; this is how NNG's own documentation
+//! does it on both sides.
 
 use super::{Message, Socket, check};
 use crate::blocking::Socket as _;

@@ -1,4 +1,5 @@
-//! NNG 1.12, which the crate nng-c-sys builds. `flight` keeps many requests in flight with contexts, also at a rate.
+//! NNG 1.12, which the crate nng-c-sys builds. `flight` keeps many requests in flight with contexts, also at
+//! a rate.
 #![expect(unsafe_code, reason = "NNG is a C library")]
 
 mod flight;
@@ -18,8 +19,8 @@ use std::time::Duration;
 pub(crate) const SETTINGS: &str = "nng_sendmsg and nng_recvmsg on the socket; no-delay as by default; \
     push and pub queue 8192 messages a socket or subscriber and sub as many (fewer of large ones, 64 MiB \
     each), which is the most there is; no limit on message size; flight and load with one context a \
-    request on both sides, moved on by callbacks; pub drops what a subscriber has no room for; outrun with a push \
-    queue of 4";
+    request on both sides, moved on by callbacks; pub drops what a subscriber has no room for; outrun \
+    with a push queue of 4";
 
 pub(crate) struct Nng;
 
@@ -152,11 +153,11 @@ impl blocking::Socket for Socket {
         Ok(())
     }
 
-    fn send_within(&mut self, body: &Vec<u8>, patience: Duration) -> Result<bool> {
+    fn send_fresh(&mut self, bytes: usize, patience: Duration) -> Result<bool> {
         let name = c::NNG_OPT_SENDTIMEO.as_ptr().cast();
         // SAFETY: the name ends with a zero.
         check(unsafe { c::nng_socket_set_ms(self.handle.0, name, patience.as_millis() as c::nng_duration) })?;
-        self.send_message(Message::new(body)?)
+        self.send_message(Message::filled(bytes)?)
     }
 
     fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>> {
@@ -215,6 +216,16 @@ impl Message {
         check(unsafe { c::nng_msg_alloc(&mut message, body.len()) }).context("allocating a message")?;
         // SAFETY: the message has a body of that length, which nobody else sees.
         unsafe { std::ptr::copy_nonoverlapping(body.as_ptr(), c::nng_msg_body(message).cast(), body.len()) };
+        Ok(Self(message))
+    }
+
+    /// One that was never anywhere else.
+    fn filled(bytes: usize) -> Result<Self> {
+        let mut message = null_mut();
+        // SAFETY: `message` is where the new message goes, which is ours.
+        check(unsafe { c::nng_msg_alloc(&mut message, bytes) }).context("allocating a message")?;
+        // SAFETY: the message has a body of that length, which nobody else sees.
+        unsafe { std::ptr::write_bytes(c::nng_msg_body(message).cast::<u8>(), b'x', bytes) };
         Ok(Self(message))
     }
 

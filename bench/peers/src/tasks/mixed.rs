@@ -18,10 +18,10 @@ pub(super) async fn receive<L: Library>(library: &L, role: &Role) -> Result<()> 
     let other = bulk.listen(other).await.context("listening")?;
     role::say_url(&format!("{one},{other}"))?;
     // The bulk's task has it during a job, and gives it back.
-    let mut bulk = (role.cell.many > 0).then_some(bulk);
+    let mut bulk = Some(bulk);
     let mut jobs = Jobs::ready()?;
     while let Some((job, begun)) = jobs.begin().await? {
-        let counting = bulk.take().map(|bulk| tokio::spawn(receive_bulk(bulk)));
+        let counting = bulk.take_if(|_| role.cell.many > 0).map(|bulk| tokio::spawn(receive_bulk(bulk)));
         let mut measure = receive_singles(&mut singles, job, role.cell.body_bytes).await?;
         if let Some(task) = counting {
             let (socket, count) = joined(task).await?;
@@ -37,11 +37,12 @@ pub(super) async fn send<L: Library>(library: &L, role: &Role) -> Result<()> {
     let (mut singles, mut bulk) = (library.open(Kind::Push).await?, library.open(Kind::Push).await?);
     singles.dial(one).await.context("dialing")?;
     bulk.dial(other).await.context("dialing")?;
-    let mut bulk = (role.cell.many > 0).then_some(bulk);
+    let mut bulk = Some(bulk);
     let mut jobs = Jobs::ready()?;
     while let Some((job, begun)) = jobs.begin().await? {
         let over = Arc::new(AtomicBool::new(false));
-        let sending = bulk.take().map(|bulk| tokio::spawn(send_bulk(bulk, over.clone())));
+        let sending =
+            bulk.take_if(|_| role.cell.many > 0).map(|bulk| tokio::spawn(send_bulk(bulk, over.clone())));
         let sent = send_singles(&mut singles, job, role.cell.body_bytes).await;
         over.store(true, Ordering::Relaxed);
         if let Some(task) = sending {

@@ -39,6 +39,8 @@ pub(super) async fn send<L: Library>(library: &L, role: &Role) -> Result<()> {
                 break;
             }
             count += 1;
+            // Making a message takes long, and where sending never waits nothing would leave meanwhile.
+            tokio::task::yield_now().await;
         }
         begun.finish(watch.finish(Measure::moved(count)))?;
     }
