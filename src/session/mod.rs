@@ -13,6 +13,7 @@
 //! | `handoff` | who may write at this moment |
 //! | `loan` | who may read at this moment |
 //! | `reading` | reading, whoever does it |
+//! | `spin` | a busy wait before a real one |
 //! | `gate` | who is still inside a socket that closes |
 //!
 //! Whoever the connections belong to (a socket) is an [`Owner`] here: this layer knows no patterns.
@@ -24,6 +25,7 @@ pub mod loan;
 pub(crate) mod driver;
 pub(crate) mod pipe;
 pub(crate) mod reading;
+pub(crate) mod spin;
 
 use crate::error::UpgradeError;
 use handoff::Wrote;
