@@ -199,15 +199,14 @@ impl Decoder {
                         return Ok(None);
                     }
                     self.state = State::Header;
-                    let payload = mem::take(&mut self.control);
                     match opcode {
-                        Opcode::Ping => return Ok(Some(Control::Ping(payload))),
+                        Opcode::Ping => return Ok(Some(Control::Ping(mem::take(&mut self.control)))),
                         Opcode::Close => {
                             self.state = State::Over;
-                            return check_farewell(&payload).map(|code| Some(Control::Close(code)));
+                            return check_farewell(&self.control).map(|code| Some(Control::Close(code)));
                         }
                         // An answer to a question that was never asked; it may come all the same.
-                        _ => {}
+                        _ => self.control.clear(),
                     }
                 }
                 State::Over => {
