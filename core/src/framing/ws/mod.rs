@@ -13,12 +13,15 @@
 //! | --- | --- |
 //! | [`frame`] | the bytes in front of a payload, and the mask over it |
 //! | [`decoder`] | bytes of a peer to messages, control frames and faults |
+//! | [`encoder`] | messages to bytes, and which of those stand for which messages |
 //! | [`upgrade`] | the opening handshake: heads of requests and responses, and who is let in (feature `ws`) |
 
 pub mod decoder;
+pub mod encoder;
 pub mod frame;
 #[cfg(feature = "ws")]
 pub mod upgrade;
 
 pub use decoder::{Control, Decoder};
+pub use encoder::Encoder;
 pub use frame::{Fault, Header, Opcode, Side, mask};
