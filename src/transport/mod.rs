@@ -10,6 +10,7 @@
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
 //! | `tls/` | `tls+tcp://` `tls+tcp4://` `tls+tcp6://`, and TLS under others |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
+//! | `ws` | `ws://` `ws4://` `ws6://`, and with `tls` `wss://` `wss4://` `wss6://`: a folder |
 //! | `fd` | descriptors that the application has opened |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
 //! | `halves` | the same on systems that are no unix |
@@ -29,6 +30,8 @@ mod link;
 pub(crate) mod tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "ws")]
+pub(crate) mod ws;
 
 use crate::error::ConnectError;
 use spanwire_core::framing::sp::{Framing, Protocol};
@@ -62,6 +65,12 @@ pub(crate) trait ReadHalf: Send + 'static {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let _ = cx;
         Poll::Pending
+    }
+
+    /// Messages of more than so many bytes will be refused above; 0 allows any. Where they come in parts, no
+    /// more is kept of them.
+    fn limit_messages(&mut self, max_bytes: usize) {
+        let _ = max_bytes;
     }
 
     /// `poll_read` by asking the kernel, whatever the runtime knows; `WouldBlock` when there is nothing.
