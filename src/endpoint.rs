@@ -10,7 +10,7 @@ use crate::rt::Home;
 use crate::transport::ipc;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
-use crate::transport::{Accept, Speaks, Stream};
+use crate::transport::{Accept, Speaks, Stream, foreign};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
 
@@ -23,7 +23,10 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(url: &str, options: DialOptions) -> Result<Self, AddrError> {
-        let addr = Addr::parse(url)?;
+        let addr = match &options.transport {
+            Some(_) => Addr::foreign(url)?,
+            None => Addr::parse(url)?,
+        };
         addr.for_dial()?;
         built_in(&addr)?;
         Ok(Self { addr, options })
@@ -31,8 +34,12 @@ impl Connector {
 
     /// Connects. Names are resolved anew each time, and every address is tried.
     pub(crate) async fn connect(&self, speaks: Speaks, home: &Home) -> Result<Stream, ConnectError> {
-        let _used_by_some = (home, speaks);
+        let _used_by_some = speaks;
         match &self.addr {
+            Addr::Foreign(addr) => match &self.options.transport {
+                Some(transport) => Ok(foreign::connect(&**transport, addr, home).await?),
+                None => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
+            },
             #[cfg(feature = "tcp")]
             Addr::Tcp(addr) => Ok(tcp::dial(addr, &self.options).await?),
             #[cfg(all(unix, feature = "ipc"))]
@@ -45,8 +52,11 @@ impl Connector {
 }
 
 /// Parses an address to listen on.
-pub(crate) fn listen_addr(url: &str) -> Result<Addr, AddrError> {
-    let addr = Addr::parse(url)?;
+pub(crate) fn listen_addr(url: &str, options: &ListenOptions) -> Result<Addr, AddrError> {
+    let addr = match &options.transport {
+        Some(_) => Addr::foreign(url)?,
+        None => Addr::parse(url)?,
+    };
     addr.for_listen()?;
     built_in(&addr)?;
     Ok(addr)
@@ -57,8 +67,20 @@ pub(crate) async fn bind(
     addr: &Addr,
     speaks: Speaks,
     options: &ListenOptions,
+    home: &Home,
 ) -> io::Result<(Box<dyn Accept>, Addr)> {
-    let _used_by_some = (options, speaks);
+    let _used_by_some = speaks;
+    match (addr, &options.transport) {
+        (Addr::Foreign(addr), Some(transport)) => {
+            let (listening, bound) = foreign::listen(&**transport, addr, home).await?;
+            Ok((Box::new(listening), Addr::Foreign(bound)))
+        }
+        _ => bind_ours(addr, options).await,
+    }
+}
+
+async fn bind_ours(addr: &Addr, options: &ListenOptions) -> io::Result<(Box<dyn Accept>, Addr)> {
+    let _used_by_some = options;
     match addr {
         #[cfg(feature = "tcp")]
         Addr::Tcp(addr) => {
@@ -87,6 +109,7 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Ipc(_) => cfg!(all(unix, feature = "ipc")),
         Addr::Abstract(_) => cfg!(all(target_os = "linux", feature = "ipc")),
         Addr::Inproc(_) => cfg!(feature = "inproc"),
+        Addr::Foreign(_) => true,
         _ => false,
     };
     if built_in { Ok(()) } else { Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }) }

@@ -77,7 +77,6 @@ pub(crate) enum ConnectError {
     /// What the system said.
     Io(io::Error),
     /// The handshake below SP.
-    #[cfg_attr(not(any(feature = "tls", feature = "ws", feature = "quic")), allow(dead_code))]
     Upgrade(UpgradeError),
 }
 
@@ -103,6 +102,20 @@ pub enum UpgradeError {
     /// It took too long.
     #[error("the handshake timed out")]
     TimedOut,
+    /// A transport of the application says so.
+    #[error("{text}")]
+    Foreign {
+        /// Of which kind its error is.
+        kind: io::ErrorKind,
+        /// What it says.
+        text: Arc<str>,
+    },
+}
+
+impl From<io::Error> for UpgradeError {
+    fn from(error: io::Error) -> Self {
+        Self::Foreign { kind: error.kind(), text: error.to_string().into() }
+    }
 }
 
 impl UpgradeError {
@@ -110,6 +123,7 @@ impl UpgradeError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Ended | Self::TimedOut => true,
+            Self::Foreign { kind, .. } => is_transient_kind(*kind),
         }
     }
 }
@@ -199,9 +213,13 @@ pub struct SendManyError {
 
 /// Errors after which trying again soon makes sense.
 fn is_transient(error: &io::Error) -> bool {
+    is_transient_kind(error.kind())
+}
+
+fn is_transient_kind(kind: io::ErrorKind) -> bool {
     use io::ErrorKind as Kind;
     !matches!(
-        error.kind(),
+        kind,
         Kind::PermissionDenied
             | Kind::Unsupported
             | Kind::InvalidInput

@@ -86,7 +86,7 @@ mod session;
 #[doc(hidden)]
 pub mod session;
 mod socket;
-mod transport;
+pub mod transport;
 
 pub use error::{AdoptError, DialError, ListenError, SendManyError, UpgradeError};
 pub use options::{DialOptions, ListenOptions, Start};
@@ -99,7 +99,7 @@ pub use socket::{
     RawSocket, Receiving, RepContext, RepSocket, ReqContext, ReqSocket, Request, Requests, RespondSocket,
     Sending, Stats, SubContext, SubSocket, Survey, SurveyContext, SurveySocket,
 };
-pub use spanwire_core::addr::{Addr, AddrError};
+pub use spanwire_core::addr::{self, Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;
 pub use spanwire_core::{
     DetachReason, Dropped, Header, Ledger, Message, NotSubscribed, Options, Overflow, PipeId, Prefer,

@@ -1,6 +1,8 @@
 //! Options of dialers and listeners. Those of sockets are [`Options`](crate::Options).
 
+use crate::transport::Transport;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Options of a dialer.
@@ -20,6 +22,9 @@ pub struct DialOptions {
     pub keep_alive: Option<Duration>,
     /// tcp: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
+    /// A transport of your own, which says what the address means. Default: none, and the scheme of the
+    /// address says which of ours it is.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Default for DialOptions {
@@ -32,6 +37,7 @@ impl Default for DialOptions {
             no_delay: true,
             keep_alive: None,
             local_address: None,
+            transport: None,
         }
     }
 }
@@ -60,10 +66,20 @@ pub struct ListenOptions {
     pub keep_alive: Option<Duration>,
     /// ipc: the permission bits of the socket file. Default: as the process's umask says.
     pub permissions: Option<u32>,
+    /// A transport of your own, which says what the address means. Default: none, and the scheme of the
+    /// address says which of ours it is.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { half_open: 1_024, backlog: 1_024, no_delay: true, keep_alive: None, permissions: None }
+        Self {
+            half_open: 1_024,
+            backlog: 1_024,
+            no_delay: true,
+            keep_alive: None,
+            permissions: None,
+            transport: None,
+        }
     }
 }

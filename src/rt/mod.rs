@@ -64,6 +64,11 @@ impl Home {
         self.handle.spawn(task).abort_handle()
     }
 
+    /// Makes this runtime the current one, for work that looks for it.
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.handle.enter()
+    }
+
     /// `work`, polled as if inside this runtime, so that it can make sockets and timers of it under
     /// any executor.
     pub(crate) async fn run<F: Future>(&self, work: F) -> F::Output {
