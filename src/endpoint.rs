@@ -8,6 +8,8 @@ use crate::options::{DialOptions, ListenOptions};
 use crate::rt::Home;
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport::ipc;
+#[cfg(feature = "quic")]
+use crate::transport::quic;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
 use crate::transport::{Accept, Speaks, Stream, foreign};
@@ -42,6 +44,8 @@ impl Connector {
             },
             #[cfg(feature = "tcp")]
             Addr::Tcp(addr) => Ok(tcp::dial(addr, &self.options).await?),
+            #[cfg(feature = "quic")]
+            Addr::Quic(addr) => quic::dial(addr, &self.options, home).await,
             #[cfg(all(unix, feature = "ipc"))]
             Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
@@ -75,17 +79,26 @@ pub(crate) async fn bind(
             let (listening, bound) = foreign::listen(&**transport, addr, home).await?;
             Ok((Box::new(listening), Addr::Foreign(bound)))
         }
-        _ => bind_ours(addr, options).await,
+        _ => bind_ours(addr, options, home).await,
     }
 }
 
-async fn bind_ours(addr: &Addr, options: &ListenOptions) -> io::Result<(Box<dyn Accept>, Addr)> {
-    let _used_by_some = options;
+async fn bind_ours(
+    addr: &Addr,
+    options: &ListenOptions,
+    home: &Home,
+) -> io::Result<(Box<dyn Accept>, Addr)> {
+    let _used_by_some = (options, home);
     match addr {
         #[cfg(feature = "tcp")]
         Addr::Tcp(addr) => {
             let (listening, bound) = tcp::listen(addr, options).await?;
             Ok((Box::new(listening), Addr::Tcp(bound)))
+        }
+        #[cfg(feature = "quic")]
+        Addr::Quic(addr) => {
+            let (listening, bound) = quic::listen(addr, options, home).await?;
+            Ok((Box::new(listening), Addr::Quic(bound)))
         }
         #[cfg(all(unix, feature = "ipc"))]
         Addr::Ipc(path) => {
@@ -109,6 +122,7 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Ipc(_) => cfg!(all(unix, feature = "ipc")),
         Addr::Abstract(_) => cfg!(all(target_os = "linux", feature = "ipc")),
         Addr::Inproc(_) => cfg!(feature = "inproc"),
+        Addr::Quic(_) => cfg!(feature = "quic"),
         Addr::Foreign(_) => true,
         _ => false,
     };

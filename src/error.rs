@@ -92,6 +92,13 @@ impl From<UpgradeError> for ConnectError {
     }
 }
 
+#[cfg(feature = "quic")]
+impl From<crate::transport::QuicError> for ConnectError {
+    fn from(error: crate::transport::QuicError) -> Self {
+        Self::Upgrade(error.into())
+    }
+}
+
 /// Why the handshake of TLS, WebSocket or QUIC failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -102,6 +109,10 @@ pub enum UpgradeError {
     /// It took too long.
     #[error("the handshake timed out")]
     TimedOut,
+    /// QUIC.
+    #[cfg(feature = "quic")]
+    #[error(transparent)]
+    Quic(#[from] crate::transport::QuicError),
     /// A transport of the application says so.
     #[error("{text}")]
     Foreign {
@@ -123,6 +134,8 @@ impl UpgradeError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Ended | Self::TimedOut => true,
+            #[cfg(feature = "quic")]
+            Self::Quic(error) => error.is_transient(),
             Self::Foreign { kind, .. } => is_transient_kind(*kind),
         }
     }

@@ -89,6 +89,8 @@ mod socket;
 pub mod transport;
 
 pub use error::{AdoptError, DialError, ListenError, SendManyError, UpgradeError};
+#[cfg(feature = "quic")]
+pub use options::QuicOptions;
 pub use options::{DialOptions, ListenOptions, Start};
 pub use session::Origin;
 #[cfg(unix)]
@@ -105,6 +107,8 @@ pub use spanwire_core::{
     DetachReason, Dropped, Header, Ledger, Message, NotSubscribed, Options, Overflow, PipeId, Prefer,
     RecvError, RequestError, SendError, Time, Topic,
 };
+#[cfg(feature = "quic")]
+pub use transport::QuicError;
 pub use transport::{Credentials, Ends, Place, TlsPeer};
 
 /// The time on the clock that [`Message::arrived`] is read from.

@@ -5,6 +5,7 @@
 //! driver, whoever it was that found none.
 
 use super::{ReadHalf, WriteHalf};
+use crate::error::UpgradeError;
 use crate::rt::Home;
 use bytes::BufMut;
 use std::future::Future;
@@ -30,6 +31,16 @@ pub(super) fn write_half(
     home: &Home,
     in_flight_bytes: usize,
 ) -> Arc<dyn WriteHalf> {
+    write_half_that_tells(io, home, in_flight_bytes, Box::new(|| None))
+}
+
+/// The same of something that knows why it broke.
+pub(super) fn write_half_that_tells(
+    io: impl AsyncWrite + Send + Unpin + 'static,
+    home: &Home,
+    in_flight_bytes: usize,
+    failure: Failure,
+) -> Arc<dyn WriteHalf> {
     let signal = Arc::new(Signal { room: AtomicBool::new(true), driver: Mutex::new(None) });
     Arc::new(Writer {
         output: Mutex::new(Output { io, phase: Phase::Flushed }),
@@ -38,8 +49,11 @@ pub(super) fn write_half(
         signal,
         home: home.clone(),
         in_flight_bytes,
+        failure,
     })
 }
+
+type Failure = Box<dyn Fn() -> Option<UpgradeError> + Send + Sync>;
 
 struct Reader<R> {
     io: R,
@@ -93,6 +107,7 @@ struct Writer<W> {
     waker: Waker,
     home: Home,
     in_flight_bytes: usize,
+    failure: Failure,
 }
 
 struct Output<W> {
@@ -243,6 +258,10 @@ impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
 
     fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_flush(cx)
+    }
+
+    fn failure(&self) -> Option<UpgradeError> {
+        (self.failure)()
     }
 
     #[cfg(unix)]

@@ -15,6 +15,7 @@
 //! | file | schemes |
 //! | --- | --- |
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
+//! | `quic/` | `quic://` `quic4://` `quic6://` |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
 //! | `fd` | descriptors that the application has opened |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
@@ -35,10 +36,14 @@ mod halves;
 pub(crate) mod ipc;
 #[cfg(all(unix, any(feature = "tcp", feature = "ipc")))]
 mod link;
+#[cfg(feature = "quic")]
+pub(crate) mod quic;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
 
 pub use foreign::{Acceptor, Connection, Transport, Wait};
+#[cfg(feature = "quic")]
+pub use quic::QuicError;
 
 use crate::error::{ConnectError, UpgradeError};
 use spanwire_core::framing::sp::{Framing, Protocol};

@@ -47,7 +47,7 @@ async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStr
 }
 
 /// All addresses of a host, as far as the scheme allows them.
-async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
+pub(super) async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
     let found: Vec<SocketAddr> = match host {
         Host::Ip(ip) => vec![SocketAddr::new(*ip, port)],
         Host::Name(name) => tokio::net::lookup_host((name.as_str(), port)).await?.collect(),
@@ -78,18 +78,8 @@ pub(crate) struct Listening {
 
 /// Listens; returns the address with its real port, too.
 pub(crate) async fn listen(tcp: &Tcp, options: &ListenOptions) -> io::Result<(Listening, Tcp)> {
-    let (host, port) = tcp.bind().map_err(bad_address)?;
-    let candidates = match (host, tcp.family()) {
-        (Some(host), family) => resolve(host, port, family).await?,
-        (None, Family::V6) => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
-        (None, Family::V4) => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
-        // All interfaces means both kinds of address where the machine has both.
-        (None, Family::Any) => {
-            vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]
-        }
-    };
     let mut last = None;
-    for address in candidates {
+    for address in candidates(tcp).await? {
         match bind(address, tcp.family() == Family::V6, options.backlog) {
             Ok(socket) => {
                 let port = socket.local_addr()?.port();
@@ -100,6 +90,20 @@ pub(crate) async fn listen(tcp: &Tcp, options: &ListenOptions) -> io::Result<(Li
         }
     }
     Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// What to listen on, the best first.
+pub(super) async fn candidates(tcp: &Tcp) -> io::Result<Vec<SocketAddr>> {
+    let (host, port) = tcp.bind().map_err(bad_address)?;
+    Ok(match (host, tcp.family()) {
+        (Some(host), family) => resolve(host, port, family).await?,
+        (None, Family::V6) => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
+        (None, Family::V4) => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
+        // All interfaces means both kinds of address where the machine has both.
+        (None, Family::Any) => {
+            vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]
+        }
+    })
 }
 
 /// Binds to `address`. An IPv6 wildcard takes IPv4 as well unless `only_v6`.
