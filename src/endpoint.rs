@@ -12,6 +12,8 @@ use crate::transport::ipc;
 use crate::transport::quic;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
+#[cfg(feature = "tls")]
+use crate::transport::tls;
 use crate::transport::{Accept, Speaks, Stream, foreign};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
@@ -46,6 +48,8 @@ impl Connector {
             Addr::Tcp(addr) => Ok(tcp::dial(addr, &self.options).await?),
             #[cfg(feature = "quic")]
             Addr::Quic(addr) => quic::dial(addr, &self.options, home).await,
+            #[cfg(feature = "tls")]
+            Addr::Tls(addr) => tls::dial(addr, &self.options).await,
             #[cfg(all(unix, feature = "ipc"))]
             Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
@@ -100,6 +104,11 @@ async fn bind_ours(
             let (listening, bound) = quic::listen(addr, options, home).await?;
             Ok((Box::new(listening), Addr::Quic(bound)))
         }
+        #[cfg(feature = "tls")]
+        Addr::Tls(addr) => {
+            let (listening, bound) = tls::listen(addr, options).await?;
+            Ok((Box::new(listening), Addr::Tls(bound)))
+        }
         #[cfg(all(unix, feature = "ipc"))]
         Addr::Ipc(path) => {
             let listening = ipc::bind(path.path().as_ref(), options.permissions, options.backlog)?;
@@ -124,6 +133,7 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Inproc(_) => cfg!(feature = "inproc"),
         Addr::Quic(_) => cfg!(feature = "quic"),
         Addr::Foreign(_) => true,
+        Addr::Tls(_) => cfg!(feature = "tls"),
         _ => false,
     };
     if built_in { Ok(()) } else { Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }) }

@@ -99,6 +99,13 @@ impl From<crate::transport::QuicError> for ConnectError {
     }
 }
 
+#[cfg(feature = "tls")]
+impl From<crate::tls::TlsError> for ConnectError {
+    fn from(error: crate::tls::TlsError) -> Self {
+        Self::Upgrade(error.into())
+    }
+}
+
 /// Why the handshake of TLS, WebSocket or QUIC failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -109,6 +116,10 @@ pub enum UpgradeError {
     /// It took too long.
     #[error("the handshake timed out")]
     TimedOut,
+    /// TLS: the peer's certificate, ours, or what it sent.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
     /// QUIC.
     #[cfg(feature = "quic")]
     #[error(transparent)]
@@ -130,6 +141,16 @@ impl From<io::Error> for UpgradeError {
 }
 
 impl UpgradeError {
+    /// What a connection that runs over another one has to say of its failure, if it is that.
+    pub(crate) fn inside(error: &io::Error) -> Option<Self> {
+        #[cfg(feature = "tls")]
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<crate::tls::TlsError>()) {
+            return Some(error.clone().into());
+        }
+        let _ = error;
+        None
+    }
+
     /// Whether trying again soon may well succeed without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -137,6 +158,8 @@ impl UpgradeError {
             #[cfg(feature = "quic")]
             Self::Quic(error) => error.is_transient(),
             Self::Foreign { kind, .. } => is_transient_kind(*kind),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.is_transient(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Options of dialers and listeners. Those of sockets are [`Options`](crate::Options).
 
+#[cfg(feature = "tls")]
+use crate::tls::{TlsClient, TlsServer};
 use crate::transport::Transport;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,6 +24,10 @@ pub struct DialOptions {
     pub keep_alive: Option<Duration>,
     /// tcp: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
+    /// tls+tcp, wss, quic: whom to trust, and who we are. Default: the authorities of the operating system, and
+    /// nobody.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsClient>,
     /// quic: timers and windows.
     #[cfg(feature = "quic")]
     pub quic: QuicOptions,
@@ -40,6 +46,8 @@ impl Default for DialOptions {
             no_delay: true,
             keep_alive: None,
             local_address: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             #[cfg(feature = "quic")]
             quic: QuicOptions::default(),
             transport: None,
@@ -71,6 +79,9 @@ pub struct ListenOptions {
     pub keep_alive: Option<Duration>,
     /// ipc: the permission bits of the socket file. Default: as the process's umask says.
     pub permissions: Option<u32>,
+    /// tls+tcp, wss, quic: who we are, and whether peers have to prove who they are. These cannot do without.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsServer>,
     /// quic: timers, windows, and when newcomers have to prove their address.
     #[cfg(feature = "quic")]
     pub quic: QuicOptions,
@@ -87,6 +98,8 @@ impl Default for ListenOptions {
             no_delay: true,
             keep_alive: None,
             permissions: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             #[cfg(feature = "quic")]
             quic: QuicOptions::default(),
             transport: None,

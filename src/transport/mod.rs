@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
 //! | `quic/` | `quic://` `quic4://` `quic6://` |
+//! | `tls/` | `tls+tcp://` `tls+tcp4://` `tls+tcp6://`, and TLS under others |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
 //! | `fd` | descriptors that the application has opened |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
@@ -40,6 +41,8 @@ mod link;
 pub(crate) mod quic;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 pub use foreign::{Acceptor, Connection, Transport, Wait};
 #[cfg(feature = "quic")]
@@ -96,6 +99,12 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// call begins with the same bytes. So a transport that has to turn them into others (TLS) may keep
     /// those for the next call, and report only what has left in the end.
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// How many bytes it keeps for the next call: what it was offered and has not reported, but cannot take
+    /// back. These must come again as they were, however long that takes.
+    fn held_bytes(&self) -> usize {
+        0
+    }
 
     /// Ready when `try_write` is worth another try. Only the driver calls it.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

@@ -64,7 +64,7 @@ pub(super) async fn resolve(host: &Host, port: u16, family: Family) -> io::Resul
     }
 }
 
-fn bad_address(error: AddrError) -> io::Error {
+pub(super) fn bad_address(error: AddrError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
