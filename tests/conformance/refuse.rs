@@ -1,6 +1,6 @@
 //! Who and what is turned away.
 
-use crate::transport::{Kind, Transport, event};
+use crate::transport::{Kind, Socket as _, Transport, event};
 use spanwire::{
     DetachReason, DialError, Dropped, Event, Options, Pair0Socket, PubSocket, PullSocket, PushSocket,
 };
@@ -46,10 +46,10 @@ pub(crate) async fn a_message_over_the_limit_ends_its_connection(t: &Transport) 
 pub(crate) async fn another_protocol_is_turned_away(t: &Transport) {
     let publisher = PubSocket::new();
     let mut there = publisher.events();
-    let listener = publisher.listen(&(t.free)()).await.unwrap();
+    let listener = publisher.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     let mut here = push.events();
-    match push.dial(listener.url()).await {
+    match push.dial_at(listener.url()).await {
         Err(error @ DialError::Refused { why: DetachReason::WrongProtocol, .. }) => {
             assert!(!error.is_transient());
         }
@@ -80,10 +80,10 @@ pub(crate) async fn the_filter_of_a_listener_refuses(t: &Transport) {
         assert_eq!(peer.ends.credentials.is_some(), matches!(kind, Kind::File | Kind::Abstract));
         false
     });
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     // The dialer may have its pipe before the listener has decided; it does not last.
-    let _ = push.dial(listener.url()).await;
+    let _ = push.dial_at(listener.url()).await;
     let attaching = match events.next().await {
         Some(Event::Attaching(peer)) => peer,
         other => panic!("{other:?}"),
@@ -98,7 +98,7 @@ pub(crate) async fn the_filter_of_a_listener_refuses(t: &Transport) {
 
     pull.set_filter(|_| true);
     let welcome = PushSocket::new();
-    welcome.dial(listener.url()).await.unwrap();
+    welcome.dial_at(listener.url()).await.unwrap();
     welcome.send("thanks").await.unwrap();
     assert_eq!(&pull.recv().await.unwrap()[..], b"thanks");
     welcome.close(SECOND).await;
@@ -107,10 +107,10 @@ pub(crate) async fn the_filter_of_a_listener_refuses(t: &Transport) {
 
 pub(crate) async fn the_filter_of_a_dialer_refuses(t: &Transport) {
     let pull = PullSocket::new();
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     push.set_filter(|peer| !peer.origin.dialed);
-    match push.dial(listener.url()).await {
+    match push.dial_at(listener.url()).await {
         Err(DialError::Refused { why: DetachReason::Filtered, .. }) => {}
         other => panic!("{other:?}"),
     }
@@ -122,10 +122,10 @@ pub(crate) async fn the_filter_of_a_dialer_refuses(t: &Transport) {
 pub(crate) async fn a_pair_has_one_peer(t: &Transport) {
     let (a, b, c) = (Pair0Socket::new(), Pair0Socket::new(), Pair0Socket::new());
     let mut events = a.events();
-    let listener = a.listen(&(t.free)()).await.unwrap();
-    b.dial(listener.url()).await.unwrap();
+    let listener = a.listen_at(&(t.free)()).await.unwrap();
+    b.dial_at(listener.url()).await.unwrap();
     a.wait_peers(1).await.unwrap();
-    let _ = c.dial(listener.url()).await;
+    let _ = c.dial_at(listener.url()).await;
     let refused = event(&mut events, |event| match event {
         Event::Refused(Some(peer), why) => Some((peer.pipe, *why)),
         _ => None,
