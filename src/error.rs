@@ -147,8 +147,7 @@ impl UpgradeError {
         if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<crate::tls::TlsError>()) {
             return Some(error.clone().into());
         }
-        let _ = error;
-        None
+        error.get_ref()?.downcast_ref::<Self>().cloned()
     }
 
     /// Whether trying again soon may well succeed without anybody changing anything.

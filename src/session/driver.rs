@@ -90,7 +90,7 @@ pub(crate) async fn serve(
         poll_fn(|cx| driver.poll_detach(cx)).await;
     }
     driver.settle().await;
-    driver.ended()
+    Ended { why: driver.why(), attached: driver.attached, upgrade: None }
 }
 
 async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, UpgradeError> {
@@ -166,18 +166,6 @@ impl Driver {
         if judged || self.parted {
             let settled = poll_fn(|cx| self.pipe.writer().poll_settled(cx));
             self.home.within(Some(SETTLING), settled).await;
-        }
-    }
-
-    fn ended(&self) -> Ended {
-        let why = self.why();
-        let lost = matches!(why, DetachReason::ConnectionLost | DetachReason::PeerClosed);
-        match self.pipe.writer().failure().filter(|_| lost && !self.attached) {
-            Some(error) => {
-                let why = DetachReason::UpgradeFailed;
-                Ended { why, attached: false, upgrade: Some(error) }
-            }
-            None => Ended { why, attached: self.attached, upgrade: None },
         }
     }
 

@@ -5,7 +5,6 @@
 //! driver, whoever it was that found none.
 
 use super::{ReadHalf, WriteHalf};
-use crate::error::UpgradeError;
 use crate::rt::Home;
 use bytes::BufMut;
 use std::future::Future;
@@ -31,16 +30,6 @@ pub(super) fn write_half(
     home: &Home,
     in_flight_bytes: usize,
 ) -> Arc<dyn WriteHalf> {
-    write_half_that_tells(io, home, in_flight_bytes, Box::new(|| None))
-}
-
-/// The same of something that knows why it broke.
-pub(super) fn write_half_that_tells(
-    io: impl AsyncWrite + Send + Unpin + 'static,
-    home: &Home,
-    in_flight_bytes: usize,
-    failure: Failure,
-) -> Arc<dyn WriteHalf> {
     let signal = Arc::new(Signal { room: AtomicBool::new(true), driver: Mutex::new(None) });
     Arc::new(Writer {
         output: Mutex::new(Output { io, phase: Phase::Flushed }),
@@ -49,11 +38,8 @@ pub(super) fn write_half_that_tells(
         signal,
         home: home.clone(),
         in_flight_bytes,
-        failure,
     })
 }
-
-type Failure = Box<dyn Fn() -> Option<UpgradeError> + Send + Sync>;
 
 struct Reader<R> {
     io: R,
@@ -107,7 +93,6 @@ struct Writer<W> {
     waker: Waker,
     home: Home,
     in_flight_bytes: usize,
-    failure: Failure,
 }
 
 struct Output<W> {
@@ -258,10 +243,6 @@ impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
 
     fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_flush(cx)
-    }
-
-    fn failure(&self) -> Option<UpgradeError> {
-        (self.failure)()
     }
 
     #[cfg(unix)]

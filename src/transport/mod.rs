@@ -48,7 +48,7 @@ pub use foreign::{Acceptor, Connection, Transport, Wait};
 #[cfg(feature = "quic")]
 pub use quic::QuicError;
 
-use crate::error::{ConnectError, UpgradeError};
+use crate::error::ConnectError;
 use spanwire_core::framing::sp::{Framing, Protocol};
 use std::fmt;
 use std::future::Future;
@@ -130,12 +130,6 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Ready(())
-    }
-
-    /// Why the connection broke, where the transport has been told: asked when it came to no pipe, since
-    /// with TLS 1.3 a dialer may learn only then that it was turned away.
-    fn failure(&self) -> Option<UpgradeError> {
-        None
     }
 
     /// Whether a thread may wait by itself: `wait_readable` works. If not, only tasks wait here.

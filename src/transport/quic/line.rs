@@ -2,11 +2,10 @@
 
 use super::error::failure;
 use super::{in_flight_bytes, plain};
-use crate::error::UpgradeError;
 use crate::options::QuicOptions;
 use crate::rt::Home;
 use crate::rt::quic::Parting;
-use crate::transport::adapted::{read_half, write_half_that_tells};
+use crate::transport::adapted::{read_half, write_half};
 use crate::transport::tls::peer::names;
 use crate::transport::{Ends, Place, Stream, TlsPeer};
 use quinn::crypto::rustls::HandshakeData;
@@ -52,11 +51,12 @@ impl Line {
         )
     }
 
-    fn failure(&self) -> Option<UpgradeError> {
-        match self.connection.close_reason()? {
-            ConnectionError::LocallyClosed => None,
-            ConnectionError::ApplicationClosed(_) if self.is_over() => None,
-            error => Some(failure(error)),
+    /// A reading error, with what is known of it inside: a dialer of TLS 1.3 may learn only now that it was
+    /// turned away.
+    fn failed(&self, error: io::Error) -> io::Error {
+        match self.connection.close_reason() {
+            Some(why) => io::Error::new(error.kind(), failure(why)),
+            None => error,
         }
     }
 }
@@ -78,11 +78,10 @@ pub(super) fn stream(
     };
     let line = Arc::new(Line { connection, parting, done: AtomicBool::new(false) });
     let reader = Incoming { recv, line: line.clone() };
-    let writer = Outgoing { send, line: line.clone(), end: End::Open };
-    let in_flight = in_flight_bytes(options);
+    let writer = Outgoing { send, line, end: End::Open };
     Stream {
         reader: read_half(reader, home),
-        writer: write_half_that_tells(writer, home, in_flight, Box::new(move || line.failure())),
+        writer: write_half(writer, home, in_flight_bytes(options)),
         framing: Framing::Tcp,
         agreed: false,
         ends,
@@ -117,7 +116,7 @@ impl AsyncRead for Incoming {
             Ok(()) => buf.filled().len() == before && buf.remaining() > 0,
             // It has ended after our end, and did not wait until we had seen its own.
             Err(_) if self.line.is_over() => true,
-            Err(error) => return Poll::Ready(Err(error)),
+            Err(error) => return Poll::Ready(Err(self.line.failed(error))),
         };
         if over {
             self.line.done.store(true, Ordering::Release);
