@@ -87,11 +87,7 @@ pub(crate) async fn bind(
     }
 }
 
-async fn bind_ours(
-    addr: &Addr,
-    options: &ListenOptions,
-    home: &Home,
-) -> io::Result<(Box<dyn Accept>, Addr)> {
+async fn bind_ours(addr: &Addr, options: &ListenOptions, home: &Home) -> io::Result<(Box<dyn Accept>, Addr)> {
     let _used_by_some = (options, home);
     match addr {
         #[cfg(feature = "tcp")]

@@ -1,17 +1,17 @@
 //! `quic://`: every pattern, identity, and how connections end.
 #![cfg(feature = "quic")]
 
-mod support;
 #[path = "support/certificates.rs"]
 mod certificates;
+mod support;
 
+use certificates::{DIALER, dialing, listening};
 use spanwire::{
     BusSocket, Pair0Socket, Pair1Socket, PubSocket, PullSocket, PushSocket, RepSocket, ReqSocket,
     RespondSocket, SubSocket, SurveySocket, blocking,
 };
 use std::time::Duration;
 use support::within;
-use certificates::{DIALER, dialing, listening};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ANY: &str = "quic://127.0.0.1:0";

@@ -860,7 +860,10 @@ mod tests {
         let (longest, too_long) = ("x".repeat(107), "x".repeat(108));
         for scheme in ["ipc", "unix", "abstract"] {
             assert!(parse(&format!("{scheme}://{longest}")).is_ok());
-            assert_eq!(parse(&format!("{scheme}://{too_long}")), Err(AddrError::TooLong { bytes: 108, most: MAX_UNIX_BYTES }));
+            assert_eq!(
+                parse(&format!("{scheme}://{too_long}")),
+                Err(AddrError::TooLong { bytes: 108, most: MAX_UNIX_BYTES })
+            );
         }
         // What counts is the length after decoding.
         assert!(parse(&format!("abstract://{}", "%00".repeat(107))).is_ok());

@@ -174,11 +174,7 @@ impl PartialEq for dyn Transport {
 
 impl Eq for dyn Transport {}
 
-pub(crate) async fn connect(
-    transport: &dyn Transport,
-    address: &Foreign,
-    home: &Home,
-) -> io::Result<Stream> {
+pub(crate) async fn connect(transport: &dyn Transport, address: &Foreign, home: &Home) -> io::Result<Stream> {
     Ok(transport.connect(address).await?.into_stream(home))
 }
 

@@ -65,7 +65,9 @@ impl QuicError {
         match self {
             Self::Tls(error) => error.is_transient(),
             Self::Refused | Self::Closed { .. } | Self::Reset => true,
-            Self::VersionMismatch | Self::Blamed { .. } | Self::Protocol { .. } | Self::Failed { .. } => false,
+            Self::VersionMismatch | Self::Blamed { .. } | Self::Protocol { .. } | Self::Failed { .. } => {
+                false
+            }
         }
     }
 }
@@ -80,9 +82,7 @@ pub(super) fn failure(error: ConnectionError) -> UpgradeError {
         ConnectionError::CidsExhausted => QuicError::Failed { why: "it has no more connection ids".into() },
         ConnectionError::TransportError(ours) => match alert(ours.code) {
             Some(alert) => QuicError::Tls(seen_here(alert, ours.reason)),
-            None if ours.code == TransportErrorCode::INTERNAL_ERROR => {
-                QuicError::Failed { why: ours.reason }
-            }
+            None if ours.code == TransportErrorCode::INTERNAL_ERROR => QuicError::Failed { why: ours.reason },
             None => QuicError::Protocol { why: ours.to_string() },
         },
         ConnectionError::ConnectionClosed(theirs) => match alert(theirs.error_code) {

@@ -76,6 +76,7 @@ pub(super) fn stream(
         credentials: None,
         tls: Some(Arc::new(tls_peer(&connection))),
     };
+    parting.is_of(&connection);
     let line = Arc::new(Line { connection, parting, done: AtomicBool::new(false) });
     let reader = Incoming { recv, line: line.clone() };
     let writer = Outgoing { send, line, end: End::Open };
@@ -110,7 +111,11 @@ struct Incoming {
 }
 
 impl AsyncRead for Incoming {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let over = match ready!(AsyncRead::poll_read(Pin::new(&mut self.recv), cx, buf)) {
             Ok(()) => buf.filled().len() == before && buf.remaining() > 0,

@@ -25,11 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 /// Listens; returns the address with its real port, too.
-pub(crate) async fn listen(
-    addr: &Tcp,
-    options: &ListenOptions,
-    home: &Home,
-) -> io::Result<(Listening, Tcp)> {
+pub(crate) async fn listen(addr: &Tcp, options: &ListenOptions, home: &Home) -> io::Result<(Listening, Tcp)> {
     let tls = server_of(options, "quic")?;
     // What is wrong with it is told now, not to the first who comes.
     let config = server_config(&tls, options)?;
@@ -124,7 +120,10 @@ impl Accept for Listening {
             let arrived = ready!(waiting.as_mut().poll(cx));
             *next = None;
             let Some(arrived) = arrived else {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::NotConnected, "the UDP socket failed")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::NotConnected,
+                    "the UDP socket failed",
+                )));
             };
             let busy = self.site.under_way.load(Ordering::Relaxed) >= self.site.options.quic.retry_above;
             if busy && !arrived.remote_address_validated() {
@@ -188,4 +187,3 @@ impl Drop for UnderWay {
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
