@@ -164,10 +164,12 @@ impl Work {
 
     /// The runtime is going away. With a stream of the kernel's the peer would hear of it; so it does here.
     fn last_words(&self) {
-        let connection = self.parting.as_ref().and_then(|parting| lock(&parting.inner).connection.take());
-        let mut task = lock(&self.task).take();
-        if let (Some(task), Some(connection)) = (&mut task, connection) {
+        let Some(parting) = &self.parting else { return };
+        // Whoever had the connection may have been dropped before, and has closed it.
+        if let Some(connection) = lock(&parting.inner).connection.take() {
             connection.close(GONE, b"");
+        }
+        if let Some(mut task) = lock(&self.task).take() {
             // Nobody can do more in a runtime that ends, and a panic in a destructor would be worse.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
