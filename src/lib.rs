@@ -88,9 +88,11 @@ mod session;
 #[doc(hidden)]
 pub mod session;
 mod socket;
-mod transport;
+pub mod transport;
 
 pub use error::{AdoptError, DialError, ListenError, SendManyError, UpgradeError};
+#[cfg(feature = "quic")]
+pub use options::QuicOptions;
 pub use options::{DialOptions, ListenOptions, Start};
 #[cfg(feature = "ws")]
 pub use options::{WsDialOptions, WsListenOptions};
@@ -103,7 +105,7 @@ pub use socket::{
     RawSocket, Receiving, RepContext, RepSocket, ReqContext, ReqSocket, Request, Requests, RespondSocket,
     Sending, Stats, SubContext, SubSocket, Survey, SurveyContext, SurveySocket,
 };
-pub use spanwire_core::addr::{Addr, AddrError};
+pub use spanwire_core::addr::{self, Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;
 #[cfg(feature = "ws")]
 pub use spanwire_core::framing::ws::upgrade::{Origins, WsError};
@@ -111,6 +113,8 @@ pub use spanwire_core::{
     DetachReason, Dropped, Header, Ledger, Message, NotSubscribed, Options, Overflow, PipeId, Prefer,
     RecvError, RequestError, SendError, Time, Topic,
 };
+#[cfg(feature = "quic")]
+pub use transport::QuicError;
 pub use transport::{Credentials, Ends, Place, TlsPeer};
 
 /// The time on the clock that [`Message::arrived`] is read from.

@@ -37,6 +37,14 @@ use spanwire_core::{DetachReason, PipeId, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What transports start for a socket is waited for as if the socket had started it.
+#[cfg(feature = "quic")]
+impl crate::rt::quic::Shelter for gate::Gate {
+    fn enter(self: Arc<Self>) -> Option<Box<dyn Send>> {
+        Some(Box::new(gate::Gate::enter(&self)?))
+    }
+}
+
 /// Whoever the connections belong to.
 pub(crate) trait Owner: Send + Sync + 'static {
     /// The handshake is done: makes the connection a pipe, or refuses it.

@@ -326,7 +326,7 @@ impl Core {
     ) -> Result<Listener, ListenError> {
         let closed = || self.closed_or(ListenError::Closed, ListenError::RuntimeGone);
         let address = |error| ListenError::Address { url: url.into(), error };
-        let addr = endpoint::listen_addr(url).map_err(address)?;
+        let addr = endpoint::listen_addr(url, &options).map_err(address)?;
         let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
         if self.gate.is_shut() {
             return Err(closed());
@@ -340,7 +340,7 @@ impl Core {
             return Ok(Listener { core: self.clone(), endpoint });
         }
         let (acceptor, addr) =
-            self.home.run(endpoint::bind(&addr, self.speaks(), &options)).await.map_err(bind)?;
+            self.home.run(endpoint::bind(&addr, self.speaks(), &options, &self.home)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
         *endpoint.acceptor() = Some(acceptor);

@@ -47,7 +47,7 @@ async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStr
 }
 
 /// All addresses of a host, as far as the scheme allows them.
-async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
+pub(super) async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
     let found: Vec<SocketAddr> = match host {
         Host::Ip(ip) => vec![SocketAddr::new(*ip, port)],
         Host::Name(name) => tokio::net::lookup_host((name.as_str(), port)).await?.collect(),
