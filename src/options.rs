@@ -3,7 +3,7 @@
 #[cfg(feature = "tls")]
 use crate::tls::{TlsClient, TlsServer};
 #[cfg(feature = "ws")]
-use spanwire_core::framing::ws::upgrade::Origins;
+use spanwire_core::options::Origins;
 use std::net::IpAddr;
 use std::time::Duration;
 

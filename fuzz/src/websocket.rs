@@ -7,9 +7,10 @@
 use spanwire_core::framing::sp::Protocol;
 use spanwire_core::framing::ws::frame::MAX_CONTROL_BYTES;
 use spanwire_core::framing::ws::upgrade::{
-    Answer, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, Origins, Request, WsError, sub_protocol,
+    Answer, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, Request, WsError, sub_protocol,
 };
 use spanwire_core::framing::ws::{Control, Decoder, Fault, Header, Opcode, Side, mask};
+use spanwire_core::options::Origins;
 
 /// Frames.
 ///

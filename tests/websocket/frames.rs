@@ -2,7 +2,9 @@
 
 use crate::peer::{Peer, event, frame};
 use crate::support::within;
-use spanwire::{DetachReason, Dropped, Event, Options, Pair0Socket, PubSocket, PullSocket, PushSocket, RecvError};
+use spanwire::{
+    DetachReason, Dropped, Event, Options, Pair0Socket, PubSocket, PullSocket, PushSocket, RecvError,
+};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -111,9 +113,7 @@ async fn too_large_a_message_is_refused_before_it_has_come() {
     let pull = PullSocket::with(Options { max_message_bytes: LIMIT, ..Options::default() });
     let mut events = pull.events();
     let listener = pull.listen("ws://127.0.0.1:0").await.unwrap();
-    let header = |first, length: u64| {
-        [&[first, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat()
-    };
+    let header = |first, length: u64| [&[first, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
     for (bytes, claimed) in [
         (frame(true, 0x82, &[7; LIMIT + 1])[..8].to_vec(), LIMIT + 1),
         ([frame(true, 0x02, &[7; 600]), frame(true, 0x80, &[7; 401])[..8].to_vec()].concat(), LIMIT + 1),
@@ -167,7 +167,9 @@ async fn in_whatever_pieces_bytes_come_the_same_messages_come_out() {
         let (front, back) = body.split_at(body.len() / 3);
         match n % 2 {
             0 => bytes.extend(frame(true, 0x82, body)),
-            _ => bytes.extend([frame(true, 0x02, front), frame(true, 0x89, b"?"), frame(true, 0x80, back)].concat()),
+            _ => bytes.extend(
+                [frame(true, 0x02, front), frame(true, 0x89, b"?"), frame(true, 0x80, back)].concat(),
+            ),
         }
     }
     // The same each time, so that a failure comes back.

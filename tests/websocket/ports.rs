@@ -46,11 +46,10 @@ async fn sockets_share_a_port_by_their_paths() {
     }
     // Each counts its own, whoever has accepted them.
     let counts = [&jobs, &more, &asks].map(|listener| listener.stats());
-    assert_eq!(counts.map(|stats| (stats.connections, stats.attached, stats.refused)), [
-        (10, 10, 0),
-        (10, 10, 0),
-        (20, 20, 0)
-    ]);
+    assert_eq!(
+        counts.map(|stats| (stats.connections, stats.attached, stats.refused)),
+        [(10, 10, 0), (10, 10, 0), (20, 20, 0)]
+    );
 
     // One less: the others stay, and its path is nobody's.
     jobs.close();
@@ -86,12 +85,11 @@ async fn a_port_of_somebody_else_is_in_use() {
 
 #[test]
 fn listeners_of_several_runtimes_share_a_port() {
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
-    let (pull, rep) = (
-        first.block_on(async { PullSocket::new() }),
-        second.block_on(async { RepSocket::new() }),
-    );
+    let (pull, rep) =
+        (first.block_on(async { PullSocket::new() }), second.block_on(async { RepSocket::new() }));
     let jobs = first.block_on(pull.listen("ws://127.0.0.1:0/jobs")).unwrap();
     let at = |path: &str| format!("ws://{}{path}", jobs.local_addr().unwrap());
     second.block_on(rep.listen(&at("/asks"))).unwrap();

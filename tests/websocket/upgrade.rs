@@ -99,7 +99,11 @@ async fn every_bad_answer_is_an_error_of_dialling_that_names_the_cause() {
             WsError::UnaskedExtension,
             false,
         ),
-        (|good| good.replace("\r\n\r\n", &format!("\r\nX: {}", "x".repeat(9_000))), WsError::HeadTooLarge, false),
+        (
+            |good| good.replace("\r\n\r\n", &format!("\r\nX: {}", "x".repeat(9_000))),
+            WsError::HeadTooLarge,
+            false,
+        ),
     ];
     for (change, expected, transient) in cases {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -249,7 +253,9 @@ async fn pages_of_listed_sites_are_let_in() {
         let page = PushSocket::new();
         match page.dial_with(listener.url(), of("https://good.example")).await {
             Ok(_) => assert!(allowed),
-            Err(DialError::Upgrade { error: UpgradeError::WebSocket(WsError::Status { code, .. }), .. }) => {
+            Err(DialError::Upgrade {
+                error: UpgradeError::WebSocket(WsError::Status { code, .. }), ..
+            }) => {
                 assert_eq!((code, allowed), (403, false));
             }
             other => panic!("{other:?}"),
@@ -274,7 +280,11 @@ async fn headers_of_the_application_are_sent_and_cannot_break_out() {
     };
     for (name, value) in [("X", "a\r\nEvil: yes"), ("X: y\r\nEvil", "yes"), ("Host", "elsewhere")] {
         match push.dial_with(&url, with(name, value)).await {
-            Err(error @ DialError::Upgrade { error: UpgradeError::WebSocket(WsError::BadOption { .. }), .. }) => {
+            Err(
+                error @ DialError::Upgrade {
+                    error: UpgradeError::WebSocket(WsError::BadOption { .. }), ..
+                },
+            ) => {
                 assert!(!error.is_transient());
             }
             other => panic!("{other:?}"),
