@@ -4,7 +4,7 @@
 use crate::tls::{TlsClient, TlsServer};
 use crate::transport::Transport;
 #[cfg(feature = "ws")]
-use spanwire_core::framing::ws::upgrade::Origins;
+use spanwire_core::options::Origins;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
