@@ -89,9 +89,11 @@ fn cells(library: Library) -> Vec<Cell> {
             &[Transport::Tcp, Transport::Ipc, Transport::Abstract]
         }
     };
+    let has_tls = cfg!(feature = "tls") && library != Library::Nanomsg;
+    let secure: &[Transport] = if has_tls { &[Transport::Tls] } else { &[] };
     let mut cells = Vec::new();
     for ours in Ours::ALL.into_iter().filter(|ours| ours.is_known_to(library)) {
-        for &transport in transports {
+        for &transport in transports.iter().chain(secure) {
             for listens in [Listens::We, Listens::They] {
                 cells.push(Cell { ours, transport, listens });
             }

@@ -458,6 +458,29 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_a_writer_holds_is_never_dropped() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        for body in ["aa", "bb", "cc", "dd"] {
+            outbox.push(&mut body.into());
+        }
+        let [aa, bb, dd] = ["aa", "bb", "dd"].map(|body| frame(Framing::Tcp, body.as_bytes()));
+        let mut batch = outbox.take();
+        // 3 bytes have left; the next 8 are sealed, and end within the second frame.
+        batch.hold(8);
+        outbox.settle(batch, 3);
+        assert_eq!(outbox.drop_oldest(), Some(2));
+        outbox.check_invariants();
+        let batch = outbox.take();
+        assert_eq!(bytes_of(&batch), [aa, bb, dd.clone()].concat()[3..]);
+        // What was held has left: nothing is held any more.
+        outbox.settle(batch, 17);
+        assert_eq!((outbox.drop_oldest(), outbox.drop_oldest()), (Some(2), None));
+        outbox.check_invariants();
+        outbox.push(&mut "dd".into());
+        assert_eq!(bytes_of(&outbox.take()), dd);
+    }
+
+    #[test]
     fn a_steady_stream_reuses_its_buffers() {
         let mut outbox = Outbox::new(Framing::Tcp);
         outbox.push(&mut "x".into());
@@ -589,6 +612,7 @@ mod tests {
             let mut outbox = Outbox::new(framing);
             let mut frames: Vec<Vec<u8>> = Vec::new();
             let mut head = 0;
+            let mut held = 0;
             let mut next = 0_u8;
             let mut message = |size: usize, header: bool| {
                 next = next.wrapping_add(1);
@@ -605,7 +629,11 @@ mod tests {
                         frames.push(f);
                     }
                     Op::Drop => {
-                        let at = usize::from(head > 0);
+                        let (mut at, mut bytes) = (0, 0);
+                        while bytes < head + held {
+                            bytes += frames[at].len();
+                            at += 1;
+                        }
                         let dropped = outbox.drop_oldest();
                         prop_assert_eq!(dropped.is_some(), at < frames.len());
                         if dropped.is_some() {
@@ -613,7 +641,7 @@ mod tests {
                         }
                     }
                     Op::Write(count) | Op::PushWhileWriting(count) => {
-                        let batch = outbox.take();
+                        let mut batch = outbox.take();
                         let expected = frames.concat()[head..].to_vec();
                         prop_assert_eq!(&bytes_of(&batch), &expected);
                         if matches!(op, Op::PushWhileWriting(_)) {
@@ -622,6 +650,8 @@ mod tests {
                             frames.push(f);
                         }
                         let written = count.min(expected.len());
+                        held = (expected.len() - written).min(count / 2);
+                        batch.hold(held);
                         let flushed = outbox.settle(batch, written);
                         head += written;
                         let mut whole = 0;
