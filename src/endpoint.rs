@@ -14,6 +14,8 @@ use crate::transport::quic;
 use crate::transport::tcp;
 #[cfg(feature = "tls")]
 use crate::transport::tls;
+#[cfg(feature = "ws")]
+use crate::transport::ws;
 use crate::transport::{Accept, Speaks, Stream, foreign};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
@@ -54,6 +56,8 @@ impl Connector {
             Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
             Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), home).await?),
+            #[cfg(feature = "ws")]
+            Addr::Ws(addr) => ws::dial(addr, speaks, &self.options).await,
             _ => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
         }
     }
@@ -77,18 +81,22 @@ pub(crate) async fn bind(
     options: &ListenOptions,
     home: &Home,
 ) -> io::Result<(Box<dyn Accept>, Addr)> {
-    let _used_by_some = speaks;
     match (addr, &options.transport) {
         (Addr::Foreign(addr), Some(transport)) => {
             let (listening, bound) = foreign::listen(&**transport, addr, home).await?;
             Ok((Box::new(listening), Addr::Foreign(bound)))
         }
-        _ => bind_ours(addr, options, home).await,
+        _ => bind_ours(addr, speaks, options, home).await,
     }
 }
 
-async fn bind_ours(addr: &Addr, options: &ListenOptions, home: &Home) -> io::Result<(Box<dyn Accept>, Addr)> {
-    let _used_by_some = (options, home);
+async fn bind_ours(
+    addr: &Addr,
+    speaks: Speaks,
+    options: &ListenOptions,
+    home: &Home,
+) -> io::Result<(Box<dyn Accept>, Addr)> {
+    let _used_by_some = (speaks, options, home);
     match addr {
         #[cfg(feature = "tcp")]
         Addr::Tcp(addr) => {
@@ -115,6 +123,11 @@ async fn bind_ours(addr: &Addr, options: &ListenOptions, home: &Home) -> io::Res
             let (listening, bound) = ipc::bind_abstract(name.name(), options.backlog)?;
             Ok((Box::new(listening), Addr::Abstract(bound)))
         }
+        #[cfg(feature = "ws")]
+        Addr::Ws(addr) => {
+            let (listening, bound) = ws::listen(addr, speaks, options).await?;
+            Ok((Box::new(listening), Addr::Ws(bound)))
+        }
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
@@ -130,6 +143,7 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Quic(_) => cfg!(feature = "quic"),
         Addr::Foreign(_) => true,
         Addr::Tls(_) => cfg!(feature = "tls"),
+        Addr::Ws(addr) => cfg!(feature = "ws") && (cfg!(feature = "tls") || !addr.is_secure()),
         _ => false,
     };
     if built_in { Ok(()) } else { Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }) }

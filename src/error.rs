@@ -2,6 +2,8 @@
 
 use spanwire_core::DetachReason;
 use spanwire_core::addr::AddrError;
+#[cfg(feature = "ws")]
+use spanwire_core::framing::ws::upgrade::WsError;
 use std::io;
 use std::sync::Arc;
 
@@ -78,6 +80,9 @@ pub(crate) enum ConnectError {
     Io(io::Error),
     /// The handshake below SP.
     Upgrade(UpgradeError),
+    /// The connection is for another listener at the same port, which has it now.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
+    Moved,
 }
 
 impl From<io::Error> for ConnectError {
@@ -120,6 +125,10 @@ pub enum UpgradeError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),
+    /// The opening handshake of WebSocket.
+    #[cfg(feature = "ws")]
+    #[error("WebSocket: {0}")]
+    WebSocket(#[source] WsError),
     /// QUIC.
     #[cfg(feature = "quic")]
     #[error(transparent)]
@@ -159,7 +168,16 @@ impl UpgradeError {
             Self::Foreign { kind, .. } => is_transient_kind(*kind),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.is_transient(),
+            #[cfg(feature = "ws")]
+            Self::WebSocket(error) => error.is_transient(),
         }
+    }
+}
+
+#[cfg(feature = "ws")]
+impl From<WsError> for ConnectError {
+    fn from(error: WsError) -> Self {
+        Self::Upgrade(UpgradeError::WebSocket(error))
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(feature = "tls")]
 use crate::tls::{TlsClient, TlsServer};
 use crate::transport::Transport;
+#[cfg(feature = "ws")]
+use spanwire_core::framing::ws::upgrade::Origins;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,9 @@ pub struct DialOptions {
     /// nobody.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsClient>,
+    /// ws, wss: what the request says besides.
+    #[cfg(feature = "ws")]
+    pub ws: WsDialOptions,
     /// quic: timers and windows.
     #[cfg(feature = "quic")]
     pub quic: QuicOptions,
@@ -48,6 +53,8 @@ impl Default for DialOptions {
             local_address: None,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "ws")]
+            ws: WsDialOptions::default(),
             #[cfg(feature = "quic")]
             quic: QuicOptions::default(),
             transport: None,
@@ -82,6 +89,9 @@ pub struct ListenOptions {
     /// tls+tcp, wss, quic: who we are, and whether peers have to prove who they are. These cannot do without.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsServer>,
+    /// ws, wss: which pages may connect, and what the answer says besides.
+    #[cfg(feature = "ws")]
+    pub ws: WsListenOptions,
     /// quic: timers, windows, and when newcomers have to prove their address.
     #[cfg(feature = "quic")]
     pub quic: QuicOptions,
@@ -100,6 +110,8 @@ impl Default for ListenOptions {
             permissions: None,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "ws")]
+            ws: WsListenOptions::default(),
             #[cfg(feature = "quic")]
             quic: QuicOptions::default(),
             transport: None,
@@ -139,4 +151,28 @@ impl Default for QuicOptions {
             retry_above: 64,
         }
     }
+}
+
+/// What a dialer of `ws://` or `wss://` says in its request besides what belongs there.
+#[cfg(feature = "ws")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WsDialOptions {
+    /// More headers, by name and value, as in `("Authorization", "Bearer …")`. Default: none. Those of the
+    /// handshake itself cannot be given, nor line breaks; the whole request has at most 4,095 bytes.
+    pub headers: Vec<(String, String)>,
+    /// The site on whose behalf it dials (`Origin`), as in `https://example.org`. Default: none, since it is no
+    /// browser.
+    pub origin: Option<String>,
+}
+
+/// What a listener at `ws://` or `wss://` allows, and what it says besides.
+#[cfg(feature = "ws")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WsListenOptions {
+    /// Of which sites web pages may connect. Default: of none. Programs that are no browsers name no site, and
+    /// are let in.
+    pub origins: Origins,
+    /// More headers of the answer, by name and value. Default: none. Those of the handshake itself cannot be
+    /// given, nor line breaks; the whole answer has at most 511 bytes, as nanomsg takes no more.
+    pub headers: Vec<(String, String)>,
 }

@@ -16,7 +16,7 @@ use spanwire_core::Time;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
@@ -151,6 +151,35 @@ pub(crate) fn give_way(cx: &mut Context<'_>) {
     }
 }
 
+/// The same for a future of the application, which may be polled by any executor.
+///
+/// Only a future that tokio polls itself waits for tokio to look for I/O: one that somebody else polls
+/// inside a task, and who blocks it meanwhile, would wait for ever.
+pub(crate) fn take_turns(cx: &mut Context<'_>) {
+    match is_of_tokio(cx.waker()) {
+        true => give_way(cx),
+        false => cx.waker().wake_by_ref(),
+    }
+}
+
+/// Whether it is the waker of a tokio task, or of what a single-threaded runtime was started with. `false`
+/// where that cannot be told.
+fn is_of_tokio(waker: &Waker) -> bool {
+    static KNOWN: OnceLock<Option<[&'static RawWakerVTable; 2]>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| {
+        // A runtime of its own, for a moment: no thread, no I/O, no timers.
+        let runtime = Builder::new_current_thread().build().ok()?;
+        let own = || std::future::poll_fn(|cx| Poll::Ready(cx.waker().vtable()));
+        // Inside a runtime it cannot be asked.
+        thread::spawn(move || {
+            runtime.block_on(async { Some([own().await, runtime.spawn(own()).await.ok()?]) })
+        })
+        .join()
+        .ok()?
+    });
+    known.iter().flatten().any(|known| std::ptr::eq(*known, waker.vtable()))
+}
+
 /// Lets the other tasks of this runtime run, and looks for I/O. For tasks of a [`Home`] only.
 pub(crate) async fn yield_now() {
     tokio::task::yield_now().await;
@@ -278,5 +307,36 @@ impl Drop for Background {
         if let Some(stop) = stop {
             let _ = stop.send(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+
+    /// Whether the waker that this is polled with is one of tokio's own.
+    async fn polled_by_tokio() -> bool {
+        std::future::poll_fn(|cx| Poll::Ready(is_of_tokio(cx.waker()))).await
+    }
+
+    #[test]
+    fn futures_that_tokio_polls_are_known() {
+        let one = Builder::new_current_thread().build().unwrap();
+        assert!(one.block_on(polled_by_tokio()));
+        assert!(one.block_on(async { tokio::spawn(polled_by_tokio()).await.unwrap() }));
+        let many = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        assert!(many.block_on(async { tokio::spawn(polled_by_tokio()).await.unwrap() }));
+    }
+
+    #[test]
+    fn futures_that_somebody_else_polls_are_not() {
+        assert!(!is_of_tokio(Waker::noop()));
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let inside = runtime.block_on(async {
+            let polled = pin!(polled_by_tokio());
+            polled.poll(&mut Context::from_waker(Waker::noop()))
+        });
+        assert_eq!(inside, Poll::Ready(false));
     }
 }

@@ -40,11 +40,15 @@ pub(crate) async fn serve(
     };
     let stream = match upgraded {
         Ok(stream) => stream,
-        Err(error) => {
+        Err(NoStream::Failed(error)) => {
             if may_attach() {
                 settled(None);
             }
-            return Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) };
+            return Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) };
+        }
+        Err(NoStream::Moved) => {
+            may_attach();
+            return Ended { moved: true, ..Ended::plain(DetachReason::ClosedHere) };
         }
     };
     let agreed = stream.agreed;
@@ -65,6 +69,7 @@ pub(crate) async fn serve(
         grace: None,
         patience: FIRST_GRACE,
         pause: None,
+        fault: None,
         home,
     };
     if !agreed {
@@ -75,7 +80,7 @@ pub(crate) async fn serve(
             if may_attach() {
                 settled(None);
             }
-            return Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) };
+            return Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) };
         }
     }
     if !may_attach() {
@@ -90,15 +95,24 @@ pub(crate) async fn serve(
         poll_fn(|cx| driver.poll_detach(cx)).await;
     }
     driver.settle().await;
-    Ended { why: driver.why(), attached: driver.attached, upgrade: None }
+    let fault = driver.fault.take();
+    Ended { attached: driver.attached, fault, ..Ended::plain(driver.why()) }
 }
 
-async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, UpgradeError> {
+/// Why a handshake below SP came to nothing here.
+enum NoStream {
+    Failed(UpgradeError),
+    /// The connection is with another listener of this process.
+    Moved,
+}
+
+async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, NoStream> {
     match home.within(Some(span), upgrade).await {
         Some(Ok(stream)) => Ok(stream),
-        Some(Err(ConnectError::Upgrade(error))) => Err(error),
-        Some(Err(ConnectError::Io(_))) => Err(UpgradeError::Ended),
-        None => Err(UpgradeError::TimedOut),
+        Some(Err(ConnectError::Upgrade(error))) => Err(NoStream::Failed(error)),
+        Some(Err(ConnectError::Io(_))) => Err(NoStream::Failed(UpgradeError::Ended)),
+        Some(Err(ConnectError::Moved)) => Err(NoStream::Moved),
+        None => Err(NoStream::Failed(UpgradeError::TimedOut)),
     }
 }
 
@@ -121,6 +135,8 @@ struct Driver {
     patience: Duration,
     /// When to look whether the buffers that a burst has left are still in use.
     pause: Option<Sleep>,
+    /// How the peer broke the protocol below SP.
+    fault: Option<Arc<str>>,
     home: Home,
 }
 
@@ -148,24 +164,24 @@ impl Driver {
         }
     }
 
-    /// Where what was written is not yet safe with the kernel, waits until the peer has it, if there is
-    /// reason to think that it still listens: what it is owed may be no more than our header, from which it
-    /// learns why we part.
+    /// Waits until the peer has what was written to it, where dropping the connection would take that away and the
+    /// peer may still listen: what it is owed can be no more than our header, from which it learns why we part.
     async fn settle(&self) {
-        let judged = matches!(
+        let writer = self.pipe.writer();
+        let listens = matches!(
             self.why(),
             DetachReason::PeerClosed
                 | DetachReason::WrongProtocol
                 | DetachReason::Filtered
                 | DetachReason::Busy
         );
-        if judged && !self.parted {
+        let owed = listens && !self.parted && writer.forgets();
+        if owed {
             // If it fails, there is nobody to wait for.
-            let _ = self.pipe.writer().shut_down();
+            let _ = writer.shut_down();
         }
-        if judged || self.parted {
-            let settled = poll_fn(|cx| self.pipe.writer().poll_settled(cx));
-            self.home.within(Some(SETTLING), settled).await;
+        if owed || self.parted {
+            self.home.within(Some(SETTLING), poll_fn(|cx| writer.poll_settled(cx))).await;
         }
     }
 
@@ -395,6 +411,7 @@ impl Driver {
             };
             more = last == Step::Enough;
             over = reading.over();
+            self.fault = reading.fault().cloned();
         }
         if pipe.loan.done() || more {
             rt::give_way(cx);

@@ -13,7 +13,6 @@ use super::outgoing::{Outgoing, Pickup};
 #[cfg(unix)]
 use super::poll_fd::Signal;
 use super::receiver::Lender;
-use super::spin::Spin;
 use super::waits::{For, Ticket, Waits};
 use super::work::{Out, Work};
 use super::{Peer, PeerStats, Stats};
@@ -23,6 +22,7 @@ use crate::session::Origin;
 use crate::session::gate::Gate;
 use crate::session::handoff::Wrote;
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
+use crate::session::spin::Spin;
 use crate::session::{Delivery, Owner};
 use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, Rules};

@@ -18,6 +18,7 @@
 //! | `quic/` | `quic://` `quic4://` `quic6://` |
 //! | `tls/` | `tls+tcp://` `tls+tcp4://` `tls+tcp6://`, and TLS under others |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
+//! | `ws` | `ws://` `ws4://` `ws6://`, and with `tls` `wss://` `wss4://` `wss6://`: a folder |
 //! | `fd` | descriptors that the application has opened |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
 //! | `halves` | the same on systems that are no unix |
@@ -43,6 +44,8 @@ pub(crate) mod quic;
 pub(crate) mod tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "ws")]
+pub(crate) mod ws;
 
 pub use foreign::{Acceptor, Connection, Transport, Wait};
 #[cfg(feature = "quic")]
@@ -80,6 +83,12 @@ pub(crate) trait ReadHalf: Send + 'static {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let _ = cx;
         Poll::Pending
+    }
+
+    /// Messages of more than so many bytes will be refused above; 0 allows any. Where they come in parts, no
+    /// more is kept of them.
+    fn limit_messages(&mut self, max_bytes: usize) {
+        let _ = max_bytes;
     }
 
     /// `poll_read` by asking the kernel, whatever the runtime knows; `WouldBlock` when there is nothing.
@@ -130,6 +139,11 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Ready(())
+    }
+
+    /// Whether dropping the connection takes away what is not settled. Where the kernel sees to it, it does not.
+    fn forgets(&self) -> bool {
+        false
     }
 
     /// Whether a thread may wait by itself: `wait_readable` works. If not, only tasks wait here.

@@ -84,16 +84,16 @@ pub(crate) async fn peers_have_addresses(t: &Transport) {
                 assert_eq!(who.pid, Some(std::process::id().try_into().unwrap()));
                 assert!(matches!(t.kind, Kind::File | Kind::Abstract | Kind::Adopted));
             }
-            None => assert!(!matches!(t.kind, Kind::File | Kind::Abstract | Kind::Adopted)),
+            None => assert!(t.is_ip() || matches!(t.kind, Kind::Inproc | Kind::Foreign)),
         }
     }
     for peer in [&seen_by_a, &seen_by_b] {
-        assert_eq!(peer.ends.tls.is_some(), matches!(t.kind, Kind::Tls | Kind::Quic));
+        assert_eq!(peer.ends.tls.is_some(), t.is_secure());
     }
     assert_eq!(seen_by_a.ends.local, seen_by_b.ends.remote);
     assert_eq!(seen_by_a.ends.remote, seen_by_b.ends.local);
     match (&seen_by_a.ends.local, &seen_by_a.ends.remote) {
-        (Place::Ip(local), Place::Ip(remote)) if matches!(t.kind, Kind::Tcp | Kind::Tls | Kind::Quic) => {
+        (Place::Ip(local), Place::Ip(remote)) if t.is_ip() => {
             assert!(local.ip().is_loopback() && remote.ip().is_loopback());
             assert_ne!(local.port(), remote.port());
         }

@@ -1,6 +1,6 @@
 //! Listening, dialing, and both again.
 
-use crate::transport::{Kind, Socket as _, Transport, event, until};
+use crate::transport::{Kind, Socket as _, Transport, event, until, with_port};
 use spanwire::{
     DetachReason, DialError, DialOptions, EndpointState, Event, ListenError, Pair0Socket, PullSocket,
     PushSocket, Start,
@@ -28,10 +28,10 @@ pub(crate) async fn the_real_address_is_told(t: &Transport) {
     assert_eq!(listener.state(), EndpointState::Listening);
     let url = listener.url();
     match t.kind {
-        Kind::Tcp | Kind::Tls | Kind::Quic => {
+        Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss | Kind::Quic => {
             let port = listener.local_addr().unwrap().port();
             assert_ne!(port, 0);
-            assert_eq!(url, format!("{}:{port}", asked.rsplit_once(':').unwrap().0));
+            assert_eq!(url, with_port(&asked, port));
         }
         Kind::File => {
             let path = asked.split_once("://").unwrap().1;

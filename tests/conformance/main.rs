@@ -126,4 +126,12 @@ run_by! {
     tls4 = TLS4: pipes addresses threads;
     #[cfg(feature = "tls")]
     tls6 = TLS6: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws = WS: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws4 = WS4: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws6 = WS6: pipes addresses threads;
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    wss = WSS: pipes addresses threads;
 }

@@ -49,6 +49,26 @@ pub(crate) async fn another_protocol_is_turned_away(t: &Transport) {
     let listener = publisher.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     let mut here = push.events();
+    if matches!(t.kind, Kind::Ws | Kind::Wss) {
+        // The handshake is one of HTTP, and its answer says what is wrong.
+        let error = push.dial_at(listener.url()).await.expect_err("another protocol");
+        assert!(matches!(error, DialError::Upgrade { .. }) && !error.is_transient(), "{error:?}");
+        assert!(error.to_string().contains("400: the socket here speaks pub.sp.nanomsg.org"), "{error}");
+        let why = event(&mut there, |event| match event {
+            Event::Refused(None, why) => Some(*why),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(why.await, DetachReason::UpgradeFailed);
+        let told = event(&mut there, |event| match event {
+            Event::UpgradeFailed { error, .. } => Some(error.to_string()),
+            other => panic!("{other:?}"),
+        });
+        assert!(told.await.contains("\"pub.sp.nanomsg.org\", and the peer has \"pull.sp.nanomsg.org\""));
+        assert_eq!((publisher.stats().ledger.refused_pipes, publisher.peers().len()), (1, 0));
+        push.close(SECOND).await;
+        publisher.close(SECOND).await;
+        return;
+    }
     match push.dial_at(listener.url()).await {
         Err(error @ DialError::Refused { why: DetachReason::WrongProtocol, .. }) => {
             assert!(!error.is_transient());

@@ -29,6 +29,12 @@ pub(crate) enum Kind {
     /// The same, and both sides prove who they are.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     Tls,
+    /// WebSocket: the handshake is one of HTTP.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
+    Ws,
+    /// The same over TLS.
+    #[cfg_attr(not(all(feature = "ws", feature = "tls")), allow(dead_code))]
+    Wss,
     /// UDP, and both sides prove who they are.
     #[cfg_attr(not(feature = "quic"), allow(dead_code))]
     Quic,
@@ -53,6 +59,14 @@ pub(crate) static TLS: Transport = Transport { free: || "tls+tcp://127.0.0.1:0".
 pub(crate) static TLS4: Transport = Transport { free: || "tls+tcp4://localhost:0".into(), kind: Kind::Tls };
 #[cfg(feature = "tls")]
 pub(crate) static TLS6: Transport = Transport { free: || "tls+tcp6://[::1]:0".into(), kind: Kind::Tls };
+#[cfg(feature = "ws")]
+pub(crate) static WS: Transport = Transport { free: || "ws://127.0.0.1:0/conformance".into(), kind: Kind::Ws };
+#[cfg(feature = "ws")]
+pub(crate) static WS4: Transport = Transport { free: || "ws4://localhost:0/".into(), kind: Kind::Ws };
+#[cfg(feature = "ws")]
+pub(crate) static WS6: Transport = Transport { free: || "ws6://[::1]:0/a/b?c=d".into(), kind: Kind::Ws };
+#[cfg(all(feature = "ws", feature = "tls"))]
+pub(crate) static WSS: Transport = Transport { free: || "wss://127.0.0.1:0/conformance".into(), kind: Kind::Wss };
 #[cfg(feature = "quic")]
 pub(crate) static QUIC: Transport = Transport { free: || "quic://127.0.0.1:0".into(), kind: Kind::Quic };
 #[cfg(feature = "quic")]
@@ -74,13 +88,23 @@ pub(crate) static SOCKETPAIR: Transport =
 impl Transport {
     /// Whether this machine has it. Only IPv6 may be missing.
     pub(crate) fn is_here(&self) -> bool {
-        let here = !matches!(self.kind, Kind::Tcp | Kind::Tls | Kind::Quic)
-            || !(self.free)().contains("6://")
+        let here = !self.is_ip()
+            || !(self.free)().contains("[::1]")
             || std::net::TcpListener::bind("[::1]:0").is_ok();
         if !here {
             eprintln!("skipped: this machine has no ::1");
         }
         here
+    }
+
+    /// Whether its places are IP addresses.
+    pub(crate) fn is_ip(&self) -> bool {
+        matches!(self.kind, Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss | Kind::Quic)
+    }
+
+    /// Whether both sides have shown certificates.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self.kind, Kind::Tls | Kind::Wss | Kind::Quic)
     }
 
     /// Whether messages are framed.
@@ -116,7 +140,7 @@ impl Transport {
     pub(crate) fn reserve(&self) -> (String, Option<TcpSocket>) {
         let url = (self.free)();
         match self.kind {
-            Kind::Tcp | Kind::Tls => {
+            Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss => {
                 let v6 = url.contains("::1");
                 let socket = if v6 { TcpSocket::new_v6() } else { TcpSocket::new_v4() }.unwrap();
                 // A listener may take the port as long as this one does not listen.
@@ -124,8 +148,7 @@ impl Transport {
                 let ip = if v6 { "[::1]:0" } else { "127.0.0.1:0" };
                 socket.bind(ip.parse::<SocketAddr>().unwrap()).unwrap();
                 let port = socket.local_addr().unwrap().port();
-                let host = url.rsplit_once(':').unwrap().0;
-                (format!("{host}:{port}"), Some(socket))
+                (with_port(&url, port), Some(socket))
             }
             Kind::Quic => {
                 // Nobody is given a port down there who did not ask for it.
@@ -146,10 +169,16 @@ impl Transport {
     }
 }
 
+/// An address on port 0, on this port instead.
+pub(crate) fn with_port(url: &str, port: u16) -> String {
+    let at = url.rfind(":0").expect("port 0");
+    format!("{}:{port}{}", &url[..at], &url[at + 2..])
+}
+
 /// What a dialer of `url` needs.
 fn dialing(url: &str) -> DialOptions {
     #[cfg(feature = "tls")]
-    if url.starts_with("tls+") || url.starts_with("quic") {
+    if ["tls+", "wss", "quic"].iter().any(|scheme| url.starts_with(scheme)) {
         return crate::certificates::dialing();
     }
     if url.starts_with("memory") {
@@ -161,7 +190,7 @@ fn dialing(url: &str) -> DialOptions {
 /// What a listener at `url` needs.
 fn listening(url: &str) -> ListenOptions {
     #[cfg(feature = "tls")]
-    if url.starts_with("tls+") || url.starts_with("quic") {
+    if ["tls+", "wss", "quic"].iter().any(|scheme| url.starts_with(scheme)) {
         return crate::certificates::listening();
     }
     if url.starts_with("memory") {

@@ -11,6 +11,8 @@ pub(crate) enum Transport {
     Abstract,
     /// Both sides prove who they are.
     Tls,
+    #[cfg(feature = "ws")]
+    Ws,
 }
 
 impl Transport {
@@ -19,6 +21,9 @@ impl Transport {
         match self {
             Self::Tcp => "tcp://127.0.0.1:0".into(),
             Self::Tls => "tls+tcp://127.0.0.1:0".into(),
+            // Without a path: nanomsg cannot listen at one.
+            #[cfg(feature = "ws")]
+            Self::Ws => "ws://127.0.0.1:0".into(),
             Self::Ipc => FOLDER.with(|folder| format!("ipc://{}/{}", folder.0.display(), number())),
             Self::Abstract => format!("abstract://spanwire-interop-{}-{}", std::process::id(), number()),
         }

@@ -41,6 +41,8 @@ class Failed(Exception):
 class Nng:
     """NNG 1.x through its C interface."""
 
+    EADDRINUSE = 10
+
     def __init__(self, file="libnng.so.1"):
         lib = ctypes.CDLL(file)
         self.lib = lib
@@ -101,6 +103,8 @@ class Nng:
         return config
 
     def listen(self, sock, url):
+        if url.startswith("ws:") and url.endswith(":0"):
+            return self.listen_at_free_port(sock, url)
         listener, port = Id(), ctypes.c_int()
         self.check(self.lib.nng_listener_create(ctypes.byref(listener), sock, url.encode()))
         if is_secure(url):
@@ -110,6 +114,16 @@ class Nng:
             return url
         self.check(self.lib.nng_listener_get_int(listener, b"tcp-bound-port", ctypes.byref(port)))
         return f"{url[:-2]}:{port.value}"
+
+    def listen_at_free_port(self, sock, url):
+        # It tells the port of a WebSocket by no option. Somebody else may be quicker to take one that was free.
+        for _ in range(20):
+            chosen = f"{url[:-2]}:{free_port()}"
+            code = self.lib.nng_listen(sock, chosen.encode(), ctypes.byref(Id()), 0)
+            if code != self.EADDRINUSE:
+                break
+        self.check(code)
+        return chosen
 
     def dial(self, sock, url):
         dialer = Id()
@@ -276,8 +290,20 @@ class Pynng:
     def listen(self, sock, url):
         if is_secure(url):
             sock.tls_config = self.tls(self.pynng.TLSConfig.MODE_SERVER)
+        if url.startswith("ws:") and url.endswith(":0"):
+            return self.listen_at_free_port(sock, url)
         listener = sock.listen(url)
         return f"{url[:-2]}:{port_of(listener.local_address)}" if url.endswith(":0") else url
+
+    def listen_at_free_port(self, sock, url):
+        for _ in range(20):
+            chosen = f"{url[:-2]}:{free_port()}"
+            try:
+                sock.listen(chosen)
+                return chosen
+            except self.pynng.AddressInUse:
+                pass
+        raise Failed("no port is free")
 
     def dial(self, sock, url):
         if is_secure(url):
