@@ -9,6 +9,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("core/src/options.rs", "Options"),
     ("src/options.rs", "DialOptions"),
     ("src/options.rs", "ListenOptions"),
+    ("src/options.rs", "QuicOptions"),
 ];
 
 #[test]

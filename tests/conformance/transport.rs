@@ -60,13 +60,15 @@ pub(crate) static TLS4: Transport = Transport { free: || "tls+tcp4://localhost:0
 #[cfg(feature = "tls")]
 pub(crate) static TLS6: Transport = Transport { free: || "tls+tcp6://[::1]:0".into(), kind: Kind::Tls };
 #[cfg(feature = "ws")]
-pub(crate) static WS: Transport = Transport { free: || "ws://127.0.0.1:0/conformance".into(), kind: Kind::Ws };
+pub(crate) static WS: Transport =
+    Transport { free: || "ws://127.0.0.1:0/conformance".into(), kind: Kind::Ws };
 #[cfg(feature = "ws")]
 pub(crate) static WS4: Transport = Transport { free: || "ws4://localhost:0/".into(), kind: Kind::Ws };
 #[cfg(feature = "ws")]
 pub(crate) static WS6: Transport = Transport { free: || "ws6://[::1]:0/a/b?c=d".into(), kind: Kind::Ws };
 #[cfg(all(feature = "ws", feature = "tls"))]
-pub(crate) static WSS: Transport = Transport { free: || "wss://127.0.0.1:0/conformance".into(), kind: Kind::Wss };
+pub(crate) static WSS: Transport =
+    Transport { free: || "wss://127.0.0.1:0/conformance".into(), kind: Kind::Wss };
 #[cfg(feature = "quic")]
 pub(crate) static QUIC: Transport = Transport { free: || "quic://127.0.0.1:0".into(), kind: Kind::Quic };
 #[cfg(feature = "quic")]

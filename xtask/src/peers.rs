@@ -167,7 +167,9 @@ fn build_new_nng(house: &House) {
     let mut link = house.program("cc", &["-shared", "-Wl,--whole-archive"]);
     link.arg(&archive).args(["-Wl,--no-whole-archive", "-Wl,--start-group"]);
     // What it has TLS from stands beside it.
-    link.args(["mbedtls", "mbedx509", "mbedcrypto"].map(|name| archive.with_file_name(format!("lib{name}.a"))));
+    link.args(
+        ["mbedtls", "mbedx509", "mbedcrypto"].map(|name| archive.with_file_name(format!("lib{name}.a"))),
+    );
     link.args(["-Wl,--end-group", "-lpthread", "-o"]).arg(house.target.join(NEW_NNG));
     say_and_run(&mut link);
 }

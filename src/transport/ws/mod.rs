@@ -26,9 +26,9 @@ mod writer;
 pub(crate) use port::listen;
 pub(crate) use upgrade::dial;
 
-use super::{Speaks, Stream};
 #[cfg(feature = "tls")]
 use super::tls;
+use super::{Speaks, Stream};
 use crate::error::ConnectError;
 use reader::Reader;
 use spanwire_core::framing::sp::Framing;

@@ -80,7 +80,12 @@ impl Port {
     }
 
     /// The port at an address: that of others in this process, or a new one.
-    fn open(address: SocketAddr, only_v6: bool, server: &Option<Server>, backlog: u32) -> io::Result<Arc<Self>> {
+    fn open(
+        address: SocketAddr,
+        only_v6: bool,
+        server: &Option<Server>,
+        backlog: u32,
+    ) -> io::Result<Arc<Self>> {
         let mut ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
         ports.retain(|port| port.strong_count() > 0);
         let there = ports.iter().filter_map(Weak::upgrade).find(|port| port.address == address);
@@ -125,7 +130,11 @@ pub(crate) struct Listening {
 }
 
 /// Listens at the path of an address; returns the address with its real port, too.
-pub(crate) async fn listen(addr: &Ws, speaks: Speaks, options: &ListenOptions) -> io::Result<(Listening, Ws)> {
+pub(crate) async fn listen(
+    addr: &Ws,
+    speaks: Speaks,
+    options: &ListenOptions,
+) -> io::Result<(Listening, Ws)> {
     let (sub_protocol, mapping) = agreement(speaks, Side::Server);
     Agreed::check_headers(&sub_protocol, &options.ws.headers)
         .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;

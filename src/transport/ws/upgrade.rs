@@ -30,7 +30,8 @@ pub(crate) async fn dial(addr: &Ws, speaks: Speaks, options: &DialOptions) -> Re
     let request = ask.encode()?;
     let mut stream = below(addr, options).await?;
     write_all(&*stream.writer, &request).await?;
-    let (length, mut head) = read_head(&mut stream, |head| Answer::check(head, &key, &sub_protocol)).await??;
+    let (length, mut head) =
+        read_head(&mut stream, |head| Answer::check(head, &key, &sub_protocol)).await??;
     let rest = head.split_off(length);
     Ok(wrap(stream, Side::Client, mapping, rest))
 }
@@ -98,7 +99,12 @@ impl Handed {
     }
 }
 
-async fn admit(stream: Stream, request: Request, rest: Vec<u8>, route: &Route) -> Result<Stream, ConnectError> {
+async fn admit(
+    stream: Stream,
+    request: Request,
+    rest: Vec<u8>,
+    route: &Route,
+) -> Result<Stream, ConnectError> {
     let answer = request
         .judge(&route.sub_protocol, &route.options.origins)
         .and_then(|agreed| agreed.encode(&route.options.headers));
