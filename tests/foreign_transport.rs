@@ -44,11 +44,8 @@ struct Wrapped {
     wrap: fn(DuplexStream) -> Connection,
 }
 
-impl Wrapped {
-    fn new(wrap: fn(DuplexStream) -> Connection) -> Arc<dyn Transport> {
-        let itself = Arc::new(Self { ends: Mutex::default(), waiting: Mutex::default(), wrap });
-        Arc::new(Shared(itself))
-    }
+fn wrapped(wrap: fn(DuplexStream) -> Connection) -> Arc<dyn Transport> {
+    Arc::new(Shared(Arc::new(Wrapped { ends: Mutex::default(), waiting: Mutex::default(), wrap })))
 }
 
 #[derive(Clone, Debug)]
@@ -118,7 +115,7 @@ async fn all_arrives(transport: Arc<dyn Transport>) {
 
 #[tokio::test]
 async fn a_writer_that_keeps_things_back_is_flushed() {
-    all_arrives(Wrapped::new(|end| {
+    all_arrives(wrapped(|end| {
         let (reader, writer) = split(end);
         Connection::of_halves(reader, BufWriter::with_capacity(3_000, writer))
     }))
@@ -127,7 +124,7 @@ async fn a_writer_that_keeps_things_back_is_flushed() {
 
 #[tokio::test]
 async fn a_writer_that_takes_a_byte_at_a_time_is_given_one_after_the_other() {
-    all_arrives(Wrapped::new(|end| Connection::new(Sparing { end, turn: 0 }))).await;
+    all_arrives(wrapped(|end| Connection::new(Sparing { end, turn: 0 }))).await;
 }
 
 /// Reads and writes little at a time, and every third time not at all, though nothing is in the way.
@@ -229,7 +226,7 @@ async fn a_writer_that_takes_many_pieces_is_given_them() {
         let (reader, writer): (ReadHalf<_>, WriteHalf<_>) = split(end);
         Connection::of_halves(reader, Counting(writer))
     }
-    all_arrives(Wrapped::new(wrap)).await;
+    all_arrives(wrapped(wrap)).await;
     assert!(VECTORED.load(Ordering::Relaxed) > 0);
 }
 
