@@ -442,7 +442,8 @@ mod tests {
             reader: Box::new(Nobody),
             writer: Arc::new(Narrow { in_vain, calls: AtomicUsize::new(0) }),
             framing: Framing::Tcp,
-            ends: Ends { local: place.clone(), remote: place, credentials: None },
+            agreed: false,
+            ends: Ends { local: place.clone(), remote: place, credentials: None, tls: None },
         };
         let pipe = StreamPipe::new(stream, Origin { url: "tcp://x:1".into(), dialed: true }, 0);
         let mut outbox = Outbox::new(Framing::Tcp);

@@ -84,7 +84,7 @@ pub(crate) async fn peers_have_addresses(t: &Transport) {
                 assert_eq!(who.pid, Some(std::process::id().try_into().unwrap()));
                 assert!(matches!(t.kind, Kind::File | Kind::Abstract | Kind::Adopted));
             }
-            None => assert!(t.is_ip() || matches!(t.kind, Kind::Inproc | Kind::Foreign)),
+            None => assert!(!matches!(t.kind, Kind::File | Kind::Abstract | Kind::Adopted)),
         }
     }
     for peer in [&seen_by_a, &seen_by_b] {
