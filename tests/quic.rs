@@ -184,20 +184,6 @@ async fn certificates_that_will_not_do_are_named_on_both_sides() {
     .await;
 }
 
-#[tokio::test]
-async fn a_gigantic_chain_of_certificates_is_not_taken() {
-    within(async {
-        let authority = Authority::new("ours");
-        let mut issued = authority.issue(HERE);
-        issued.certificate = issued.certificate.repeat(300);
-        let server = with_server(TlsServerOptions::new(issued.identity()));
-        let (here, _) = strangers(with_client(authority.client()), server).await;
-        assert!(!here.is_transient(), "{here:?}");
-        assert!(here.to_string().contains("broke the protocol"), "{here}");
-    })
-    .await;
-}
-
 /// It must not be, as it would keep to its local address, also where that is gone.
 #[cfg(target_os = "linux")]
 #[tokio::test]
