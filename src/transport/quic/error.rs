@@ -135,10 +135,14 @@ fn text(reason: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quinn::{ApplicationClose, ConnectionClose, TransportError};
+    use quinn::{ApplicationClose, ConnectionClose};
 
     fn ours(code: TransportErrorCode, reason: &str) -> UpgradeError {
-        failure(ConnectionError::TransportError(TransportError { code, frame: None, reason: reason.into() }))
+        let mut error = ConnectionError::TransportError(code.into());
+        if let ConnectionError::TransportError(error) = &mut error {
+            error.reason = reason.into();
+        }
+        failure(error)
     }
 
     fn theirs(error_code: TransportErrorCode) -> UpgradeError {
