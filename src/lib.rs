@@ -65,7 +65,7 @@
 //! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
 //! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
-//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, TLS, WebSocket, QUIC, descriptors |
+//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, TLS, WebSocket, QUIC, descriptors, your own |
 //! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
 //!
 //! Each layer uses those below it, and none above. Everything that *decides* is in `spanwire-core`.

@@ -11,6 +11,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("src/options.rs", "ListenOptions"),
     ("src/options.rs", "WsDialOptions"),
     ("src/options.rs", "WsListenOptions"),
+    ("src/options.rs", "QuicOptions"),
 ];
 
 #[test]
