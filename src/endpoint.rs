@@ -10,6 +10,8 @@ use crate::rt::Home;
 use crate::transport::ipc;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
+#[cfg(feature = "ws")]
+use crate::transport::ws;
 use crate::transport::{Accept, Speaks, Stream};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
@@ -39,6 +41,8 @@ impl Connector {
             Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
             Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), home).await?),
+            #[cfg(feature = "ws")]
+            Addr::Ws(addr) => ws::dial(addr, speaks, &self.options).await,
             _ => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
         }
     }
@@ -75,6 +79,11 @@ pub(crate) async fn bind(
             let (listening, bound) = ipc::bind_abstract(name.name(), options.backlog)?;
             Ok((Box::new(listening), Addr::Abstract(bound)))
         }
+        #[cfg(feature = "ws")]
+        Addr::Ws(addr) => {
+            let (listening, bound) = ws::listen(addr, speaks, options).await?;
+            Ok((Box::new(listening), Addr::Ws(bound)))
+        }
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
@@ -87,6 +96,7 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Ipc(_) => cfg!(all(unix, feature = "ipc")),
         Addr::Abstract(_) => cfg!(all(target_os = "linux", feature = "ipc")),
         Addr::Inproc(_) => cfg!(feature = "inproc"),
+        Addr::Ws(addr) => cfg!(feature = "ws") && (cfg!(feature = "tls") || !addr.is_secure()),
         _ => false,
     };
     if built_in { Ok(()) } else { Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }) }

@@ -2,6 +2,8 @@
 
 use spanwire_core::DetachReason;
 use spanwire_core::addr::AddrError;
+#[cfg(feature = "ws")]
+use spanwire_core::framing::ws::upgrade::WsError;
 use std::io;
 use std::sync::Arc;
 
@@ -79,6 +81,9 @@ pub(crate) enum ConnectError {
     /// The handshake below SP.
     #[cfg_attr(not(any(feature = "tls", feature = "ws", feature = "quic")), allow(dead_code))]
     Upgrade(UpgradeError),
+    /// The connection is for another listener at the same port, which has it now.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
+    Moved,
 }
 
 impl From<io::Error> for ConnectError {
@@ -103,6 +108,10 @@ pub enum UpgradeError {
     /// It took too long.
     #[error("the handshake timed out")]
     TimedOut,
+    /// The opening handshake of WebSocket.
+    #[cfg(feature = "ws")]
+    #[error("WebSocket: {0}")]
+    WebSocket(#[source] WsError),
 }
 
 impl UpgradeError {
@@ -110,7 +119,16 @@ impl UpgradeError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Ended | Self::TimedOut => true,
+            #[cfg(feature = "ws")]
+            Self::WebSocket(error) => error.is_transient(),
         }
+    }
+}
+
+#[cfg(feature = "ws")]
+impl From<WsError> for ConnectError {
+    fn from(error: WsError) -> Self {
+        Self::Upgrade(UpgradeError::WebSocket(error))
     }
 }
 

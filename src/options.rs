@@ -1,5 +1,7 @@
 //! Options of dialers and listeners. Those of sockets are [`Options`](crate::Options).
 
+#[cfg(feature = "ws")]
+use spanwire_core::framing::ws::upgrade::Origins;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ pub struct DialOptions {
     pub keep_alive: Option<Duration>,
     /// tcp: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
+    /// ws, wss: what the request says besides.
+    #[cfg(feature = "ws")]
+    pub ws: WsDialOptions,
 }
 
 impl Default for DialOptions {
@@ -32,6 +37,8 @@ impl Default for DialOptions {
             no_delay: true,
             keep_alive: None,
             local_address: None,
+            #[cfg(feature = "ws")]
+            ws: WsDialOptions::default(),
         }
     }
 }
@@ -60,10 +67,45 @@ pub struct ListenOptions {
     pub keep_alive: Option<Duration>,
     /// ipc: the permission bits of the socket file. Default: as the process's umask says.
     pub permissions: Option<u32>,
+    /// ws, wss: which pages may connect, and what the answer says besides.
+    #[cfg(feature = "ws")]
+    pub ws: WsListenOptions,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { half_open: 1_024, backlog: 1_024, no_delay: true, keep_alive: None, permissions: None }
+        Self {
+            half_open: 1_024,
+            backlog: 1_024,
+            no_delay: true,
+            keep_alive: None,
+            permissions: None,
+            #[cfg(feature = "ws")]
+            ws: WsListenOptions::default(),
+        }
     }
+}
+
+/// What a dialer of `ws://` or `wss://` says in its request besides what belongs there.
+#[cfg(feature = "ws")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WsDialOptions {
+    /// More headers, by name and value, as in `("Authorization", "Bearer …")`. Default: none. Those of the
+    /// handshake itself cannot be given, nor line breaks; the whole request has at most 4,095 bytes.
+    pub headers: Vec<(String, String)>,
+    /// The site on whose behalf it dials (`Origin`), as in `https://example.org`. Default: none, since it is no
+    /// browser.
+    pub origin: Option<String>,
+}
+
+/// What a listener at `ws://` or `wss://` allows, and what it says besides.
+#[cfg(feature = "ws")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WsListenOptions {
+    /// Of which sites web pages may connect. Default: of none. Programs that are no browsers name no site, and
+    /// are let in.
+    pub origins: Origins,
+    /// More headers of the answer, by name and value. Default: none. Those of the handshake itself cannot be
+    /// given, nor line breaks; the whole answer has at most 511 bytes, as nanomsg takes no more.
+    pub headers: Vec<(String, String)>,
 }

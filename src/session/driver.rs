@@ -40,11 +40,15 @@ pub(crate) async fn serve(
     };
     let stream = match upgraded {
         Ok(stream) => stream,
-        Err(error) => {
+        Err(NoStream::Failed(error)) => {
             if may_attach() {
                 settled(None);
             }
-            return Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) };
+            return Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) };
+        }
+        Err(NoStream::Moved) => {
+            may_attach();
+            return Ended { moved: true, ..Ended::plain(DetachReason::ClosedHere) };
         }
     };
     let agreed = stream.agreed;
@@ -64,6 +68,7 @@ pub(crate) async fn serve(
         grace: None,
         patience: FIRST_GRACE,
         pause: None,
+        fault: None,
         home,
     };
     if !agreed {
@@ -86,15 +91,24 @@ pub(crate) async fn serve(
             driver.home.within(Some(SETTLING), settled).await;
         }
     }
-    Ended { why: driver.why(), attached: driver.attached, upgrade: None }
+    let fault = driver.fault.take();
+    Ended { attached: driver.attached, fault, ..Ended::plain(driver.why()) }
 }
 
-async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, UpgradeError> {
+/// Why a handshake below SP came to nothing here.
+enum NoStream {
+    Failed(UpgradeError),
+    /// The connection is with another listener of this process.
+    Moved,
+}
+
+async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, NoStream> {
     match home.within(Some(span), upgrade).await {
         Some(Ok(stream)) => Ok(stream),
-        Some(Err(ConnectError::Upgrade(error))) => Err(error),
-        Some(Err(ConnectError::Io(_))) => Err(UpgradeError::Ended),
-        None => Err(UpgradeError::TimedOut),
+        Some(Err(ConnectError::Upgrade(error))) => Err(NoStream::Failed(error)),
+        Some(Err(ConnectError::Io(_))) => Err(NoStream::Failed(UpgradeError::Ended)),
+        Some(Err(ConnectError::Moved)) => Err(NoStream::Moved),
+        None => Err(NoStream::Failed(UpgradeError::TimedOut)),
     }
 }
 
@@ -114,6 +128,8 @@ struct Driver {
     patience: Duration,
     /// When to look whether the buffers that a burst has left are still in use.
     pause: Option<Sleep>,
+    /// How the peer broke the protocol below SP.
+    fault: Option<Arc<str>>,
     home: Home,
 }
 
@@ -363,6 +379,7 @@ impl Driver {
             };
             more = last == Step::Enough;
             over = reading.over();
+            self.fault = reading.fault().cloned();
         }
         if pipe.loan.done() || more {
             rt::give_way(cx);

@@ -86,6 +86,17 @@ pub(crate) struct Ended {
     pub(crate) attached: bool,
     /// With [`DetachReason::UpgradeFailed`], what it was.
     pub(crate) upgrade: Option<UpgradeError>,
+    /// With [`DetachReason::ProtocolViolation`] below SP, what it was.
+    pub(crate) fault: Option<Arc<str>>,
+    /// It was for another listener at the same port, which has it now.
+    pub(crate) moved: bool,
+}
+
+impl Ended {
+    /// An end of which there is nothing more to say.
+    pub(crate) fn plain(why: DetachReason) -> Self {
+        Self { why, attached: false, upgrade: None, fault: None, moved: false }
+    }
 }
 
 /// Where a connection came from.

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
+//! | `ws` | `ws://` `ws4://` `ws6://`, and with `tls` `wss://` `wss4://` `wss6://`: a folder |
 //! | `fd` | descriptors that the application has opened |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
 //! | `halves` | the same on systems that are no unix |
@@ -26,6 +27,8 @@ pub(crate) mod ipc;
 mod link;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
+#[cfg(feature = "ws")]
+pub(crate) mod ws;
 
 use crate::error::ConnectError;
 use spanwire_core::framing::sp::{Framing, Protocol};
@@ -61,6 +64,12 @@ pub(crate) trait ReadHalf: Send + 'static {
         Poll::Pending
     }
 
+    /// Messages of more than so many bytes will be refused above; 0 allows any. Where they come in parts, no
+    /// more is kept of them.
+    fn limit_messages(&mut self, max_bytes: usize) {
+        let _ = max_bytes;
+    }
+
     /// `poll_read` by asking the kernel, whatever the runtime knows; `WouldBlock` when there is nothing.
     #[cfg(unix)]
     fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize>;
@@ -78,6 +87,12 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// call begins with the same bytes. So a transport that has to turn them into others (TLS) may keep
     /// those for the next call, and report only what has left in the end.
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// So many of the bytes that were offered last, and not taken, it has made something else of: they are
+    /// those that have to come again.
+    fn held_bytes(&self) -> usize {
+        0
+    }
 
     /// Ready when `try_write` is worth another try. Only the driver calls it.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

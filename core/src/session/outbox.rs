@@ -32,6 +32,8 @@ pub struct Outbox {
     taken: usize,
     /// Bytes of the oldest frame that are written already.
     head: usize,
+    /// So many bytes behind `head` were shown to a transport that keeps what it has made of them.
+    held: usize,
     /// Frame bytes in `segments`, less `head`.
     waiting: usize,
     /// Empty buffers and an empty list, kept so that a stream of messages allocates nothing.
@@ -81,6 +83,8 @@ pub struct Batch {
     segments: VecDeque<Segment>,
     /// Bytes at the front that are written already.
     skip: usize,
+    /// Bytes behind those that have to come again as they are.
+    held: usize,
 }
 
 impl Segment {
@@ -108,6 +112,7 @@ impl Outbox {
             lengths: VecDeque::new(),
             taken: 0,
             head: 0,
+            held: 0,
             waiting: 0,
             spare_buffers: Spares::default(),
             spare_list: VecDeque::new(),
@@ -188,19 +193,23 @@ impl Outbox {
         self.waiting
     }
 
-    /// Takes away the oldest message of which nothing is written, and returns its length. `None`
-    /// when there is none, or a writer has it.
+    /// Takes away the oldest message of which nothing is written, nor [held](Batch::hold), and returns its
+    /// length. `None` when there is none, or a writer has it.
     pub fn drop_oldest(&mut self) -> Option<usize> {
         if self.taken > 0 {
             return None;
         }
-        let started = usize::from(self.head > 0);
-        let length = *self.lengths.get(started)?;
         let prefix_bytes = self.framing.prefix_bytes();
-        // A frame that is written in part has to stay: it is kept apart, in front.
+        let (mut started, mut start) = (0, 0);
+        while start < self.head + self.held {
+            start += prefix_bytes + self.lengths.get(started)?;
+            started += 1;
+        }
+        let length = *self.lengths.get(started)?;
+        // Frames that are written in part have to stay: they are kept apart, in front.
         let kept = match started {
             0 => VecDeque::new(),
-            _ => split_front(&mut self.segments, prefix_bytes + self.lengths[0]),
+            _ => split_front(&mut self.segments, start),
         };
         discard_front(&mut self.segments, prefix_bytes + length, &mut self.spare_buffers);
         for segment in kept.into_iter().rev() {
@@ -218,7 +227,8 @@ impl Outbox {
         self.waiting = 0;
         self.used = true;
         let segments = mem::replace(&mut self.segments, mem::take(&mut self.spare_list));
-        Batch { segments, skip: self.head }
+        self.held = 0;
+        Batch { segments, skip: self.head, held: 0 }
     }
 
     /// The writer is back: `written` bytes of its batch went to the kernel.
@@ -241,6 +251,7 @@ impl Outbox {
         let rest = self.taken - flushed.messages;
         self.taken = 0;
         self.head = done;
+        self.held = batch.held;
         discard_front(&mut batch.segments, whole, &mut self.spare_buffers);
         if rest == 0 {
             debug_assert!(batch.segments.is_empty() && self.head == 0);
@@ -292,7 +303,7 @@ impl Outbox {
             messages.push(Message::new(body));
         }
         self.segments.clear();
-        (self.head, self.waiting) = (0, 0);
+        (self.head, self.held, self.waiting) = (0, 0, 0);
         messages
     }
 
@@ -339,6 +350,12 @@ impl Batch {
     /// `count` more bytes went to the kernel; the next [`slices`](Self::slices) starts behind them.
     pub fn advance(&mut self, count: usize) {
         self.skip += count;
+    }
+
+    /// The transport has made something else of the next `bytes` bytes, and keeps that until it has left: until
+    /// the next batch these have to stay as they are.
+    pub fn hold(&mut self, bytes: usize) {
+        self.held = bytes;
     }
 }
 
@@ -441,6 +458,29 @@ mod tests {
         let rest = bytes_of(&outbox.take());
         let whole = [frame(Framing::Tcp, b"aa"), frame(Framing::Tcp, b"cc")].concat();
         assert_eq!(rest, whole[3..]);
+    }
+
+    #[test]
+    fn a_message_that_a_transport_holds_is_never_dropped() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        for body in ["aa", "bb", "cc"] {
+            outbox.push(&mut body.into());
+        }
+        let whole = [frame(Framing::Tcp, b"aa"), frame(Framing::Tcp, b"bb")].concat();
+        let mut batch = outbox.take();
+        batch.hold(11);
+        outbox.settle(batch, 0);
+        assert_eq!(outbox.drop_oldest(), Some(2), "the third, as the second is held in part");
+        assert_eq!(outbox.drop_oldest(), None);
+        outbox.check_invariants();
+        let mut batch = outbox.take();
+        assert_eq!(bytes_of(&batch), whole);
+        batch.advance(4);
+        batch.hold(0);
+        outbox.settle(batch, 4);
+        assert_eq!(outbox.drop_oldest(), Some(2), "it holds nothing any more");
+        outbox.check_invariants();
+        assert_eq!(bytes_of(&outbox.take()), whole[4..10]);
     }
 
     #[test]
