@@ -223,7 +223,60 @@ export const cases = {
     same([abandoned, unknown], [0, 0]);
     same(await order('worked-50'), '50 messages, 500000 bytes');
   },
+
+  async 'the page of the example shows its feed, gets answers, and chats'() {
+    const [ann, bob] = await Promise.all([examplePage(), examplePage()]);
+    const oslo = /^oslo -?\d+\.\d °C$/;
+    await shows(ann, '#feed .log li', (words) => oslo.test(words));
+    await shows(ann, '#feed .counters', (words) => / [1-9]\d* not subscribed$/.test(words));
+    submit(ann, '#ask', '2 * (3 + 4)');
+    await shows(ann, '#ask .log li', (words) => words.startsWith('2 * (3 + 4) = 14 '));
+    submit(ann, '#ask', 'hello');
+    await shows(ann, '#ask .log li:last-child', (words) => words.startsWith('hello = that is no sum '));
+    await shows(bob, '#chat .state', (words) => words === 'connected');
+    await shows(ann, '#chat .state', (words) => words === 'connected');
+    submit(bob, '#chat', 'hello, ann');
+    await shows(ann, '#chat .log li', (words) => words === 'hello, ann');
+    await shows(bob, '#chat .log li.mine', (words) => words === 'hello, ann');
+  },
 };
+
+/** @returns {Promise<Document>} the page of the example, in a frame */
+function examplePage() {
+  const frame = document.createElement('iframe');
+  frame.src = '../../example/index.html';
+  document.body.append(frame);
+  return new Promise((resolve, reject) => {
+    frame.onload = () => (frame.contentDocument ? resolve(frame.contentDocument) : reject(new Error('no page')));
+  });
+}
+
+/**
+ * Waits until the page shows words that are right.
+ * @param {Document} page
+ * @param {string} where
+ * @param {(words: string) => boolean} right
+ */
+async function shows(page, where, right) {
+  let words;
+  for (let tries = 0; tries < 200; tries++) {
+    words = page.querySelector(where)?.textContent ?? '';
+    if (right(words)) return;
+    await pause(50);
+  }
+  throw new Error(`${where} shows ${JSON.stringify(words)}`);
+}
+
+/**
+ * @param {Document} page
+ * @param {string} card
+ * @param {string} words
+ */
+function submit(page, card, words) {
+  const input = /** @type {HTMLInputElement} */ (page.querySelector(`${card} input[name]`));
+  input.value = words;
+  input.form?.requestSubmit();
+}
 
 /**
  * @param {Pair0Socket | Pair1Socket} socket
