@@ -4,13 +4,13 @@ use crate::sums;
 use spanwire::{ListenError, ListenOptions, Origins, PolySocket, PubSocket, RepSocket, WsListenOptions};
 use std::time::Duration;
 
-/// The sockets. They close when this is dropped.
+/// The sockets, and who serves them.
 pub(crate) struct Hall {
     /// Where they are: the paths `/feed`, `/ask` and `/chat` below this.
     pub(crate) base: String,
-    pub(crate) feed: PubSocket,
-    pub(crate) ask: RepSocket,
-    pub(crate) chat: PolySocket,
+    feed: PubSocket,
+    ask: RepSocket,
+    chat: PolySocket,
 }
 
 impl Hall {
@@ -33,7 +33,19 @@ impl Hall {
         tokio::spawn(relay(chat.clone()));
         Ok(Self { base, feed, ask, chat })
     }
+
+    /// Closes the sockets, which ends those who serve them.
+    pub(crate) async fn close(&self) {
+        for socket in [self.feed.close(SOON).await, self.ask.close(SOON).await, self.chat.close(SOON).await] {
+            if socket.abandoned > 0 {
+                println!("{} messages were never sent", socket.abandoned);
+            }
+        }
+    }
 }
+
+/// What is left to send gets so long.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Temperatures of two cities, as a random walk, until the socket is closed.
 async fn publish(feed: PubSocket) {
@@ -44,7 +56,7 @@ async fn publish(feed: PubSocket) {
         ticks.tick().await;
         for (city, now) in &mut tenths {
             dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *now += i32::try_from(dice >> 29).unwrap_or(0) - 3;
+            *now += i32::try_from((dice >> 16) % 7).unwrap_or(0) - 3;
             let (sign, whole) = (if *now < 0 { "-" } else { "" }, now.abs());
             if feed.send(format!("{city} {sign}{}.{}", whole / 10, whole % 10)).await.is_err() {
                 return;

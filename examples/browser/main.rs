@@ -16,7 +16,6 @@ use spanwire::{DialOptions, ReqSocket, SubSocket, WsDialOptions};
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -46,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn answer(request: Request, base: Arc<str>) -> Answer {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/js");
     match (request.method.as_str(), request.path.as_str()) {
+        _ if !request.body.is_empty() => Answer::refusal("413 Content Too Large"),
         ("GET", "/sp") => Answer::text(&*base),
         ("GET", "/") => Answer::redirect("/example/index.html"),
         ("GET", path) => Answer::file(&files, path).await,
@@ -82,9 +82,6 @@ async fn try_out(hall: &Hall, port: u16, origin: &str) -> Result<(), Box<dyn Err
     let refused = stranger.dial_with(&format!("{}/ask", hall.base), elsewhere).await;
     println!("a page of somebody else: {}", refused.expect_err("its origin is not allowed"));
 
-    let report = hall.feed.close(Duration::from_secs(1)).await;
-    println!("the feed is closed: {report:?}");
-    hall.ask.close(Duration::from_secs(1)).await;
-    hall.chat.close(Duration::from_secs(1)).await;
+    hall.close().await;
     Ok(())
 }

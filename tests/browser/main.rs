@@ -61,10 +61,11 @@ async fn the_javascript_client_works_in_a_browser() {
         async move { answer(request, &server, &reports, &client).await }
     }));
 
-    let browser = Chromium::open(&program, &format!("{origin}/tests/browser/index.html"));
+    let browser = Chromium::open(&program, &format!("{origin}/"));
     let ended = tokio::time::timeout(PATIENCE, reports.done.notified()).await.is_ok();
     let said = browser.close();
     serving.abort();
+    server.close().await;
 
     let reported = std::mem::take(&mut *reports.cases.lock().unwrap());
     let ran = reported.len();
@@ -78,6 +79,7 @@ async fn the_javascript_client_works_in_a_browser() {
 /// What the page asks over HTTP.
 async fn answer(request: Request, server: &Server, reports: &Reports, client: &Path) -> Answer {
     match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/") => Answer::redirect("/tests/browser/index.html"),
         ("GET", "/config.json") => Answer::text(server.config()),
         ("GET", "/sp") => Answer::text(server.hall()),
         ("GET", path) => Answer::file(client, path).await,

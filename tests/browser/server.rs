@@ -98,6 +98,11 @@ impl Server {
         server
     }
 
+    /// Closes what has tasks of its own; the others end with the test.
+    pub(crate) async fn close(&self) {
+        self.hall.close().await;
+    }
+
     /// What the page has to know, as JSON.
     pub(crate) fn config(&self) -> String {
         let Self { base, restarting, dead, .. } = self;
