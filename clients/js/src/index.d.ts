@@ -55,6 +55,8 @@ export interface DialOptions {
   reconnectMaxMs?: number;
   /** How long one attempt may take. Default 10 s; 0: as long as the browser tries. */
   connectTimeoutMs?: number;
+  /** When it aborts, `dial` waits no longer for the first connection, and there is no dialer. */
+  signal?: AbortSignal;
 }
 
 /** What a socket needs of its surroundings; all that is not given is taken from browser or Node. */

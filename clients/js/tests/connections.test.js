@@ -88,6 +88,22 @@ test('an attempt that takes too long is given up', async () => {
   assert.equal(world.timers, 0);
 });
 
+test('a signal ends the wait for the first connection, and nothing later', async () => {
+  const { world, socket } = watched(PullSocket);
+  const leave = new AbortController();
+  const dialing = socket.dial('ws://peer/', { signal: leave.signal });
+  leave.abort(new Error('gone home'));
+  await assert.rejects(dialing, /gone home/);
+  assert.deepEqual([world.ws.readyState, world.timers], [2, 0]);
+  await assert.rejects(socket.dial('ws://peer/', { signal: leave.signal }), /gone home/);
+  const late = new AbortController();
+  const second = socket.dial('ws://peer/', { signal: late.signal });
+  world.ws.accept();
+  const dialer = await second;
+  late.abort();
+  assert.equal(dialer.state, 'Attached');
+});
+
 test('a server that agrees to another sub-protocol, or to none, is refused', async () => {
   for (const other of ['', 'pub.sp.nanomsg.org', 'PUSH.sp.nanomsg.org']) {
     const { world, socket } = watched(PullSocket);
@@ -108,7 +124,11 @@ test('addresses that cannot be dialled are errors at once', async () => {
     throw new Error('a page over https may not do that');
   };
   const secure = new PullSocket({}, { ...new FakeWorld(), open });
-  await assert.rejects(secure.dial('ws://peer/'), (error) => error.kind === 'Address' && /over https/.test(error.message));
+  for (const background of [false, true]) {
+    await assert.rejects(secure.dial('ws://peer/', { background }), (error) => {
+      return error.kind === 'Address' && /over https/.test(error.message);
+    });
+  }
 });
 
 test('a PAIR refuses a second peer and goes on with the first', async () => {
@@ -138,6 +158,18 @@ test('text frames and messages over the limit end the connection, and nothing el
   assert.deepEqual(socket.stats().dropped, { TooLarge: 1, Malformed: 1 });
   assert.equal(text(await socket.recv()), '1234');
   assert.equal(socket.tryRecv(), undefined, 'what came after the end is not heard');
+});
+
+test('a socket may be closed by who is told of a refusal', async () => {
+  const { world, socket } = watched(Pair0Socket);
+  const dialing = socket.dial('ws://one/');
+  world.ws.accept();
+  await dialing;
+  const second = await socket.dial('ws://two/', { background: true });
+  socket.addEventListener('refused', () => void socket.close(0));
+  world.ws.accept();
+  await world.pass(100_000);
+  assert.deepEqual([second.state, world.opened.length, world.timers], ['Closed', 2, 0]);
 });
 
 test('waitPeers waits for as many as it says', async () => {
@@ -238,6 +270,22 @@ test('closing a dialer ends its connection and no other', async () => {
   assert.deepEqual(events.at(-1), ['detached', 'ClosedHere']);
   await world.pass(100_000);
   assert.equal(world.opened.length, 2);
+});
+
+test('a dialer that is closed while it connects does not come back', async () => {
+  const { world, socket, events } = watched(PullSocket);
+  for (const moment of ['before the end', 'in the wait']) {
+    const dialer = await socket.dial('ws://peer/', { background: true });
+    const ws = world.ws;
+    if (moment === 'in the wait') ws.end();
+    dialer.close();
+    if (moment === 'before the end') ws.end();
+    assert.equal(dialer.state, 'Closed', moment);
+    const opened = world.opened.length;
+    await world.pass(100_000);
+    assert.deepEqual([world.opened.length, world.timers, dialer.state], [opened, 0, 'Closed'], moment);
+  }
+  assert.deepEqual(events, [['dialfailed', 'Connect']]);
 });
 
 test('the detached event tells the code and the words of the peer', async () => {

@@ -102,18 +102,30 @@ export class Core {
 
   /**
    * @param {string} url
-   * @param {Partial<import('../rules/options.js').DialOptions>} [given]
+   * @param {Partial<import('../rules/options.js').DialOptions> & { signal?: AbortSignal }} given the
+   *   signal ends the wait for the first connection, and means nothing later
    * @returns {Promise<Dialer>}
    */
   async dial(url, given) {
-    const options = dialOptions(given);
+    const { signal, ...rest } = given;
+    const options = dialOptions(rest);
+    if (signal?.aborted) throw signal.reason;
     if (this.isClosed) throw new DialError('Closed', url);
     const bad = whatIsWrong(url);
     if (bad) throw new DialError('Address', url, { why: bad });
     const dialer = new Dialer(this, url, options);
     this.#dialers.add(dialer);
-    if (options.background) dialer.startInBackground();
-    else await dialer.start();
+    if (options.background) {
+      dialer.startInBackground();
+      return dialer;
+    }
+    const leave = () => dialer.close(signal?.reason);
+    signal?.addEventListener('abort', leave, { once: true });
+    try {
+      await dialer.start();
+    } finally {
+      signal?.removeEventListener('abort', leave);
+    }
     return dialer;
   }
 
@@ -169,24 +181,25 @@ export class Core {
 
   /**
    * @param {Pipe} pipe
-   * @param {unknown} data
+   * @param {string | ArrayBuffer} data
    */
   received(pipe, data) {
     this.turn(() => {
       // Where the peer is heard, it may have read something as well.
       if (pipe.waiting > 0) this.#dirty.add(pipe);
       this.ledger.receivedMessages += 1;
-      if (!(data instanceof ArrayBuffer)) {
+      if (typeof data === 'string') {
         // A text frame. Nobody of the family sends them, and NNG ends the connection, too.
-        this.fx.discard('Malformed', pipe.id, String(data).length);
+        this.fx.discard('Malformed', pipe.id, data.length);
         return this.fx.close(pipe.id, 'ProtocolViolation');
       }
-      this.ledger.receivedBytes += data.byteLength;
-      if (data.byteLength > this.options.maxMessageBytes) {
-        this.fx.discard('TooLarge', pipe.id, data.byteLength);
+      const payload = new Uint8Array(data);
+      this.ledger.receivedBytes += payload.length;
+      if (payload.length > this.options.maxMessageBytes) {
+        this.fx.discard('TooLarge', pipe.id, payload.length);
         return this.fx.close(pipe.id, 'MessageTooLarge');
       }
-      this.rule.recv(this.world.now(), pipe.id, new Uint8Array(data), this.fx);
+      this.rule.recv(this.world.now(), pipe.id, payload, this.fx);
     });
   }
 

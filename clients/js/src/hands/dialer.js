@@ -36,13 +36,18 @@ export class Dialer {
   #backoff;
   /** @type {DialerState} */
   #state = 'Connecting';
-  /** Ends what the state waits for. */
+  /** Gives up what the state waits for. */
   #stop = () => {};
   /**
    * Who waits for the first attempt.
-   * @type {{ resolve: () => void, reject: (why: DialError) => void } | undefined}
+   * @type {{ resolve: () => void, reject: (why: unknown) => void } | undefined}
    */
   #first;
+  /**
+   * What the browser has against the address.
+   * @type {DialError | undefined}
+   */
+  #broken;
   /** What closing does to the pipe, while there is one. */
   #closePipe = () => {};
 
@@ -77,19 +82,23 @@ export class Dialer {
     });
   }
 
-  /** The same, with nobody waiting: it is tried for ever. */
+  /** The same, with nobody waiting: it is tried for ever, unless the browser takes no such address. */
   startInBackground() {
     this.#connect();
+    if (this.#broken) throw this.#broken;
   }
 
-  /** Stops dialling, and ends the connection. */
-  close() {
+  /**
+   * Stops dialling, and ends the connection.
+   * @param {unknown} [why] what those are told who wait for the first attempt
+   */
+  close(why = new DialError('Closed', this.url)) {
     if (this.#state === 'Closed') return;
     this.#state = 'Closed';
     this.#stop();
     this.#closePipe();
     this.#host.closed(this);
-    this.#first?.reject(new DialError('Closed', this.url));
+    this.#first?.reject(why);
   }
 
   /**
@@ -122,23 +131,25 @@ export class Dialer {
     } catch (cause) {
       // A page over https may not dial ws://, and some addresses are none.
       const why = cause instanceof Error ? cause.message : undefined;
-      return this.#failed(new DialError('Address', this.url, { why, cause }));
+      this.#broken = new DialError('Address', this.url, { why, cause });
+      return this.close(this.#broken);
     }
     ws.binaryType = 'arraybuffer';
+    // From here on the end of this attempt, whichever it is, is the only one.
     const leave = () => {
-      this.#stop();
-      ws.onopen = ws.onclose = null;
-    };
-    const cancel = this.#host.world.after(this.#options.connectTimeoutMs || Infinity, () => {
-      leave();
-      ws.close();
-      this.#failed(new DialError('TimedOut', this.url));
-    });
-    this.#stop = () => {
       this.#stop = () => {};
       cancel();
-      if (this.#state === 'Closed') ws.close();
+      ws.onopen = ws.onclose = null;
     };
+    const giveUp = () => {
+      leave();
+      ws.close();
+    };
+    const cancel = this.#host.world.after(this.#options.connectTimeoutMs || Infinity, () => {
+      giveUp();
+      this.#failed(new DialError('TimedOut', this.url));
+    });
+    this.#stop = giveUp;
     ws.onclose = () => {
       leave();
       this.#failed(new DialError('Connect', this.url));
@@ -158,6 +169,8 @@ export class Dialer {
 
   /** @param {DialError} error */
   #failed(error) {
+    // Who was told of the connection may have closed the socket.
+    if (this.#state === 'Closed') return;
     if (this.#first) {
       const { reject } = this.#first;
       this.#first = undefined;

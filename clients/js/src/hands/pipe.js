@@ -16,7 +16,7 @@ import { codeOfClose } from '../rules/wire.js';
  * @typedef {object} PipeHost
  * @property {import('./world.js').World} world
  * @property {number} aheadBytes
- * @property {(pipe: Pipe, data: unknown) => void} received
+ * @property {(pipe: Pipe, data: string | ArrayBuffer) => void} received
  * @property {(pipe: Pipe, code: number, text: string) => void} ended not after `close`
  * @property {(pipe: Pipe) => void} wantsPump the browser may have room again
  */

@@ -72,9 +72,9 @@ export class Socket extends EventTarget {
   /**
    * Dials, and keeps the connection up from then on.
    * @param {string} url `ws://` or `wss://`
-   * @param {Partial<import('../rules/options.js').DialOptions>} [options]
+   * @param {Partial<import('../rules/options.js').DialOptions> & { signal?: AbortSignal }} [options]
    */
-  dial(url, options) {
+  dial(url, options = {}) {
     return this.#core.dial(url, options);
   }
 
@@ -129,7 +129,8 @@ const UTF8 = new TextEncoder();
  */
 export function toBytes(data) {
   if (typeof data === 'string') return UTF8.encode(data);
-  if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0));
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+  // By its name, as one of another frame is no instance of ours.
+  if (Object.prototype.toString.call(data) === '[object ArrayBuffer]') return new Uint8Array(data.slice(0));
   throw new TypeError('a message is a string, an ArrayBuffer, or a view of one');
 }
