@@ -83,6 +83,8 @@ test('an attempt that takes too long is given up', async () => {
   await world.pass(500);
   await assert.rejects(dialing, (error) => error.kind === 'TimedOut');
   assert.equal(world.ws.readyState, 2);
+  world.ws.accept();
+  assert.deepEqual(socket.peers, [], 'what opens too late is no peer');
   world.ws.end();
   await settled();
   assert.equal(world.timers, 0);

@@ -146,6 +146,33 @@ test('REQ: what never left, and what we closed, is not blamed', () => {
   assert.equal(fx.settled[0][1], 'Rejected');
 });
 
+test('REQ: what a pipe has carried for a whole resend time is not what ends pipes', () => {
+  const [rule, fx] = req({ resendFailures: 2 });
+  rule.ask(0, bytes('a'), fx);
+  const carryAndLose = (pipe, now) => {
+    drain(rule, fx, pipe, now);
+    lose(rule, fx, pipe, { now });
+    rule.attach(now, pipe + 1, fx);
+  };
+  carryAndLose(1, 0);
+  rule.expire(T, fx);
+  carryAndLose(2, T);
+  assert.deepEqual(fx.settled, []);
+  carryAndLose(3, T);
+  assert.equal(fx.settled[0][1], 'Rejected');
+});
+
+test('REQ: a late reply makes way for those that waited behind its request', () => {
+  const [rule, fx] = req({ outboxBytes: 20, resendTimeMs: T }, 2);
+  rule.ask(0, bytes('large large large'), fx);
+  rule.ask(0, bytes('a'), fx);
+  rule.expire(T, fx);
+  assert.equal(rule.waiting(), 2, 'the first does not fit, and the second is behind it');
+  rule.recv(T, 1, unhex('80000000'), fx);
+  assert.equal(rule.waiting(), 0);
+  assert.deepEqual(fx.takeSent().at(-1), [2, '8000000161']);
+});
+
 test('REQ: without resending a request fails with its connection', () => {
   const [rule, fx] = req({ resendTimeMs: 0 });
   const { id } = rule.ask(0, bytes('a'), fx);

@@ -174,6 +174,33 @@ test('PUSH waits for bufferedAmount to go down, in the order of the sends', asyn
   assert.deepEqual(world.ws.texts, ['1', '2', '3', '4']);
 });
 
+test('a peer that is heard has room looked for at once', async () => {
+  const { world, socket } = await attached(Pair0Socket, { options: { aheadBytes: 1 } });
+  world.ws.flows = false;
+  for (const words of ['1', '2']) await socket.send(words);
+  world.ws.take();
+  world.ws.deliver(bytes('got it'));
+  assert.deepEqual(world.ws.texts, ['1', '2']);
+});
+
+test('a signal that outlives its waits does not remember them', async () => {
+  const { world, socket } = await attached(PullSocket);
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args) => (listeners++, add(...args));
+  signal.removeEventListener = (...args) => (listeners--, remove(...args));
+  for (let n = 0; n < 3; n++) {
+    const waiting = socket.recv({ signal, timeoutMs: 10 });
+    assert.equal(listeners, 1);
+    if (n < 2) world.ws.deliver(bytes('x'));
+    else await world.pass(10);
+    await waiting.catch(() => {});
+    assert.equal(listeners, 0);
+  }
+});
+
 test('those who wait for room are bounded, too', async () => {
   const { socket } = await attached(PushSocket, { options: { waitingSends: 1 }, peers: 0 });
   const waits = socket.send('1');
