@@ -220,6 +220,7 @@ test('when the first in line gives up, those behind it go on', async () => {
   const leave = new AbortController();
   const large = socket.send('too large as long as another waits', { signal: leave.signal });
   const small = socket.send('78');
+  assert.equal(socket.stats().sentMessages, 2, 'it would fit, but is not first');
   leave.abort();
   await assert.rejects(large, { name: 'AbortError' });
   await small;
@@ -236,6 +237,15 @@ test('unsent jobs of a lost connection go out on the next; what the browser held
   assert.deepEqual(world.ws.texts, ['2', '3']);
   const { unknownMessages, resentMessages } = socket.stats();
   assert.deepEqual([unknownMessages, resentMessages], [1, 2]);
+});
+
+test('an empty message is a message, and not held for ever', async () => {
+  const { world, socket } = await attached(PushSocket);
+  await socket.send('');
+  await socket.send(new Uint8Array(0));
+  assert.deepEqual(world.ws.texts, ['', '']);
+  world.ws.end();
+  assert.equal(socket.stats().unknownMessages, 0);
 });
 
 test('PAIR talks both ways, v1 with its header', async () => {

@@ -136,8 +136,6 @@ export class Pipe {
     while (this.#held.length > 0 && this.#heldBytes - (this.#held.peek() ?? 0) >= still) {
       this.#heldBytes -= this.#held.shift() ?? 0;
     }
-    // Empty messages are no bytes, so nobody can tell whether they are gone.
-    if (still === 0) while (this.#held.shift() !== undefined);
   }
 
   /**
