@@ -74,6 +74,8 @@
 
 pub mod blocking;
 pub mod device;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 mod endpoint;
 mod error;
@@ -104,7 +106,9 @@ pub use socket::{
 pub use spanwire_core::addr::{Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;
 #[cfg(feature = "ws")]
-pub use spanwire_core::framing::ws::upgrade::{Origins, WsError};
+pub use spanwire_core::framing::ws::upgrade::WsError;
+#[cfg(feature = "ws")]
+pub use spanwire_core::options::Origins;
 pub use spanwire_core::{
     DetachReason, Dropped, Header, Ledger, Message, NotSubscribed, Options, Overflow, PipeId, Prefer,
     RecvError, RequestError, SendError, Time, Topic,

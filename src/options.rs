@@ -1,7 +1,9 @@
 //! Options of dialers and listeners. Those of sockets are [`Options`](crate::Options).
 
+#[cfg(feature = "tls")]
+use crate::tls::{TlsClient, TlsServer};
 #[cfg(feature = "ws")]
-use spanwire_core::framing::ws::upgrade::Origins;
+use spanwire_core::options::Origins;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -22,6 +24,10 @@ pub struct DialOptions {
     pub keep_alive: Option<Duration>,
     /// tcp: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
+    /// tls+tcp, wss, quic: whom to trust, and who we are. Default: the authorities of the operating system, and
+    /// nobody.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsClient>,
     /// ws, wss: what the request says besides.
     #[cfg(feature = "ws")]
     pub ws: WsDialOptions,
@@ -37,6 +43,8 @@ impl Default for DialOptions {
             no_delay: true,
             keep_alive: None,
             local_address: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             #[cfg(feature = "ws")]
             ws: WsDialOptions::default(),
         }
@@ -67,6 +75,9 @@ pub struct ListenOptions {
     pub keep_alive: Option<Duration>,
     /// ipc: the permission bits of the socket file. Default: as the process's umask says.
     pub permissions: Option<u32>,
+    /// tls+tcp, wss, quic: who we are, and whether peers have to prove who they are. These cannot do without.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsServer>,
     /// ws, wss: which pages may connect, and what the answer says besides.
     #[cfg(feature = "ws")]
     pub ws: WsListenOptions,
@@ -80,6 +91,8 @@ impl Default for ListenOptions {
             no_delay: true,
             keep_alive: None,
             permissions: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             #[cfg(feature = "ws")]
             ws: WsListenOptions::default(),
         }

@@ -61,6 +61,7 @@ pub(crate) async fn serve(
         pipe,
         owner,
         session,
+        upgrade: None,
         id: None,
         attached: false,
         parted: false,
@@ -75,6 +76,12 @@ pub(crate) async fn serve(
         let greeting = driver.session.greeting();
         let mut sent = 0;
         poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+        if let Some(error) = driver.upgrade.take() {
+            if may_attach() {
+                settled(None);
+            }
+            return Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) };
+        }
     }
     if !may_attach() {
         return pending().await;
@@ -116,6 +123,9 @@ struct Driver {
     pipe: Arc<StreamPipe>,
     owner: Arc<dyn Owner>,
     session: Session,
+    /// What the connection below has said of its end during the handshake: with TLS 1.3 a client has done its part
+    /// before the server has judged it.
+    upgrade: Option<UpgradeError>,
     /// Set while the owner counts this connection among its pipes.
     id: Option<PipeId>,
     attached: bool,
@@ -196,7 +206,8 @@ impl Driver {
                     self.session.handshake(&bytes);
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(error)) => {
+                    self.upgrade = UpgradeError::inside(&error);
                     self.input(Input::Failed(DetachReason::ConnectionLost));
                 }
                 Poll::Pending => break,

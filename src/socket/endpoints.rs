@@ -588,6 +588,7 @@ impl Core {
         }
         match end.await {
             Ok(ended) if ended.attached => Ok(()),
+            Ok(Ended { upgrade: Some(error), .. }) => Err(DialError::Upgrade { url: url(), error }),
             Ok(ended) => Err(DialError::Refused { url: url(), why: ended.why }),
             Err(_) => Err(closed()),
         }

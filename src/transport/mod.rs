@@ -8,6 +8,7 @@
 //! | file | schemes |
 //! | --- | --- |
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
+//! | `tls/` | `tls+tcp://` `tls+tcp4://` `tls+tcp6://`, and TLS under others |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
 //! | `ws` | `ws://` `ws4://` `ws6://`, and with `tls` `wss://` `wss4://` `wss6://`: a folder |
 //! | `fd` | descriptors that the application has opened |
@@ -27,6 +28,8 @@ pub(crate) mod ipc;
 mod link;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 #[cfg(feature = "ws")]
 pub(crate) mod ws;
 
@@ -88,8 +91,8 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// those for the next call, and report only what has left in the end.
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// So many of the bytes that were offered last, and not taken, it has made something else of: they are
-    /// those that have to come again.
+    /// How many bytes it keeps for the next call: what it was offered and has not reported, but cannot take
+    /// back. These must come again as they were, however long that takes.
     fn held_bytes(&self) -> usize {
         0
     }

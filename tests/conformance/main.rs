@@ -17,6 +17,9 @@
 mod account;
 #[path = "../support/bare.rs"]
 mod bare;
+#[cfg(feature = "tls")]
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod connect;
 mod load;
 mod pressure;
@@ -90,7 +93,8 @@ macro_rules! tests {
 }
 
 macro_rules! run_by {
-    ($($name:ident = $transport:ident: $($list:ident)*;)*) => { $(
+    ($($(#[$when:meta])* $name:ident = $transport:ident: $($list:ident)*;)*) => { $(
+        $(#[$when])*
         mod $name {
             $(checks_of!($list, $transport);)*
         }
@@ -106,4 +110,18 @@ run_by! {
     abstracts = ABSTRACT: pipes addresses threads;
     inproc = INPROC: pipes addresses threads;
     socketpair = SOCKETPAIR: pipes;
+    #[cfg(feature = "tls")]
+    tls = TLS: pipes addresses threads;
+    #[cfg(feature = "tls")]
+    tls4 = TLS4: pipes addresses threads;
+    #[cfg(feature = "tls")]
+    tls6 = TLS6: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws = WS: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws4 = WS4: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws6 = WS6: pipes addresses threads;
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    wss = WSS: pipes addresses threads;
 }

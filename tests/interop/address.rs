@@ -9,6 +9,8 @@ pub(crate) enum Transport {
     Tcp,
     Ipc,
     Abstract,
+    #[cfg(feature = "ws")]
+    Ws,
 }
 
 impl Transport {
@@ -16,6 +18,9 @@ impl Transport {
     pub(crate) fn fresh(self) -> String {
         match self {
             Self::Tcp => "tcp://127.0.0.1:0".into(),
+            // Without a path: nanomsg cannot listen at one.
+            #[cfg(feature = "ws")]
+            Self::Ws => "ws://127.0.0.1:0".into(),
             Self::Ipc => FOLDER.with(|folder| format!("ipc://{}/{}", folder.0.display(), number())),
             Self::Abstract => format!("abstract://spanwire-interop-{}-{}", std::process::id(), number()),
         }

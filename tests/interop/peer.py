@@ -38,6 +38,8 @@ class Failed(Exception):
 class Nng:
     """NNG 1.x through its C interface."""
 
+    EADDRINUSE = 10
+
     def __init__(self, file="libnng.so.1"):
         lib = ctypes.CDLL(file)
         self.lib = lib
@@ -79,12 +81,24 @@ class Nng:
         self.check(self.lib.nng_socket_set_ms(sock, option.encode(), ms))
 
     def listen(self, sock, url):
+        if url.startswith("ws:") and url.endswith(":0"):
+            return self.listen_at_free_port(sock, url)
         listener, port = Id(), ctypes.c_int()
         self.check(self.lib.nng_listen(sock, url.encode(), ctypes.byref(listener), 0))
         if not url.endswith(":0"):
             return url
         self.check(self.lib.nng_listener_get_int(listener, b"tcp-bound-port", ctypes.byref(port)))
         return f"{url[:-2]}:{port.value}"
+
+    def listen_at_free_port(self, sock, url):
+        # It tells the port of a WebSocket by no option. Somebody else may be quicker to take one that was free.
+        for _ in range(20):
+            chosen = f"{url[:-2]}:{free_port()}"
+            code = self.lib.nng_listen(sock, chosen.encode(), ctypes.byref(Id()), 0)
+            if code != self.EADDRINUSE:
+                break
+        self.check(code)
+        return chosen
 
     def dial(self, sock, url):
         self.check(self.lib.nng_dial(sock, url.encode(), ctypes.byref(Id()), 0))
@@ -239,8 +253,20 @@ class Pynng:
         self.pynng.check_err(self.pynng.lib.nng_socket_set_ms(sock.socket, option.encode(), ms))
 
     def listen(self, sock, url):
+        if url.startswith("ws:") and url.endswith(":0"):
+            return self.listen_at_free_port(sock, url)
         listener = sock.listen(url)
         return f"{url[:-2]}:{port_of(listener.local_address)}" if url.endswith(":0") else url
+
+    def listen_at_free_port(self, sock, url):
+        for _ in range(20):
+            chosen = f"{url[:-2]}:{free_port()}"
+            try:
+                sock.listen(chosen)
+                return chosen
+            except self.pynng.AddressInUse:
+                pass
+        raise Failed("no port is free")
 
     def dial(self, sock, url):
         sock.dial(url, block=True)

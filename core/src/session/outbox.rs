@@ -32,7 +32,7 @@ pub struct Outbox {
     taken: usize,
     /// Bytes of the oldest frame that are written already.
     head: usize,
-    /// So many bytes behind `head` were shown to a transport that keeps what it has made of them.
+    /// Bytes behind those that the last writer could not write and has to be given again, whatever happens.
     held: usize,
     /// Frame bytes in `segments`, less `head`.
     waiting: usize,
@@ -83,7 +83,7 @@ pub struct Batch {
     segments: VecDeque<Segment>,
     /// Bytes at the front that are written already.
     skip: usize,
-    /// Bytes behind those that have to come again as they are.
+    /// Bytes behind those that have to come again.
     held: usize,
 }
 
@@ -193,24 +193,21 @@ impl Outbox {
         self.waiting
     }
 
-    /// Takes away the oldest message of which nothing is written, nor [held](Batch::hold), and returns its
-    /// length. `None` when there is none, or a writer has it.
+    /// Takes away the oldest message of which nothing is written or held, and returns its length. `None`
+    /// when there is none, or a writer has it.
     pub fn drop_oldest(&mut self) -> Option<usize> {
         if self.taken > 0 {
             return None;
         }
         let prefix_bytes = self.framing.prefix_bytes();
-        let (mut started, mut start) = (0, 0);
-        while start < self.head + self.held {
-            start += prefix_bytes + self.lengths.get(started)?;
+        let (mut started, mut bytes) = (0, 0);
+        while bytes < self.head + self.held {
+            bytes += prefix_bytes + self.lengths.get(started)?;
             started += 1;
         }
         let length = *self.lengths.get(started)?;
         // Frames that are written in part have to stay: they are kept apart, in front.
-        let kept = match started {
-            0 => VecDeque::new(),
-            _ => split_front(&mut self.segments, start),
-        };
+        let kept = split_front(&mut self.segments, bytes);
         discard_front(&mut self.segments, prefix_bytes + length, &mut self.spare_buffers);
         for segment in kept.into_iter().rev() {
             self.segments.push_front(segment);
@@ -227,7 +224,6 @@ impl Outbox {
         self.waiting = 0;
         self.used = true;
         let segments = mem::replace(&mut self.segments, mem::take(&mut self.spare_list));
-        self.held = 0;
         Batch { segments, skip: self.head, held: 0 }
     }
 
@@ -255,6 +251,7 @@ impl Outbox {
         discard_front(&mut batch.segments, whole, &mut self.spare_buffers);
         if rest == 0 {
             debug_assert!(batch.segments.is_empty() && self.head == 0);
+            self.held = 0;
         } else {
             self.waiting += batch.segments.iter().map(|s| s.as_slice().len()).sum::<usize>() - self.head;
             batch.segments.append(&mut self.segments);
@@ -347,15 +344,15 @@ impl Batch {
         (count, total)
     }
 
+    /// The writer cannot take back the next `count` bytes, though it has not written them: they come again first,
+    /// as they are.
+    pub fn hold(&mut self, count: usize) {
+        self.held = count;
+    }
+
     /// `count` more bytes went to the kernel; the next [`slices`](Self::slices) starts behind them.
     pub fn advance(&mut self, count: usize) {
         self.skip += count;
-    }
-
-    /// The transport has made something else of the next `bytes` bytes, and keeps that until it has left: until
-    /// the next batch these have to stay as they are.
-    pub fn hold(&mut self, bytes: usize) {
-        self.held = bytes;
     }
 }
 

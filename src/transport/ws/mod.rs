@@ -26,12 +26,33 @@ mod writer;
 pub(crate) use port::listen;
 pub(crate) use upgrade::dial;
 
+#[cfg(feature = "tls")]
+use super::tls;
 use super::{Speaks, Stream};
+use crate::error::ConnectError;
 use reader::Reader;
 use spanwire_core::framing::sp::Framing;
 use spanwire_core::framing::ws::{Side, upgrade as rules};
 use std::sync::Arc;
 use writer::Writer;
+
+/// What TLS needs on a listener's side.
+#[cfg(feature = "tls")]
+type Server = crate::tls::TlsServer;
+/// Nobody has one.
+#[cfg(not(feature = "tls"))]
+type Server = std::convert::Infallible;
+
+/// TLS over a stream that came in.
+#[cfg(feature = "tls")]
+async fn secured(stream: Stream, server: &Server) -> Result<Stream, ConnectError> {
+    tls::accept(stream, server).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secured(_: Stream, server: &Server) -> Result<Stream, ConnectError> {
+    match *server {}
+}
 
 /// How what the upper layers say goes into the messages of a WebSocket. A byte stream of its own may come to
 /// stand beside this.

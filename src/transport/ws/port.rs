@@ -12,8 +12,10 @@
 //! is free when the last has gone.
 
 use super::upgrade::{Handed, arrive};
-use super::{Mapping, agreement};
+use super::{Mapping, Server, agreement};
 use crate::options::{ListenOptions, WsListenOptions};
+#[cfg(feature = "tls")]
+use crate::transport::tls;
 use crate::transport::{Accept, Incoming, Speaks, tcp};
 use spanwire_core::addr::{Family, Ws};
 use spanwire_core::framing::ws::Side;
@@ -32,7 +34,8 @@ static PORTS: Mutex<Vec<Weak<Port>>> = Mutex::new(Vec::new());
 /// A TCP port, for as long as somebody listens there.
 pub(super) struct Port {
     address: SocketAddr,
-    secure: bool,
+    /// The same for all listeners: TLS comes before anything is known of the path.
+    server: Option<Server>,
     socket: TcpListener,
     routes: Mutex<Vec<Arc<Route>>>,
 }
@@ -77,17 +80,24 @@ impl Port {
     }
 
     /// The port at an address: that of others in this process, or a new one.
-    fn open(address: SocketAddr, only_v6: bool, secure: bool, backlog: u32) -> io::Result<Arc<Self>> {
+    fn open(
+        address: SocketAddr,
+        only_v6: bool,
+        server: &Option<Server>,
+        backlog: u32,
+    ) -> io::Result<Arc<Self>> {
         let mut ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
         ports.retain(|port| port.strong_count() > 0);
         let there = ports.iter().filter_map(Weak::upgrade).find(|port| port.address == address);
         if let Some(port) = there {
-            // Who has asked for the one cannot speak the other.
-            return if port.secure == secure { Ok(port) } else { Err(ErrorKind::AddrInUse.into()) };
+            return match port.server == *server {
+                true => Ok(port),
+                false => Err(io::Error::new(ErrorKind::AddrInUse, "the port is shared, but not its TLS")),
+            };
         }
         let socket = tcp::bind(address, only_v6, backlog)?;
         let address = socket.local_addr()?;
-        let port = Arc::new(Self { address, secure, socket, routes: Mutex::default() });
+        let port = Arc::new(Self { address, server: server.clone(), socket, routes: Mutex::default() });
         ports.push(Arc::downgrade(&port));
         Ok(port)
     }
@@ -120,7 +130,11 @@ pub(crate) struct Listening {
 }
 
 /// Listens at the path of an address; returns the address with its real port, too.
-pub(crate) async fn listen(addr: &Ws, speaks: Speaks, options: &ListenOptions) -> io::Result<(Listening, Ws)> {
+pub(crate) async fn listen(
+    addr: &Ws,
+    speaks: Speaks,
+    options: &ListenOptions,
+) -> io::Result<(Listening, Ws)> {
     let (sub_protocol, mapping) = agreement(speaks, Side::Server);
     Agreed::check_headers(&sub_protocol, &options.ws.headers)
         .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
@@ -132,9 +146,13 @@ pub(crate) async fn listen(addr: &Ws, speaks: Speaks, options: &ListenOptions) -
         inbox: Mutex::default(),
     });
     let only_v6 = addr.tcp().family() == Family::V6;
+    #[cfg(feature = "tls")]
+    let server = addr.is_secure().then(|| tls::server_of(options, "wss")).transpose()?;
+    #[cfg(not(feature = "tls"))]
+    let server = None;
     let mut last = None;
     for address in tcp::candidates(addr.tcp()).await? {
-        match Port::open(address, only_v6, addr.is_secure(), options.backlog) {
+        match Port::open(address, only_v6, &server, options.backlog) {
             Ok(port) => {
                 let tcp = tcp::Listening::new(port.socket.try_clone()?, options)?;
                 port.add(&route)?;
@@ -158,7 +176,8 @@ impl Accept for Listening {
         }
         let stream = ready!(self.tcp.poll_stream(cx))?;
         let (port, route) = (Arc::downgrade(&self.port), self.route.clone());
-        Poll::Ready(Ok(Incoming::Upgrading(Box::pin(arrive(stream, port, route)))))
+        let arriving = arrive(stream, self.port.server.clone(), port, route);
+        Poll::Ready(Ok(Incoming::Upgrading(Box::pin(arriving))))
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

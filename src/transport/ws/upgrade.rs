@@ -1,9 +1,11 @@
 //! The opening handshake with hands: requests and answers over a stream of bytes.
 
 use super::port::{Port, Route};
-use super::{Side, agreement, keys, wrap};
+use super::{Server, Side, agreement, keys, secured, wrap};
 use crate::error::{ConnectError, UpgradeError};
 use crate::options::DialOptions;
+#[cfg(feature = "tls")]
+use crate::transport::tls;
 use crate::transport::{Speaks, Stream, WriteHalf, tcp};
 use spanwire_core::addr::Ws;
 use spanwire_core::framing::ws::upgrade::{Answer, Ask, MAX_HEAD_BYTES, Request, WsError, key_text};
@@ -28,7 +30,8 @@ pub(crate) async fn dial(addr: &Ws, speaks: Speaks, options: &DialOptions) -> Re
     let request = ask.encode()?;
     let mut stream = below(addr, options).await?;
     write_all(&*stream.writer, &request).await?;
-    let (length, mut head) = read_head(&mut stream, |head| Answer::check(head, &key, &sub_protocol)).await??;
+    let (length, mut head) =
+        read_head(&mut stream, |head| Answer::check(head, &key, &sub_protocol)).await??;
     let rest = head.split_off(length);
     Ok(wrap(stream, Side::Client, mapping, rest))
 }
@@ -42,19 +45,24 @@ fn authority(addr: &Ws) -> io::Result<String> {
 
 /// The stream of bytes that a WebSocket runs over.
 async fn below(addr: &Ws, options: &DialOptions) -> Result<Stream, ConnectError> {
-    match addr.is_secure() {
-        true => Err(ConnectError::Io(ErrorKind::Unsupported.into())),
-        false => Ok(tcp::dial(addr.tcp(), options).await?),
+    #[cfg(feature = "tls")]
+    if addr.is_secure() {
+        return tls::dial(addr.tcp(), options).await;
     }
+    Ok(tcp::dial(addr.tcp(), options).await?)
 }
 
 /// A connection has come in at a port: finds out which listener it is for, and whether that lets it in.
 /// `accepted_by` is the one whose task this is.
 pub(super) async fn arrive(
     mut stream: Stream,
+    server: Option<Server>,
     port: Weak<Port>,
     accepted_by: Arc<Route>,
 ) -> Result<Stream, ConnectError> {
+    if let Some(server) = &server {
+        stream = secured(stream, server).await?;
+    }
     let (request, rest) = match read_head(&mut stream, Request::read).await? {
         Ok(((request, length), mut head)) => (request, head.split_off(length)),
         Err(error) => return Err(refuse(stream, error).await),
@@ -91,7 +99,12 @@ impl Handed {
     }
 }
 
-async fn admit(stream: Stream, request: Request, rest: Vec<u8>, route: &Route) -> Result<Stream, ConnectError> {
+async fn admit(
+    stream: Stream,
+    request: Request,
+    rest: Vec<u8>,
+    route: &Route,
+) -> Result<Stream, ConnectError> {
     let answer = request
         .judge(&route.sub_protocol, &route.options.origins)
         .and_then(|agreed| agreed.encode(&route.options.headers));

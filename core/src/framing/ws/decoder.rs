@@ -1,6 +1,8 @@
 //! [`Decoder`]: the bytes of a WebSocket, read as SP frames.
 
-use super::frame::{Fault, Header, MAX_CONTROL_BYTES, MAX_HEADER_BYTES, Opcode, Side, append_masked, close, mask};
+use super::frame::{
+    Fault, Header, MAX_CONTROL_BYTES, MAX_HEADER_BYTES, Opcode, Side, append_masked, close, mask,
+};
 use alloc::vec::Vec;
 use core::{mem, str};
 
@@ -40,12 +42,24 @@ pub struct Decoder {
 enum State {
     Header,
     /// `at` bytes of the length of a message are passed on.
-    Prefix { length: u64, at: usize, then: Then },
+    Prefix {
+        length: u64,
+        at: usize,
+        then: Then,
+    },
     Passing(Frame),
-    Part { frame: Frame, last: bool },
+    Part {
+        frame: Frame,
+        last: bool,
+    },
     /// `at` bytes of a gathered message are passed on.
-    Gathered { at: usize },
-    Control { frame: Frame, opcode: Opcode },
+    Gathered {
+        at: usize,
+    },
+    Control {
+        frame: Frame,
+        opcode: Opcode,
+    },
     Over,
 }
 
@@ -131,7 +145,12 @@ impl Decoder {
     /// It stops when the input is used up, when there is no more room, or for a control frame that somebody
     /// has to hear of: then call it again. After [`Control::Close`], [`Control::TooLarge`] or a fault nothing
     /// more comes; what it has appended before counts.
-    pub fn decode(&mut self, input: &mut &[u8], out: &mut Vec<u8>, room: usize) -> Result<Option<Control>, Fault> {
+    pub fn decode(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        room: usize,
+    ) -> Result<Option<Control>, Fault> {
         let end = out.len() + room;
         loop {
             let room = end - out.len();
@@ -254,7 +273,8 @@ impl Decoder {
         let frame = |left| Frame { key, done: 0, left };
         if opcode.is_control() {
             // Its length is known to be small.
-            self.state = State::Control { frame: frame(length.min(MAX_CONTROL_BYTES as u64) as usize), opcode };
+            self.state =
+                State::Control { frame: frame(length.min(MAX_CONTROL_BYTES as u64) as usize), opcode };
             return Ok(());
         }
         let before = match (opcode, &self.gathered) {
@@ -484,15 +504,15 @@ mod tests {
             let more = frame(Side::Server, true, Opcode::Binary, b"late");
             whole(Side::Server, &[frame(Side::Server, true, Opcode::Close, payload), more].concat())
         };
-        for (payload, code) in [(&b""[..], None), (&[3, 0xe8], Some(1000)), (b"\x03\xf1too large", Some(1009))] {
+        for (payload, code) in
+            [(&b""[..], None), (&[3, 0xe8], Some(1000)), (b"\x03\xf1too large", Some(1009))]
+        {
             let read = close(payload);
             assert_eq!((read.controls, read.out), (vec![Control::Close(code)], vec![]));
         }
-        for (payload, fault) in [
-            (&[3][..], Fault::BadClose),
-            (&[3, 0xed], Fault::BadClose),
-            (&[3, 0xe8, 0xff], Fault::BadReason),
-        ] {
+        for (payload, fault) in
+            [(&[3][..], Fault::BadClose), (&[3, 0xed], Fault::BadClose), (&[3, 0xe8, 0xff], Fault::BadReason)]
+        {
             assert_eq!(close(payload).fault, Some(fault));
         }
     }
@@ -500,7 +520,10 @@ mod tests {
     #[test]
     fn parts_in_no_order_are_faults() {
         let part = |last, opcode| frame(Side::Server, last, opcode, b"x");
-        assert_eq!(whole(Side::Server, &part(true, Opcode::Continuation)).fault, Some(Fault::NothingToContinue));
+        assert_eq!(
+            whole(Side::Server, &part(true, Opcode::Continuation)).fault,
+            Some(Fault::NothingToContinue)
+        );
         let twice = [part(false, Opcode::Binary), part(true, Opcode::Binary)].concat();
         assert_eq!(whole(Side::Server, &twice).fault, Some(Fault::Interrupted));
     }
@@ -550,7 +573,9 @@ mod tests {
         let mut seen = 0;
         for vector in file["vectors"].as_array().unwrap() {
             let id = vector["id"].as_str().unwrap();
-            let Some(frames) = vector["frames"].as_array().filter(|_| !id.contains("bigframe")) else { continue };
+            let Some(frames) = vector["frames"].as_array().filter(|_| !id.contains("bigframe")) else {
+                continue;
+            };
             let from = if id.contains("-client-") { Side::Client } else { Side::Server };
             let hex = vector["hex"].as_str().unwrap();
             let raw = bytes(hex);
@@ -567,7 +592,9 @@ mod tests {
                     mask(&mut payload, key, 0);
                 }
                 let hex: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
-                if let Some(unmasked) = frame["payload_unmasked"].as_str().filter(|text| !text.starts_with('(')) {
+                if let Some(unmasked) =
+                    frame["payload_unmasked"].as_str().filter(|text| !text.starts_with('('))
+                {
                     assert_eq!(hex, unmasked, "{id}");
                 }
                 seen += 1;

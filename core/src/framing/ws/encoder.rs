@@ -375,7 +375,13 @@ mod tests {
 
     /// Writes everything in pieces of the first sizes, to somebody who takes as much as the second ones say.
     /// With control frames, one comes before each plan that may have one.
-    fn written(side: Side, bytes: &[u8], sizes: &[usize], takes: &[usize], controls: bool) -> (Vec<u8>, usize) {
+    fn written(
+        side: Side,
+        bytes: &[u8],
+        sizes: &[usize],
+        takes: &[usize],
+        controls: bool,
+    ) -> (Vec<u8>, usize) {
         let mut encoder = Encoder::new(side);
         let (mut out, mut gone, mut pings) = (Vec::new(), 0, 0);
         let mut takes = takes.iter().cycle();
@@ -458,7 +464,10 @@ mod tests {
         assert!(encoder.is_idle());
         let mut encoder = Encoder::new(Side::Client);
         encoder.plan(&[&tcp(&[b"ask".to_vec()])[..]], || KEY);
-        assert_eq!(staged(&encoder), [0x82, 0x83, 0x37, 0xfa, 0x21, 0x3d, b'a' ^ 0x37, b's' ^ 0xfa, b'k' ^ 0x21]);
+        assert_eq!(
+            staged(&encoder),
+            [0x82, 0x83, 0x37, 0xfa, 0x21, 0x3d, b'a' ^ 0x37, b's' ^ 0xfa, b'k' ^ 0x21]
+        );
     }
 
     #[test]
@@ -497,7 +506,8 @@ mod tests {
 
     #[test]
     fn each_frame_of_a_client_has_a_key_of_its_own() {
-        let (out, _) = written(Side::Client, &tcp(&[vec![1; 70_000], vec![2; 3]]), &[100_000], &[usize::MAX], false);
+        let (out, _) =
+            written(Side::Client, &tcp(&[vec![1; 70_000], vec![2; 3]]), &[100_000], &[usize::MAX], false);
         let mut keys = Vec::new();
         let mut rest = &out[..];
         while !rest.is_empty() {
