@@ -8,13 +8,16 @@
 //! ```
 //!
 //! The cases are in `clients/js/tests/browser/cases.js`; what they ask to be done is in `server.rs`.
-#![cfg(all(feature = "ws", unix))]
+#![cfg(all(feature = "ws", feature = "tls", unix))]
 
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod chromium;
 #[path = "../../examples/browser/hall.rs"]
 mod hall;
 #[path = "../../examples/browser/http.rs"]
 mod http;
+mod secure;
 mod server;
 #[path = "../../examples/browser/sums.rs"]
 mod sums;
@@ -61,7 +64,7 @@ async fn the_javascript_client_works_in_a_browser() {
         async move { answer(request, &server, &reports, &client).await }
     }));
 
-    let browser = Chromium::open(&program, &format!("{origin}/"));
+    let browser = Chromium::open(&program, &format!("{origin}/"), server.trusted());
     let ended = tokio::time::timeout(PATIENCE, reports.done.notified()).await.is_ok();
     let said = browser.close();
     serving.abort();

@@ -1,6 +1,7 @@
 //! The sockets that the browser talks to, and what it may ask to be done with them.
 
 use crate::hall::Hall;
+use crate::secure::Certificate;
 use spanwire::{
     ListenOptions, Message, Options, Origins, Pair0Socket, Pair1Socket, PubSocket, PullSocket, PushSocket,
     RepSocket, ReqSocket, SubSocket, WsListenOptions,
@@ -17,6 +18,10 @@ pub(crate) struct Server {
     restarting: String,
     /// Where nobody listens.
     dead: String,
+    /// A server whose certificate the browser shall trust, that of its key, and one with another.
+    secure: String,
+    trusted: String,
+    strange: String,
     origin: String,
     feed: PubSocket,
     ear: SubSocket,
@@ -63,6 +68,15 @@ impl Server {
         pair0.listen_with(&at("pair0"), ours.clone()).await.unwrap();
         pair1.listen_with(&at("pair1"), ours.clone()).await.unwrap();
 
+        let certificate = Certificate::new();
+        let trusted = certificate.fingerprint.clone();
+        let listen_secure = |certificate: Certificate| {
+            let (echo, options) = (echo.clone(), certificate.listen(&ours));
+            async move { echo.listen_with("wss://127.0.0.1:0/echo", options).await.unwrap().url().to_owned() }
+        };
+        let secure = listen_secure(certificate).await;
+        let strange = listen_secure(Certificate::new()).await;
+
         for rep in [&echo, &small, &elsewhere] {
             tokio::spawn(reply(rep.clone(), None));
         }
@@ -81,6 +95,9 @@ impl Server {
         let server = Self {
             restarting: format!("ws://127.0.0.1:{}/echo", free_port()),
             dead: format!("ws://127.0.0.1:{}/", free_port()),
+            secure,
+            trusted,
+            strange,
             origin: origin.to_owned(),
             feed,
             ear,
@@ -105,8 +122,16 @@ impl Server {
 
     /// What the page has to know, as JSON.
     pub(crate) fn config(&self) -> String {
-        let Self { base, restarting, dead, .. } = self;
-        serde_json::json!({ "base": base, "restarting": restarting, "dead": dead }).to_string()
+        let Self { base, restarting, dead, secure, strange, .. } = self;
+        serde_json::json!({
+            "base": base, "restarting": restarting, "dead": dead, "secure": secure, "strange": strange,
+        })
+        .to_string()
+    }
+
+    /// The hash of the key that the browser shall trust.
+    pub(crate) fn trusted(&self) -> &str {
+        &self.trusted
     }
 
     /// Where the sockets of the example's page are.
