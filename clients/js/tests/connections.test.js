@@ -45,6 +45,18 @@ test('a first attempt that fails is an error, and leaves no dialer behind', asyn
   assert.deepEqual([world.opened.length, world.timers, events], [1, 0, []]);
 });
 
+test('an attempt fails once, whether an error is told, a close, or both', async () => {
+  for (const told of [['error'], ['close'], ['error', 'close']]) {
+    const { world, socket, events } = watched(PullSocket);
+    await socket.dial('ws://nobody/', { background: true });
+    const { ws } = world;
+    for (const what of told) ws[`on${what}`]?.({ code: 1006, reason: '' });
+    assert.deepEqual(events, [['dialfailed', 'Connect']], told.join());
+    await world.pass(50);
+    assert.equal(world.opened.length, 2, told.join());
+  }
+});
+
 test('in the background it is tried for ever, with growing waits, and told of', async () => {
   const { world, socket, events } = watched(PullSocket);
   const dialer = await socket.dial('ws://later/', { background: true, reconnectMaxMs: 400 });

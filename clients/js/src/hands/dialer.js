@@ -139,7 +139,7 @@ export class Dialer {
     const leave = () => {
       this.#stop = () => {};
       cancel();
-      ws.onopen = ws.onclose = null;
+      ws.onopen = ws.onerror = ws.onclose = null;
     };
     const giveUp = () => {
       leave();
@@ -150,7 +150,8 @@ export class Dialer {
       this.#failed(new DialError('TimedOut', this.url));
     });
     this.#stop = giveUp;
-    ws.onclose = () => {
+    // Browsers tell of both, the error first; Node tells of the error alone.
+    ws.onerror = ws.onclose = () => {
       leave();
       this.#failed(new DialError('Connect', this.url));
     };

@@ -1,4 +1,4 @@
-/** What is tried in a real browser against a real server: each pattern, and what goes wrong. */
+/** What is tried in a real browser, and in Node, against a real server: each pattern, and what goes wrong. */
 
 import {
   Pair0Socket,
@@ -17,7 +17,10 @@ import {
 
 const MIB = 1024 * 1024;
 
-/** @type {Record<string, Case>} */
+/**
+ * What is tried everywhere.
+ * @type {Record<string, Case>}
+ */
 export const cases = {
   async 'REQ gets replies: small, empty, many at once'({ base }) {
     const socket = new ReqSocket();
@@ -170,22 +173,6 @@ export const cases = {
     await closeCleanly(socket);
   },
 
-  async 'wss:// works with a certificate that the browser trusts'({ secure }) {
-    const socket = new ReqSocket();
-    await socket.dial(secure);
-    for (const length of [0, 1, MIB]) {
-      const sent = pattern(length);
-      sameBytes(await socket.request(sent), sent);
-    }
-    await closeCleanly(socket);
-  },
-
-  async 'a certificate that the browser does not trust is an error'({ strange }) {
-    const socket = new ReqSocket();
-    await dialFails(socket, strange);
-    await closeCleanly(socket);
-  },
-
   async 'a port where nobody listens is an error, and close does not wait for it'({ dead }) {
     const socket = new ReqSocket();
     await dialFails(socket, dead);
@@ -239,6 +226,28 @@ export const cases = {
     const { abandoned, unknown } = await socket.close(5_000);
     same([abandoned, unknown], [0, 0]);
     same(await order('worked-50'), '50 messages, 500000 bytes');
+  },
+};
+
+/**
+ * What is tried only where there are pages, and somebody who was told which certificates to trust.
+ * @type {Record<string, Case>}
+ */
+export const inBrowsersOnly = {
+  async 'wss:// works with a certificate that the browser trusts'({ secure }) {
+    const socket = new ReqSocket();
+    await socket.dial(secure);
+    for (const length of [0, 1, MIB]) {
+      const sent = pattern(length);
+      sameBytes(await socket.request(sent), sent);
+    }
+    await closeCleanly(socket);
+  },
+
+  async 'a certificate that the browser does not trust is an error'({ strange }) {
+    const socket = new ReqSocket();
+    await dialFails(socket, strange);
+    await closeCleanly(socket);
   },
 
   async 'the page of the example shows its feed, gets answers, and chats'() {

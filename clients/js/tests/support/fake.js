@@ -60,6 +60,7 @@ export class FakeWebSocket {
   binaryType = 'blob';
   onopen = null;
   onclose = null;
+  onerror = null;
   onmessage = null;
   /** Payloads that were sent. */
   sent = [];
