@@ -141,7 +141,7 @@ fn names_of_cases(in_a_browser: bool) -> Vec<String> {
     let names = lines.filter_map(|line| line.strip_prefix("  async '")?.split('\'').next());
     let mut names: Vec<_> = names.map(str::to_owned).collect();
     names.sort();
-    assert!(names.len() >= 20, "the cases are written in another way");
+    assert!(names.len() > 15, "the cases are written in another way");
     names
 }
 

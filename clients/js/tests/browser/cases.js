@@ -167,12 +167,6 @@ export const cases = {
     await closeCleanly(socket);
   },
 
-  async 'a foreign origin is refused'({ base }) {
-    const socket = new ReqSocket();
-    await dialFails(socket, `${base}/elsewhere`);
-    await closeCleanly(socket);
-  },
-
   async 'a port where nobody listens is an error, and close does not wait for it'({ dead }) {
     const socket = new ReqSocket();
     await dialFails(socket, dead);
@@ -230,10 +224,16 @@ export const cases = {
 };
 
 /**
- * What is tried only where there are pages, and somebody who was told which certificates to trust.
+ * What is tried only where there are pages with an origin, and certificates that are trusted by order.
  * @type {Record<string, Case>}
  */
 export const inBrowsersOnly = {
+  async 'a foreign origin is refused'({ base }) {
+    const socket = new ReqSocket();
+    await dialFails(socket, `${base}/elsewhere`);
+    await closeCleanly(socket);
+  },
+
   async 'wss:// works with a certificate that the browser trusts'({ secure }) {
     const socket = new ReqSocket();
     await socket.dial(secure);
