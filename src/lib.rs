@@ -45,6 +45,7 @@
 //!
 //! # Around them
 //!
+//! * With the feature `tls` there is `tls+tcp://`, and the module `tls` says who is who.
 //! * [`blocking`] has the same sockets without `async`, for programs without a runtime.
 //! * [`device`] joins two raw sockets, so that those on one side need not know the other.
 //! * An async socket lives in the tokio runtime in which it was made; outside of one, on a thread of
@@ -64,7 +65,7 @@
 //! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
 //! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
-//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, WebSocket, descriptors |
+//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, WebSocket, descriptors, TLS |
 //! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
 //!
 //! Each layer uses those below it, and none above. Everything that *decides* is in `spanwire-core`.

@@ -9,6 +9,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("core/src/options.rs", "Options"),
     ("src/options.rs", "DialOptions"),
     ("src/options.rs", "ListenOptions"),
+    ("src/options.rs", "WsDialOptions"),
+    ("src/options.rs", "WsListenOptions"),
 ];
 
 #[test]

@@ -9,6 +9,7 @@ mod inbox;
 mod lives;
 mod outbox;
 mod payloads;
+mod tls;
 mod websocket;
 
 pub use addr::addr;
@@ -17,6 +18,7 @@ pub use inbox::{inbox_ipc, inbox_tcp};
 pub use lives::lives;
 pub use outbox::outbox_ops;
 pub use payloads::payloads;
+pub use tls::tls;
 pub use websocket::{ws_frames, ws_upgrade};
 
 /// The program of a fuzz target. Without a fuzzer it replays the files it is given.

@@ -99,6 +99,7 @@ pub(crate) const HERE: &[&str] = &["localhost", "127.0.0.1", "::1"];
 pub(crate) const DIALER: &str = "dialer.test";
 
 struct Everybody {
+    authority: Authority,
     client: TlsClient,
     server: TlsServer,
 }
@@ -111,8 +112,15 @@ fn everybody() -> &'static Everybody {
         Everybody {
             client: TlsClient::new(authority.known_client(&[DIALER])).unwrap(),
             server: TlsServer::new(authority.mutual_server()).unwrap(),
+            authority,
         }
     })
+}
+
+/// For programs that meet [`listening`] and [`dialing`]: the authority, and a certificate of it.
+pub(crate) fn for_others() -> (String, Issued) {
+    let authority = &everybody().authority;
+    (authority.pem.clone(), authority.issue(HERE))
 }
 
 /// Options with which [`dialing`] finds a way in.

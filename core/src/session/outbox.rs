@@ -458,26 +458,26 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_a_transport_holds_is_never_dropped() {
+    fn a_message_that_a_writer_holds_is_never_dropped() {
         let mut outbox = Outbox::new(Framing::Tcp);
-        for body in ["aa", "bb", "cc"] {
+        for body in ["aa", "bb", "cc", "dd"] {
             outbox.push(&mut body.into());
         }
-        let whole = [frame(Framing::Tcp, b"aa"), frame(Framing::Tcp, b"bb")].concat();
+        let [aa, bb, dd] = ["aa", "bb", "dd"].map(|body| frame(Framing::Tcp, body.as_bytes()));
         let mut batch = outbox.take();
-        batch.hold(11);
-        outbox.settle(batch, 0);
-        assert_eq!(outbox.drop_oldest(), Some(2), "the third, as the second is held in part");
-        assert_eq!(outbox.drop_oldest(), None);
+        // 3 bytes have left; the next 8 are sealed, and end within the second frame.
+        batch.hold(8);
+        outbox.settle(batch, 3);
+        assert_eq!(outbox.drop_oldest(), Some(2));
         outbox.check_invariants();
-        let mut batch = outbox.take();
-        assert_eq!(bytes_of(&batch), whole);
-        batch.advance(4);
-        batch.hold(0);
-        outbox.settle(batch, 4);
-        assert_eq!(outbox.drop_oldest(), Some(2), "it holds nothing any more");
+        let batch = outbox.take();
+        assert_eq!(bytes_of(&batch), [aa, bb, dd.clone()].concat()[3..]);
+        // What was held has left: nothing is held any more.
+        outbox.settle(batch, 17);
+        assert_eq!((outbox.drop_oldest(), outbox.drop_oldest()), (Some(2), None));
         outbox.check_invariants();
-        assert_eq!(bytes_of(&outbox.take()), whole[4..10]);
+        outbox.push(&mut "dd".into());
+        assert_eq!(bytes_of(&outbox.take()), dd);
     }
 
     #[test]
@@ -612,6 +612,7 @@ mod tests {
             let mut outbox = Outbox::new(framing);
             let mut frames: Vec<Vec<u8>> = Vec::new();
             let mut head = 0;
+            let mut held = 0;
             let mut next = 0_u8;
             let mut message = |size: usize, header: bool| {
                 next = next.wrapping_add(1);
@@ -628,7 +629,11 @@ mod tests {
                         frames.push(f);
                     }
                     Op::Drop => {
-                        let at = usize::from(head > 0);
+                        let (mut at, mut bytes) = (0, 0);
+                        while bytes < head + held {
+                            bytes += frames[at].len();
+                            at += 1;
+                        }
                         let dropped = outbox.drop_oldest();
                         prop_assert_eq!(dropped.is_some(), at < frames.len());
                         if dropped.is_some() {
@@ -636,7 +641,7 @@ mod tests {
                         }
                     }
                     Op::Write(count) | Op::PushWhileWriting(count) => {
-                        let batch = outbox.take();
+                        let mut batch = outbox.take();
                         let expected = frames.concat()[head..].to_vec();
                         prop_assert_eq!(&bytes_of(&batch), &expected);
                         if matches!(op, Op::PushWhileWriting(_)) {
@@ -645,6 +650,8 @@ mod tests {
                             frames.push(f);
                         }
                         let written = count.min(expected.len());
+                        held = (expected.len() - written).min(count / 2);
+                        batch.hold(held);
                         let flushed = outbox.settle(batch, written);
                         head += written;
                         let mut whole = 0;

@@ -8,6 +8,7 @@ use crate::tls::{TlsClient, TlsError, TlsServer};
 use crate::transport::Stream;
 use rustls::ServerConfig;
 use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::{ClientHello, ResolvesServerCert, UnbufferedServerConnection};
 use rustls::sign::CertifiedKey;
 use spanwire_core::addr::Host;
@@ -22,6 +23,21 @@ pub(crate) async fn connect(stream: Stream, client: &TlsClient, host: &Host) -> 
     let connection = UnbufferedClientConnection::new(client.config(&[]), name).map_err(TlsError::from)?;
     let secured = shake(stream, Machine::Client(Box::new(connection))).await?;
     Ok(secured.finish(None))
+}
+
+impl TlsClient {
+    /// The name that the server behind `host` has to prove.
+    pub(crate) fn name_of(&self, host: &Host) -> Result<ServerName<'static>, TlsError> {
+        if let Some(name) = self.server_name() {
+            return Ok(name);
+        }
+        match host {
+            Host::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
+            // A trailing dot says that the name is complete; certificates do not have it.
+            Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
+                .map_err(|_| TlsError::BadServerName { name: name.clone() }),
+        }
+    }
 }
 
 /// Secures `stream`, which came in.
@@ -72,6 +88,8 @@ struct Shaking {
     plain: Vec<u8>,
     /// The peer has ended already.
     closed: bool,
+    /// It takes nothing any more; it may have said why before.
+    broken: bool,
 }
 
 async fn shake(stream: Stream, machine: Machine) -> Result<Shaking, ConnectError> {
@@ -84,6 +102,7 @@ async fn shake(stream: Stream, machine: Machine) -> Result<Shaking, ConnectError
         sent: 0,
         plain: Vec::new(),
         closed: false,
+        broken: false,
     };
     let result = poll_fn(|cx| shaking.poll(cx)).await;
     if let Err(error) = result {
@@ -98,7 +117,7 @@ impl Shaking {
         loop {
             self.digest()?;
             ready!(self.poll_flush(cx))?;
-            if !self.machine.is_handshaking() {
+            if !self.machine.is_handshaking() && !self.broken {
                 return Poll::Ready(Ok(()));
             }
             if self.closed {
@@ -138,8 +157,10 @@ impl Shaking {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ready!(self.stream.writer.poll_writable(cx)).map_err(|_| UpgradeError::Ended)?;
                 }
-                // It may have said why before it ended.
-                Err(_) => break,
+                Err(_) => {
+                    self.broken = true;
+                    break;
+                }
             }
         }
         self.replies.clear();
@@ -164,7 +185,7 @@ impl Shaking {
 
     /// Tells the peer why it failed, if it takes that at once.
     fn say_why(&mut self) {
-        self.machine.last_words(&mut self.sealed, &mut self.replies);
+        self.machine.last_words(&mut self.replies);
         if self.sent < self.replies.len() {
             let _ = self.stream.writer.try_write(&[IoSlice::new(&self.replies[self.sent..])]);
             let _ = self.stream.writer.shut_down();

@@ -17,6 +17,8 @@ pub(super) struct Held {
     sent: usize,
     /// Where each lot of records ends in `sealed`, and how much of the caller's is in it; the oldest first.
     lots: VecDeque<Lot>,
+    /// The peer was told that nothing more will come.
+    closed: bool,
 }
 
 #[derive(Copy, Clone)]
@@ -25,8 +27,9 @@ struct Lot {
     plain: usize,
 }
 
-/// So much of the caller's is sealed for one write: it stays in the cache of the processor until the kernel has it.
-const WRITE_BYTES: usize = 4 * RECORD_BYTES;
+/// So much of the caller's is sealed for one write: enough for a large message with its head, and not too much for the
+/// cache of the processor, from which the kernel takes it.
+const WRITE_BYTES: usize = 8 * RECORD_BYTES;
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };
@@ -83,7 +86,7 @@ impl Held {
             self.lots.pop_front();
         }
         if self.is_empty() {
-            *self = Self::default();
+            *self = Self { closed: self.closed, ..Self::default() };
         }
         Ok(reported)
     }
@@ -137,13 +140,13 @@ impl Held {
         })
     }
 
-    /// Says that nothing more will come.
+    /// Says that nothing more will come, once.
     pub(super) fn close(&mut self, secured: &Secured) -> io::Result<()> {
-        {
+        if !std::mem::replace(&mut self.closed, true) {
             let session = &mut *secured.session();
             self.add_replies(session);
             let mut sealing = Sealing { used: self.sealed.len(), buffer: &mut self.sealed };
-            let result = session.machine.close(&mut session.rest, &mut sealing);
+            let result = session.close(&mut sealing);
             let used = sealing.used;
             self.sealed.truncate(used);
             result.map_err(failed)?;
@@ -176,7 +179,7 @@ fn seal(secured: &Secured, source: &mut Source<'_>, buffers: &mut Buffers) -> io
         if record.is_empty() {
             break;
         }
-        session.machine.seal(&mut session.rest, record, &mut sealing).map_err(failed)?;
+        session.seal(record, &mut sealing).map_err(failed)?;
         plain += record.len();
         lots.push(Lot { end: sealing.used, plain: record.len() });
     }
