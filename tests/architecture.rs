@@ -28,20 +28,20 @@ use std::collections::BTreeMap;
 const LAYERS: &[Layer] = &[
     Layer {
         name: "ground",
-        rules: &["message", "time", "error", "options", "event"],
+        rules: &["message", "time", "error", "options", "histogram", "event"],
         hands: &["rt", "options"],
     },
     // The errors of dialing and listening say what is wrong with an address, so they stand beside it.
-    Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "transport"] },
+    Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "trace", "transport"] },
     Layer { name: "session", rules: &["session"], hands: &["session"] },
     Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
     Layer {
         name: "pattern",
-        rules: &["pattern"],
+        rules: &["pattern", "snapshot"],
         // The table of endpoints stands up here: it has inproc in it, and later mux.
         hands: &["socket", "endpoint", "device", "blocking"],
     },
-    Layer { name: "systems", rules: &["broker", "node"], hands: &["broker", "node"] },
+    Layer { name: "systems", rules: &["broker", "node", "watch"], hands: &["broker", "node", "watch"] },
 ];
 
 struct Layer {

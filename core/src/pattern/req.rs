@@ -524,6 +524,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_tells_how_long_it_took_resends_included() {
+        let mut bed = Bed::new(2, Options::default());
+        bed.send(A, "x").unwrap();
+        let sent = bed.now;
+        bed.now = sent + Duration::from_secs(61);
+        bed.req.expire(bed.now, &mut bed.fx);
+        bed.now = sent + Duration::from_secs(62);
+        bed.reply(2, 0x8000_0001, "y");
+        bed.reply(1, 0x8000_0001, "a second one does not count");
+        assert_eq!(bed.fx.took, [(Latency::Reply, pipe(2), Duration::from_secs(62))]);
+        assert_eq!(bed.req.held(), Held { messages: 1, bytes: 1 });
+        bed.take(A).unwrap();
+        assert_eq!(bed.req.held(), Held::default());
+    }
+
+    #[test]
     fn a_reply_from_this_process_has_its_header_apart() {
         let mut bed = Bed::new(1, Options::default());
         bed.send(A, "x").unwrap();

@@ -367,6 +367,19 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
+    fn each_answer_tells_how_long_it_took() {
+        let mut bed = Bed::new(2, Options { answers_per_survey: 1, ..Options::default() });
+        let id = bed.send(A, "anybody?");
+        for n in 1..=2 {
+            bed.now = Time::ZERO + Duration::from_millis(n.into());
+            bed.answer(n, id, "me");
+        }
+        let took = |n: u32| (Latency::Answer, pipe(n), Duration::from_millis(n.into()));
+        assert_eq!(bed.fx.took, [took(1), took(2)], "one for which there was no room, too");
+        assert_eq!(bed.surveyor.held(), Held { messages: 1, bytes: 2 });
+    }
+
+    #[test]
     fn everybody_is_asked_and_may_answer_more_than_once() {
         let mut bed = Bed::new(2, Options::default());
         let id = bed.send(A, "?");

@@ -152,7 +152,7 @@ fn encode_socket(out: &mut String, socket: &Snapshot) -> u64 {
         .size("half_open", half_open)
         .end();
     for (what, spans) in socket.latencies.measured() {
-        let mut line = Line::begin(out, "latency")
+        let line = Line::begin(out, "latency")
             .text("what", what.name())
             .span("sum", spans.sum())
             .span("min", spans.min())
