@@ -321,3 +321,12 @@ async fn a_report_of_what_a_program_chooses_needs_no_names() {
     report.sockets[0].name = "mine".into();
     compare(&parse(&prometheus(&report, Detail::Sockets)), &report.sockets[0]);
 }
+
+#[test]
+fn the_example_in_the_document_of_the_wire_is_a_report() {
+    let document = std::fs::read_to_string("docs/watch-wire.md").unwrap();
+    let example = document.split("```").find_map(|block| block.strip_prefix("text\n")).unwrap();
+    let report = watch::decode(example.as_bytes()).unwrap();
+    assert_eq!(watch::encode(&report), example);
+    assert_eq!(report.sockets[0].peers.len(), 1);
+}

@@ -30,6 +30,8 @@ struct Program {
     push: PushSocket,
     pull: PullSocket,
     sub: SubSocket,
+    /// Kept for its subscriber.
+    _publisher: blocking::PubSocket,
     service: Service,
 }
 
@@ -51,7 +53,8 @@ impl Program {
         watch::expose("jobs", &push).unwrap();
         watch::expose("work", &pull).unwrap();
         watch::expose("news", &sub).unwrap();
-        Self { req, rep, push, pull, sub, service: watch::serve_blocking(ANY).unwrap() }
+        let service = watch::serve_blocking(ANY).unwrap();
+        Self { req, rep, push, pull, sub, _publisher: publisher, service }
     }
 
     fn url(&self) -> &str {

@@ -9,6 +9,7 @@ mod inbox;
 mod lives;
 mod outbox;
 mod payloads;
+mod report;
 
 pub use addr::addr;
 pub use handshake::handshake;
@@ -16,6 +17,7 @@ pub use inbox::{inbox_ipc, inbox_tcp};
 pub use lives::lives;
 pub use outbox::outbox_ops;
 pub use payloads::payloads;
+pub use report::report;
 
 /// The program of a fuzz target. Without a fuzzer it replays the files it is given.
 #[macro_export]

@@ -3,7 +3,7 @@
 use super::Report;
 use crate::histogram::Histogram;
 use crate::pattern::Held;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{EndpointSnapshot, Snapshot};
 use core::fmt;
 use core::time::Duration;
 
@@ -153,13 +153,18 @@ macro_rules! transports {
     };
 }
 
-/// A field of each dialer and listener.
+/// A field of each dialer and listener. A socket may dial an address twice; no series may come twice.
 macro_rules! endpoints {
     ($endpoint:ident => $count:expr) => {
         |s, tell| {
-            for $endpoint in &s.endpoints {
-                let role = if $endpoint.dials { "dialer" } else { "listener" };
-                tell(&[("url", &$endpoint.url), ("role", role)], Value::Count($count));
+            for (place, first) in s.endpoints.iter().enumerate() {
+                let alike = |other: &&EndpointSnapshot| other.url == first.url && other.dials == first.dials;
+                if s.endpoints[..place].iter().any(|other| alike(&other)) {
+                    continue;
+                }
+                let sum = s.endpoints[place..].iter().filter(alike).map(|$endpoint| $count).sum();
+                let role = if first.dials { "dialer" } else { "listener" };
+                tell(&[("url", &first.url), ("role", role)], Value::Count(sum));
             }
         }
     };
@@ -382,6 +387,7 @@ pub const SERIES: &[Series] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::EndpointState;
     use alloc::collections::BTreeSet;
     use alloc::string::ToString;
 
@@ -392,6 +398,26 @@ mod tests {
         for name in names {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
         }
+    }
+
+    #[test]
+    fn an_address_that_is_dialled_twice_is_told_once() {
+        let mut report = Report::default();
+        let mut socket = Snapshot::new(crate::framing::sp::Protocol::Push);
+        for _ in 0..3 {
+            let mut dialer = EndpointSnapshot::new("tcp://a:1".into(), EndpointState::Connected);
+            dialer.stats.failures = 2;
+            socket.endpoints.push(dialer);
+        }
+        socket.endpoints[2].dials = true;
+        report.sockets.push(socket);
+        let failures = SERIES.iter().find(|series| series.name == "endpoint_failures").expect("it is there");
+        let mut told = alloc::vec::Vec::new();
+        failures.read(&report, |labels, value| {
+            let Value::Count(count) = value else { unreachable!("failures are counted") };
+            told.push((labels.others[1].1 == "dialer", count));
+        });
+        assert_eq!(told, [(false, 4), (true, 2)]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! socket name=jobs protocol=80 age=59000000000
 //! totals sent_messages=7 sent_bytes=448 …
 //! dropped PipeLost=2
-//! latency what=Connect sum=81000 min=81000 max=81000 95=1
+//! latency what=Connect sum=81000 min=81000 max=81000 113=1
 //! peer pipe=17 remote=127.0.0.1:40112 …
 //! end omitted=0
 //! ```
