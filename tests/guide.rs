@@ -34,7 +34,7 @@ fn every_series_and_every_latency_has_its_row_in_the_guide() {
     let guide = read("GUIDE.md");
     let series = SERIES.iter().map(|series| series.full_name().to_string());
     let latencies = Latency::ALL.iter().map(|what| what.name().to_string());
-    assert_eq!(rows(section(&guide, "## Watching a system")), series.chain(latencies).collect());
+    assert_eq!(rows(section(&guide, "### Latencies and series")), series.chain(latencies).collect());
 }
 
 #[test]
