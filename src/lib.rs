@@ -66,7 +66,7 @@
 //! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
 //! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
-//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, descriptors |
+//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, WebSocket, descriptors |
 //! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
 //!
 //! Each layer uses those below it, and none above. Everything that *decides* is in `spanwire-core`.
@@ -76,6 +76,8 @@
 
 pub mod blocking;
 pub mod device;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 mod endpoint;
 mod error;
@@ -89,11 +91,15 @@ mod session;
 pub mod session;
 mod socket;
 mod trace;
-mod transport;
+pub mod transport;
 pub mod watch;
 
 pub use error::{AdoptError, DialError, ListenError, SendManyError, UpgradeError};
+#[cfg(feature = "quic")]
+pub use options::QuicOptions;
 pub use options::{DialOptions, ListenOptions, Start};
+#[cfg(feature = "ws")]
+pub use options::{WsDialOptions, WsListenOptions};
 pub use session::Origin;
 #[cfg(unix)]
 pub use socket::PollFd;
@@ -103,13 +109,17 @@ pub use socket::{
     ReqContext, ReqSocket, Request, Requests, RespondSocket, Sending, Stats, SubContext, SubSocket, Survey,
     SurveyContext, SurveySocket,
 };
-pub use spanwire_core::addr::{Addr, AddrError};
+pub use spanwire_core::addr::{self, Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;
+#[cfg(feature = "ws")]
+pub use spanwire_core::framing::ws::upgrade::{Origins, WsError};
 pub use spanwire_core::snapshot::{EndpointState, EndpointStats, PeerStats};
 pub use spanwire_core::{
     DetachReason, Dropped, Header, Histogram, Latencies, Latency, Ledger, Message, NotSubscribed, Options,
     Overflow, PipeId, Prefer, RecvError, RequestError, SendError, Time, Topic,
 };
+#[cfg(feature = "quic")]
+pub use transport::QuicError;
 pub use transport::{Credentials, Ends, Place, TlsPeer};
 
 /// The time on the clock that [`Message::arrived`] is read from.

@@ -29,10 +29,15 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "ground",
         rules: &["message", "time", "error", "options", "histogram", "event"],
-        hands: &["rt", "options"],
+        hands: &["rt", "tls"],
     },
-    // The errors of dialing and listening say what is wrong with an address, so they stand beside it.
-    Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "trace", "transport"] },
+    // The errors of dialing and listening say what is wrong with an address, so they stand beside it; and
+    // their options may name a transport.
+    Layer {
+        name: "transport",
+        rules: &["addr", "framing"],
+        hands: &["error", "options", "trace", "transport"],
+    },
     Layer { name: "session", rules: &["session"], hands: &["session"] },
     Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
     Layer {
