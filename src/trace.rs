@@ -6,12 +6,13 @@
 //! | `handshake` | span: from the connection to the peer, or not | `url` `protocol` `dialed` |
 //! | `connection` | span: as long as the peer is attached | `url` `protocol` `dialed` `peer` `pipe` |
 //! | `attached` `lost` | events in `connection` | `lost`: `reason` |
-//! | `refused` | event: a connection did not become a peer | `url` `protocol` `reason` |
+//! | `refused` | event: a connection did not become a peer | `url` `protocol` `reason`, and `error` where the handshake of TLS, WebSocket or QUIC failed |
 //! | `dial failed` `accept failed` | events | `url` `protocol` `error` |
 //!
 //! The target is `spanwire`. Nothing here is on the way of a message: the spans of connections are kept, not
 //! entered. Subscribers are foreign code, so they are called with no lock held.
 
+use crate::error::UpgradeError;
 use spanwire_core::DetachReason;
 use spanwire_core::framing::sp::Protocol;
 use std::fmt::Display;
@@ -74,8 +75,10 @@ impl Span {
 
 /// A connection did not become a peer.
 #[cfg(feature = "tracing")]
-pub(crate) fn refused(url: &str, protocol: Protocol, why: DetachReason) {
-    tracing::warn!(target: "spanwire", url, protocol = protocol.name(), reason = why.name(), "refused");
+pub(crate) fn refused(url: &str, protocol: Protocol, why: DetachReason, error: Option<&UpgradeError>) {
+    let (protocol, reason) = (protocol.name(), why.name());
+    let error = error.map(tracing::field::display);
+    tracing::warn!(target: "spanwire", url, protocol, reason, error, "refused");
 }
 
 /// A dialer got no connection, and tries again.
@@ -116,7 +119,7 @@ impl Span {
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) fn refused(_: &str, _: Protocol, _: DetachReason) {}
+pub(crate) fn refused(_: &str, _: Protocol, _: DetachReason, _: Option<&UpgradeError>) {}
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) fn dial_failed(_: &str, _: Protocol, _: &str) {}

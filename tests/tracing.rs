@@ -154,3 +154,17 @@ async fn what_does_not_become_a_peer_is_told_with_its_reason() {
     told(&scribe, &format!("!dial failed url={url} protocol=push error=cannot connect")).await;
     assert!(!scribe.says("!attached"));
 }
+
+#[cfg(feature = "ws")]
+#[tokio::test]
+async fn a_handshake_below_ours_that_fails_is_told_with_its_error() {
+    use std::io::Write;
+    let scribe = Scribe::default();
+    let _guard = tracing::subscriber::set_default(scribe.clone());
+    let pull = PullSocket::new();
+    let listener = pull.listen("ws://127.0.0.1:0/x").await.unwrap();
+    let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    peer.write_all(b"no request\r\n\r\n").unwrap();
+    let refused = format!("!refused url={} protocol=pull reason=UpgradeFailed error=", listener.url());
+    told(&scribe, &refused).await;
+}

@@ -169,6 +169,31 @@ async fn answers_to_a_survey_are_measured_each() {
     assert_eq!(asks.snapshot().peers[0].stats.answers, 1);
 }
 
+#[tokio::test]
+async fn each_transport_has_its_sum() {
+    let pull = PullSocket::new();
+    let mut schemes = Vec::new();
+    for (scheme, rest) in
+        [("tcp", "127.0.0.1:0"), ("abstract", ""), ("inproc", "sums"), ("ws", "127.0.0.1:0/x")]
+    {
+        let Ok(listener) = pull.listen(&format!("{scheme}://{rest}")).await else {
+            assert!(scheme == "abstract" || !cfg!(feature = "ws"), "{scheme}");
+            continue;
+        };
+        schemes.push(scheme);
+        let push = PushSocket::new();
+        push.dial(listener.url()).await.unwrap();
+        push.send("a job").await.unwrap();
+        within(pull.recv()).await.unwrap();
+        let all = pull.snapshot();
+        assert_eq!(all.transports.iter().map(|sum| &*sum.scheme).collect::<Vec<_>>(), schemes);
+        assert!(all.transports.iter().all(|sum| (sum.attached, sum.stats.received_messages) == (1, 1)));
+        assert_eq!(push.snapshot().transports[0].scheme, scheme);
+        let took = push.snapshot().latencies;
+        assert_eq!(took.of(Latency::Connect).count(), u64::from(scheme != "inproc"), "{scheme}");
+    }
+}
+
 /// Lines of Prometheus text as a reader of it sees them: name and labels to value.
 fn parse(text: &str) -> BTreeMap<String, f64> {
     let mut values = BTreeMap::new();

@@ -368,7 +368,7 @@ impl Core {
                 task.abort();
             }
             self.refused(DetachReason::HalfOpenLimit);
-            trace::refused(&endpoint.url, self.protocol, DetachReason::HalfOpenLimit);
+            trace::refused(&endpoint.url, self.protocol, DetachReason::HalfOpenLimit, None);
         }
         let (began, span) = (rt::now(), Span::handshake(&endpoint.url, self.protocol, endpoint.dialed));
         let number = half_open.number;
@@ -424,8 +424,8 @@ impl Core {
 
     fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
         endpoint.ended(ended);
-        if !ended.attached {
-            trace::refused(&endpoint.url, self.protocol, ended.why);
+        if !ended.attached && !ended.moved {
+            trace::refused(&endpoint.url, self.protocol, ended.why, ended.upgrade.as_ref());
         }
         // Filter and pattern have counted their refusals themselves.
         let counted = matches!(ended.why, DetachReason::Filtered | DetachReason::Busy);

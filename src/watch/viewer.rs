@@ -36,14 +36,22 @@ impl Viewer {
     /// # Errors
     /// Nobody is there, or what is there speaks something else.
     pub async fn connect(url: &str) -> Result<Self, DialError> {
+        let timeout = Some(Duration::from_secs(5));
+        Self::connect_with(url, DialOptions { connect_timeout: timeout, ..DialOptions::default() }).await
+    }
+
+    /// [`connect`](Self::connect) with options, such as the certificates for `tls+tcp://`.
+    ///
+    /// # Errors
+    /// As `connect`.
+    pub async fn connect_with(url: &str, options: DialOptions) -> Result<Self, DialError> {
         let socket = ReqSocket::with(Options {
             // A report is bounded by its format; Prometheus text of the same is about three times as long.
             max_message_bytes: 64 * 1024 * 1024,
             close_deadline: Duration::ZERO,
             ..Options::default()
         });
-        let timeout = Some(Duration::from_secs(5));
-        socket.dial_with(url, DialOptions { connect_timeout: timeout, ..DialOptions::default() }).await?;
+        socket.dial_with(url, options).await?;
         Ok(Self { socket })
     }
 
