@@ -355,3 +355,32 @@ fn the_example_in_the_document_of_the_wire_is_a_report() {
     assert_eq!(watch::encode(&report), example);
     assert_eq!(report.sockets[0].peers.len(), 1);
 }
+
+#[tokio::test]
+async fn one_who_asks_and_does_not_read_is_in_nobodys_way() {
+    use std::io::{Read, Write};
+    let service = watch::serve("tcp://127.0.0.1:0").await.unwrap();
+    let address = service.url().strip_prefix("tcp://").unwrap();
+    let sockets: Vec<_> = (0..50).map(|_| PullSocket::new()).collect();
+    for (n, socket) in sockets.iter().enumerate() {
+        watch::expose(&format!("unread {n}"), socket).unwrap();
+    }
+    let mut rude = std::net::TcpStream::connect(address).unwrap();
+    rude.write_all(b"\0SP\0\0\x30\0\0").unwrap();
+    rude.read_exact(&mut [0; 8]).unwrap();
+    // Some 50 KB an answer: more than the kernel holds for one connection, several times over.
+    let question = b"\0\0\0\0\0\0\0\x0e\x80\0\0\x01prometheus";
+    let asking = tokio::task::spawn_blocking(move || {
+        for _ in 0..1_000 {
+            rude.write_all(question).unwrap();
+        }
+        rude
+    });
+    let viewer = Viewer::connect(service.url()).await.unwrap();
+    for _ in 0..20 {
+        viewer.report(LONG).await.unwrap();
+    }
+    let rude = within(asking).await.unwrap();
+    assert_eq!(viewer.report(LONG).await.unwrap().process, std::process::id());
+    drop(rude);
+}
