@@ -9,6 +9,7 @@ mod inbox;
 mod lives;
 mod outbox;
 mod payloads;
+mod report;
 mod tls;
 mod websocket;
 
@@ -18,6 +19,7 @@ pub use inbox::{inbox_ipc, inbox_tcp};
 pub use lives::lives;
 pub use outbox::outbox_ops;
 pub use payloads::payloads;
+pub use report::report;
 pub use tls::tls;
 pub use websocket::{ws_frames, ws_upgrade};
 
