@@ -37,9 +37,10 @@ const LAYERS: &[Layer] = &[
     Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
     Layer {
         name: "pattern",
-        rules: &["pattern"],
+        // Plain connections stand beside the patterns: what programs use, on the same table of endpoints.
+        rules: &["pattern", "link"],
         // The table of endpoints stands up here: it has inproc in it, and later mux.
-        hands: &["socket", "endpoint", "device", "blocking"],
+        hands: &["socket", "link", "endpoint", "device", "blocking"],
     },
     Layer { name: "systems", rules: &["broker", "node"], hands: &["broker", "node"] },
 ];

@@ -30,6 +30,7 @@
 //! | module | what it decides |
 //! | --- | --- |
 //! | [`pattern`] | who gets a message, who waits, what is dropped: one side of one protocol a file |
+//! | [`link`] | one plain connection: handshake, priorities, pieces, credit, keep-alive |
 //! | [`session`] | one connection: handshake, state, backoff, what waits to be written and read |
 //! | [`framing`] | what the bytes on a wire mean: one format a file |
 //! | [`addr`] | what an address says |
@@ -49,6 +50,7 @@ pub mod addr;
 pub mod error;
 pub mod event;
 pub mod framing;
+pub mod link;
 pub mod message;
 pub mod options;
 pub mod pattern;

@@ -3,5 +3,7 @@
 //! | file | format |
 //! | --- | --- |
 //! | [`sp`] | the Scalability Protocols over streams: tcp, ipc, abstract, descriptors |
+//! | [`link`] | connections that speak our own handshake: plain connections, nodes |
 
+pub mod link;
 pub mod sp;
