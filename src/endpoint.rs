@@ -1,13 +1,16 @@
 //! The table that turns an address into something to connect to or to accept from.
 //!
 //! It stands above the transports and beside the sockets, since some schemes are no transport:
-//! `inproc` joins two sockets directly, and later ones run over connections of our own.
+//! `inproc` joins two sockets directly (between plain connections it is bytes in memory), and later ones
+//! run over connections of our own.
 
 use crate::error::ConnectError;
 use crate::options::{DialOptions, ListenOptions};
 use crate::rt::Home;
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport::ipc;
+#[cfg(feature = "inproc")]
+use crate::transport::memory;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
 use crate::transport::{Accept, Speaks, Stream};
@@ -39,6 +42,8 @@ impl Connector {
             Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
             Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), home).await?),
+            #[cfg(feature = "inproc")]
+            Addr::Inproc(name) if speaks == Speaks::Link => Ok(memory::connect(name)?),
             _ => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
         }
     }
@@ -74,6 +79,10 @@ pub(crate) async fn bind(
         Addr::Abstract(name) => {
             let (listening, bound) = ipc::bind_abstract(name.name(), options.backlog)?;
             Ok((Box::new(listening), Addr::Abstract(bound)))
+        }
+        #[cfg(feature = "inproc")]
+        Addr::Inproc(name) if speaks == Speaks::Link => {
+            Ok((Box::new(memory::listen(name, options.backlog)?), addr.clone()))
         }
         _ => Err(io::ErrorKind::Unsupported.into()),
     }

@@ -45,6 +45,7 @@
 //!
 //! # Around them
 //!
+//! * [`link`] has plain connections, for programs that want messages but no pattern.
 //! * [`blocking`] has the same sockets without `async`, for programs without a runtime.
 //! * [`device`] joins two raw sockets, so that those on one side need not know the other.
 //! * An async socket lives in the tokio runtime in which it was made; outside of one, on a thread of
@@ -62,6 +63,7 @@
 //! | layer | module | what it does |
 //! | --- | --- | --- |
 //! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
+//! | | `link` | plain connections: messages without a pattern |
 //! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
 //! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, descriptors |
@@ -74,6 +76,7 @@
 
 pub mod blocking;
 pub mod device;
+pub mod link;
 
 mod endpoint;
 mod error;

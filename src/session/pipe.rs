@@ -251,6 +251,11 @@ impl PipeState {
         self.handoff.queue().messages()
     }
 
+    /// Bytes that a writer could take now.
+    pub(crate) fn waiting_bytes(&mut self) -> usize {
+        self.handoff.queue().waiting_bytes()
+    }
+
     /// Makes the caller the writer of what is owed, if anything is.
     pub(crate) fn claim(&mut self) -> bool {
         self.handoff.claim()

@@ -10,6 +10,7 @@
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
 //! | `fd` | descriptors that the application has opened |
+//! | `memory` | `inproc://` between plain connections: bytes in this process |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
 //! | `halves` | the same on systems that are no unix |
 //!
@@ -24,6 +25,8 @@ mod halves;
 pub(crate) mod ipc;
 #[cfg(all(unix, any(feature = "tcp", feature = "ipc")))]
 mod link;
+#[cfg(feature = "inproc")]
+pub(crate) mod memory;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
 
@@ -135,6 +138,9 @@ impl fmt::Debug for Stream {
 pub(crate) enum Speaks {
     /// A socket of this protocol.
     Sp(Protocol),
+    /// A plain connection: bytes both ways, whose framing is above. What the stream says of its own framing
+    /// does not count.
+    Link,
 }
 
 /// A connection that has just arrived.

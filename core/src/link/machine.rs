@@ -270,6 +270,8 @@ pub struct Link {
     /// The payloads of both Hellos, until the handshake is done.
     said: (Bytes, Bytes),
     proof: Bytes,
+    /// Our Hello is to be sent.
+    hello_due: bool,
     handshake_until: Time,
     control: VecDeque<Control>,
     lanes: Lanes<Item>,
@@ -313,6 +315,8 @@ impl Link {
             theirs: None,
             said: (hello, Bytes::new()),
             proof: Bytes::new(),
+            // Who has accepted says nothing before he has heard who is there.
+            hello_due: role == Role::Dialer,
             handshake_until: now + options.handshake_timeout,
             control: VecDeque::new(),
             lanes: Lanes::default(),
@@ -338,11 +342,6 @@ impl Link {
             ours,
             options,
         }
-    }
-
-    /// The first frame: a dialer's Hello. An acceptor has none to send before it has heard the peer's.
-    pub fn greeting(&self) -> Option<Frame> {
-        (self.role == Role::Dialer).then(|| self.hello_frame())
     }
 
     fn hello_frame(&self) -> Frame {
@@ -427,16 +426,15 @@ impl Link {
     // Handshake and end.
 
     /// The peer is fine so far. `proof` goes into our Ack.
-    pub fn go_on(&mut self, proof: Bytes, now: Time) -> Option<Frame> {
+    pub fn go_on(&mut self, proof: Bytes, now: Time) {
         match (&self.state, self.role) {
             (State::Judging { ack: false }, Role::Dialer) => {
                 self.enter(State::Confirming);
                 self.control.push_back(Control::Ack { proof });
-                None
             }
             (State::Judging { ack: false }, Role::Acceptor) => {
                 self.enter(State::Confirming);
-                Some(self.hello_frame())
+                self.hello_due = true;
             }
             (State::Judging { ack: true }, role) => {
                 if role == Role::Acceptor {
@@ -446,9 +444,8 @@ impl Link {
                 self.pulse.heard(now);
                 self.changes.room = true;
                 self.enter(State::Open);
-                None
             }
-            _ => None,
+            _ => {}
         }
     }
 
@@ -527,6 +524,7 @@ impl Link {
     fn finish(&mut self, end: End) {
         if end.cuts() {
             self.control.clear();
+            self.hello_due = false;
         }
         if end == End::ClosedHere {
             self.received.clear();
@@ -845,6 +843,9 @@ impl Link {
 
     /// The next frame to write, if any may be.
     pub fn next_frame(&mut self) -> Option<Frame> {
+        if core::mem::take(&mut self.hello_due) {
+            return Some(self.hello_frame());
+        }
         if let Some(control) = self.control.pop_front() {
             return Some(session_frame(control.kind(), control.encode(), false));
         }
