@@ -39,7 +39,7 @@ pub(super) struct Wire {
     pub(super) number: u64,
     pub(super) host: Arc<HostCore>,
     pub(super) origin: Origin,
-    pipe: OnceLock<Arc<StreamPipe>>,
+    ends: OnceLock<Ends>,
     /// On the accepting side: its place at the server.
     pub(super) guest: Option<Guest>,
     /// What its program holds. Weak: when nobody does, it closes.
@@ -50,6 +50,8 @@ pub(super) struct Wire {
 pub(super) struct WireState {
     pub(super) link: Link,
     pipe: Option<PipeState>,
+    /// Goes with the connection, since it keeps the descriptor.
+    stream: Option<Arc<StreamPipe>>,
     /// For each frame in the outbox: whether a message has left whole with it.
     marks: VecDeque<bool>,
     trail: Trail,
@@ -86,7 +88,7 @@ pub(super) enum For {
 /// Left to do once the lock is released.
 #[derive(Default)]
 struct Out {
-    batch: Option<Batch>,
+    batch: Option<(Arc<StreamPipe>, Batch)>,
     wakers: Vec<Waker>,
     news: Option<News>,
 }
@@ -220,6 +222,7 @@ impl Wire {
         let state = WireState {
             link,
             pipe: None,
+            stream: None,
             marks: VecDeque::new(),
             trail: Trail::default(),
             written: 0,
@@ -233,7 +236,7 @@ impl Wire {
             timer: None,
             armed: Time::MAX,
         };
-        Self { number, host, origin, pipe: OnceLock::new(), guest, life, state: Mutex::new(state) }
+        Self { number, host, origin, ends: OnceLock::new(), guest, life, state: Mutex::new(state) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, WireState> {
@@ -242,7 +245,7 @@ impl Wire {
 
     /// The two ends, once it is connected.
     pub(super) fn ends(&self) -> Option<&Ends> {
-        self.pipe.get().map(|pipe| &pipe.ends)
+        self.ends.get()
     }
 
     /// Does something to the machine, and what follows from it.
@@ -261,14 +264,15 @@ impl Wire {
 
     fn follow(&self, state: &mut WireState, out: &mut Out) {
         if state.fill(out, self.host.options.link.write_buffer_bytes) {
-            out.batch = state.pipe.as_mut().map(PipeState::take);
+            let stream = state.stream.clone();
+            out.batch = stream.zip(state.pipe.as_mut().map(PipeState::take));
         }
         state.settle(out);
     }
 
     fn run(self: &Arc<Self>, out: Out) {
-        if let (Some(batch), Some(pipe)) = (out.batch, self.pipe.get()) {
-            pipe.write_as_sender(self, batch);
+        if let Some((stream, batch)) = out.batch {
+            stream.write_as_sender(self, batch);
         }
         out.wakers.into_iter().for_each(Waker::wake);
         if let Some(News::Metadata) = out.news {
@@ -421,8 +425,9 @@ impl Wire {
         }
         let waker = {
             let mut state = self.lock();
-            let (Some(pipe), Some(state)) = (self.pipe.get(), &mut state.pipe) else { return };
-            pipe.resume(state)
+            let state = &mut *state;
+            let (Some(stream), Some(pipe)) = (&state.stream, &mut state.pipe) else { return };
+            stream.resume(pipe)
         };
         waker.into_iter().for_each(Waker::wake);
     }
@@ -447,8 +452,7 @@ impl Wire {
             state.link.lost(end);
             state.upgrade = state.upgrade.take().or(upgrade);
             let first = !std::mem::replace(&mut state.gone, true);
-            state.pipe = None;
-            state.timer = None;
+            (state.pipe, state.stream, state.timer) = (None, None, None);
             state.link.changes();
             state.wake_all(&mut out);
             (first, state.end(), was_open)
@@ -473,11 +477,12 @@ impl Owner for Arc<Wire> {
         let id = PipeId::new(1, 0).ok_or(DetachReason::ConnectionLost)?;
         pipe.set_id(id);
         // Attached once.
-        let _ = self.pipe.set(pipe.clone());
+        let _ = self.ends.set(pipe.ends.clone());
         self.host.connected(self, &pipe.ends);
         let welcome = self.guest.as_ref().is_none_or(|guest| guest.passes_filter(&pipe.ends));
         self.visit(|state| {
             state.pipe = Some(pipe.new_state());
+            state.stream = Some(pipe.clone());
             if !welcome {
                 state.link.refuse(Reason::Filtered, "");
             }
