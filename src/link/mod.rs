@@ -38,6 +38,7 @@
 //! | `conn` `stream` `call` | what programs do with a connection |
 //! | `dialer` `server` | the supervised ends |
 //! | `peer` `events` `error` | what they tell |
+//! | `secret` `service` | features: a shared secret as a hook, `tower` services as handlers |
 
 mod call;
 mod conn;
@@ -46,7 +47,11 @@ mod error;
 mod events;
 mod host;
 mod peer;
+#[cfg(feature = "secret")]
+mod secret;
 mod server;
+#[cfg(feature = "tower")]
+mod service;
 mod stream;
 mod wire;
 
@@ -57,6 +62,8 @@ pub use error::{CallError, CloseReport, ConnectError, RecvError, SendError, Stre
 pub use events::{Event, Events};
 pub use host::{Hook, Host, HostOptions};
 pub use peer::Peer;
+#[cfg(feature = "secret")]
+pub use secret::Secret;
 pub use server::{Filter, Server, ServerOptions, ServerStats};
 pub use spanwire_core::framing::link::{
     Fault, HelloError, LinkError, MAX_METADATA_BYTES, MAX_METADATA_PAIRS, MAX_PROOF_BYTES, Metadata,
