@@ -20,6 +20,10 @@ pub struct DialOptions {
     pub keep_alive: Option<Duration>,
     /// tcp: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
+    /// tcp: bytes of the kernel's send buffer. Default: the kernel's choice, which follows the traffic.
+    pub send_buffer_bytes: Option<usize>,
+    /// tcp: bytes of the kernel's receive buffer. Default: the kernel's choice, which follows the traffic.
+    pub recv_buffer_bytes: Option<usize>,
 }
 
 impl Default for DialOptions {
@@ -32,6 +36,8 @@ impl Default for DialOptions {
             no_delay: true,
             keep_alive: None,
             local_address: None,
+            send_buffer_bytes: None,
+            recv_buffer_bytes: None,
         }
     }
 }
@@ -60,10 +66,24 @@ pub struct ListenOptions {
     pub keep_alive: Option<Duration>,
     /// ipc: the permission bits of the socket file. Default: as the process's umask says.
     pub permissions: Option<u32>,
+    /// tcp: bytes of the kernel's send buffer of each connection. Default: the kernel's choice, which
+    /// follows the traffic.
+    pub send_buffer_bytes: Option<usize>,
+    /// tcp: bytes of the kernel's receive buffer of each connection. Default: the kernel's choice, which
+    /// follows the traffic.
+    pub recv_buffer_bytes: Option<usize>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { half_open: 1_024, backlog: 1_024, no_delay: true, keep_alive: None, permissions: None }
+        Self {
+            half_open: 1_024,
+            backlog: 1_024,
+            no_delay: true,
+            keep_alive: None,
+            permissions: None,
+            send_buffer_bytes: None,
+            recv_buffer_bytes: None,
+        }
     }
 }

@@ -9,6 +9,9 @@ const OPTIONS: &[(&str, &str)] = &[
     ("core/src/options.rs", "Options"),
     ("src/options.rs", "DialOptions"),
     ("src/options.rs", "ListenOptions"),
+    ("core/src/link/options.rs", "LinkOptions"),
+    ("src/link/host.rs", "HostOptions"),
+    ("src/link/server.rs", "ServerOptions"),
 ];
 
 #[test]

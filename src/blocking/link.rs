@@ -365,11 +365,7 @@ impl Conn {
     ///
     /// # Errors
     /// [`CallError::TimedOut`], too.
-    pub fn call_timeout(
-        &self,
-        request: impl Into<Parcel>,
-        timeout: Duration,
-    ) -> Result<Bytes, CallError> {
+    pub fn call_timeout(&self, request: impl Into<Parcel>, timeout: Duration) -> Result<Bytes, CallError> {
         block_on(self.inner.call_timeout(request, timeout))
     }
 

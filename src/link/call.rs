@@ -264,10 +264,7 @@ impl Handlers {
 
     /// Handles all other requests.
     #[must_use]
-    pub fn otherwise<F, B, E>(
-        mut self,
-        handler: impl Fn(Parcel, Conn) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub fn otherwise<F, B, E>(mut self, handler: impl Fn(Parcel, Conn) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<B, E>> + Send + 'static,
         B: Into<Bytes>,

@@ -135,9 +135,8 @@ impl Conn {
     /// # Errors
     /// The connection is over.
     pub fn update_metadata(&self, metadata: Metadata) -> Result<(), RecvError> {
-        self.wire().visit(|state| {
-            state.link.update_metadata(metadata).map_err(|_| RecvError::Closed(state.end()))
-        })
+        self.wire()
+            .visit(|state| state.link.update_metadata(metadata).map_err(|_| RecvError::Closed(state.end())))
     }
 
     /// What it has counted.
@@ -189,11 +188,7 @@ impl Conn {
     ///
     /// # Errors
     /// [`SendError::TimedOut`], too.
-    pub async fn send_timeout(
-        &self,
-        parcel: impl Into<Parcel>,
-        timeout: Duration,
-    ) -> Result<(), SendError> {
+    pub async fn send_timeout(&self, parcel: impl Into<Parcel>, timeout: Duration) -> Result<(), SendError> {
         self.send_within(parcel.into(), Some(timeout)).await
     }
 
@@ -201,11 +196,7 @@ impl Conn {
     ///
     /// # Errors
     /// [`SendError::TimedOut`], too.
-    pub async fn send_deadline(
-        &self,
-        parcel: impl Into<Parcel>,
-        deadline: Instant,
-    ) -> Result<(), SendError> {
+    pub async fn send_deadline(&self, parcel: impl Into<Parcel>, deadline: Instant) -> Result<(), SendError> {
         self.send_within(parcel.into(), Some(left(deadline))).await
     }
 
@@ -269,9 +260,7 @@ impl Conn {
     }
 
     async fn recv_within(&self, span: Option<Duration>) -> Result<Parcel, RecvError> {
-        let recv = poll_fn(|cx| {
-            self.poll_take(For::Message, Some(cx), |state| state.link.recv(rt::now()))
-        });
+        let recv = poll_fn(|cx| self.poll_take(For::Message, Some(cx), |state| state.link.recv(rt::now())));
         self.within(span, recv).await.unwrap_or(Err(RecvError::TimedOut))
     }
 
@@ -389,11 +378,7 @@ impl Sender {
     ///
     /// # Errors
     /// As there.
-    pub async fn send_timeout(
-        &self,
-        parcel: impl Into<Parcel>,
-        timeout: Duration,
-    ) -> Result<(), SendError> {
+    pub async fn send_timeout(&self, parcel: impl Into<Parcel>, timeout: Duration) -> Result<(), SendError> {
         self.conn.send_timeout(parcel, timeout).await
     }
 

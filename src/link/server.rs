@@ -544,3 +544,38 @@ impl fmt::Debug for ServerCore {
         f.debug_struct("Server").field("options", &self.options).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::HostOptions;
+
+    /// Fails a few times, and has nobody then.
+    #[derive(Debug)]
+    struct Failing(Mutex<u32>);
+
+    impl Accept for Failing {
+        fn poll_accept(&self, _: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
+            let mut left = self.0.lock().unwrap();
+            if *left == 0 {
+                return Poll::Pending;
+            }
+            *left -= 1;
+            Poll::Ready(Err(io::Error::other("no descriptor")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_fails_is_tried_again_and_reported() {
+        let host = Host::with(HostOptions::default());
+        let mut events = host.events();
+        let server = host.server(ServerOptions::default());
+        let addr = endpoint::listen_addr("tcp://127.0.0.1:1").unwrap();
+        server.core().add(Box::new(Failing(Mutex::new(3))), &addr).unwrap();
+        for _ in 0..3 {
+            let Some(Event::ListenerFailed { url, error }) = events.next().await else { panic!() };
+            assert_eq!((&*url, &*error), ("tcp://127.0.0.1:1", "no descriptor"));
+        }
+        assert_eq!(server.stats().failures, 3);
+    }
+}

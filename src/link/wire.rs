@@ -132,9 +132,7 @@ impl WireState {
         let accepted = self.link.stats().sent_messages;
         match confirmed {
             Some(had) => (had.min(accepted), accepted.saturating_sub(had), 0),
-            None => {
-                (self.written.saturating_sub(self.unknown), abandoned + self.unsent, self.unknown)
-            }
+            None => (self.written.saturating_sub(self.unknown), abandoned + self.unsent, self.unknown),
         }
     }
 
@@ -597,7 +595,10 @@ impl Drop for TaskOver {
 
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wire").field("number", &self.number).field("origin", &self.origin).finish_non_exhaustive()
+        f.debug_struct("Wire")
+            .field("number", &self.number)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }
 

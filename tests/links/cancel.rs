@@ -160,8 +160,10 @@ async fn connecting_accepting_and_dialing_may_be_dropped_at_any_point() {
     })
     .await;
     let dialer = ann.dialer(&server.url()).unwrap();
-    every("the next connection", async |polls| polled(polls, dialer.next()).await.map(Result::unwrap).is_some())
-        .await;
+    every("the next connection", async |polls| {
+        polled(polls, dialer.next()).await.map(Result::unwrap).is_some()
+    })
+    .await;
     drop((waiting, dialer, server, ann));
     bed.ends_clean().await;
 }
@@ -201,6 +203,6 @@ async fn streams_requests_and_ends_may_be_dropped_at_any_point() {
     // A close that is dropped goes on in the background.
     assert!(polled(0, ann.close(SOON)).await.is_none());
     assert!(ann.end().is_none());
-    drop(polled(1, ann.close(SOON)).await);
+    let _ = polled(1, ann.close(SOON)).await;
     assert!(matches!(soon("the end", bob.ended()).await, End::ClosedByPeer { .. }));
 }

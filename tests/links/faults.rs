@@ -68,11 +68,8 @@ async fn a_stranger_that_ignores_its_credit_is_dismissed() {
 
 #[tokio::test]
 async fn a_flood_over_the_rate_is_dismissed_where_that_is_wanted() {
-    let link = LinkOptions {
-        messages_per_second: Some(50),
-        too_fast: TooFast::Dismiss,
-        ..LinkOptions::default()
-    };
+    let link =
+        LinkOptions { messages_per_second: Some(50), too_fast: TooFast::Dismiss, ..LinkOptions::default() };
     let (_host, mut events, server) = bob(link).await;
     let ann = connect(&server.url()).await.unwrap();
     let end = soon("the end", async {

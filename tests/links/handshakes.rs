@@ -69,7 +69,9 @@ async fn what_is_no_link_is_told_apart_and_disturbs_nobody() {
     let mut events = host.events();
     let server = host.serve("tcp://127.0.0.1:0").await.unwrap();
     let honest = connect(&server.url()).await.unwrap();
-    for bytes in [&b"\0SP\0\0\x30\0\0"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc"] {
+    for bytes in
+        [&b"\0SP\0\0\x30\0\0"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc"]
+    {
         let mut stranger = Stranger::to(&server).await;
         stranger.says(bytes).await;
         assert_eq!(refusal(&mut events).await, End::Violation(LinkError::Hello(HelloError::NotALink)));
@@ -200,7 +202,10 @@ async fn a_shared_secret_never_travels_and_no_proof_is_good_twice() {
         // A reflection: ann's own proof as eve's.
         eve.says(&session(2, &proof)).await;
         let error = soon("a refusal", connecting).await.unwrap().unwrap_err();
-        assert!(matches!(error, ConnectError::Ended { end: End::RefusedHere { reason: Reason::Denied }, .. }));
+        assert!(matches!(
+            error,
+            ConnectError::Ended { end: End::RefusedHere { reason: Reason::Denied }, .. }
+        ));
         proofs.push(proof);
     }
     assert_ne!(proofs[0], proofs[1]);

@@ -16,16 +16,18 @@ async fn handlers_answer_or_fail_by_name_over_every_transport() {
             .on(1, 1, async |asked, _| Ok::<_, HandlerError>(asked.body.to_ascii_uppercase()))
             .on(1, 2, async |_, _| Err::<Bytes, _>("out of paper"))
             .on(1, 3, async |_, _| {
-                Err::<Bytes, _>(HandlerError { code: Fault::Other(Fault::APPLICATION + 1), text: "mine".into() })
+                Err::<Bytes, _>(HandlerError {
+                    code: Fault::Other(Fault::APPLICATION + 1),
+                    text: "mine".into(),
+                })
             })
             .on(1, 4, async |asked: Parcel, _| {
                 assert!(asked.body.is_empty(), "a handler that panics");
                 Ok::<_, HandlerError>("")
             });
         let serving = tokio::spawn(async move { bob.serve(&handlers).await });
-        let call = async |message, body: &'static str| {
-            soon(&url, ann.call(Parcel::new(1, message, body))).await
-        };
+        let call =
+            async |message, body: &'static str| soon(&url, ann.call(Parcel::new(1, message, body))).await;
         assert_eq!(call(1, "loud").await, Ok("LOUD".into()));
         assert_eq!(call(2, "").await, failed(Fault::Failed, "out of paper"));
         assert_eq!(call(3, "").await, failed(Fault::Other(257), "mine"));

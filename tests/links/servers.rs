@@ -47,9 +47,8 @@ async fn the_filter_refuses_before_anything_is_said() {
     let host = Host::new("bob");
     let mut events = host.events();
     let me = std::process::id() as i32;
-    let filter: Filter = Arc::new(move |ends| {
-        ends.credentials.is_some_and(|credentials| credentials.pid == Some(me))
-    });
+    let filter: Filter =
+        Arc::new(move |ends| ends.credentials.is_some_and(|credentials| credentials.pid == Some(me)));
     let server = host.server(ServerOptions { filter: Some(filter), ..ServerOptions::default() });
     let tcp = server.listen("tcp://127.0.0.1:0").await.unwrap();
     let local = server.listen("abstract://").await.unwrap();
