@@ -45,6 +45,7 @@
 //!
 //! # Around them
 //!
+//! * [`link`] has plain connections, for programs that want messages but no pattern.
 //! * With the feature `tls` there is `tls+tcp://`, and the module `tls` says who is who.
 //! * [`watch`] shows the sockets of a program from outside: to `spanwire top`, to Prometheus, to `metrics`.
 //! * [`blocking`] has the same sockets without `async`, for programs without a runtime.
@@ -65,6 +66,7 @@
 //! | --- | --- | --- |
 //! | 5 systems | `watch` | what a program shows of its sockets |
 //! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
+//! | | `link` | plain connections: messages without a pattern |
 //! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
 //! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, TLS, WebSocket, QUIC, descriptors, your own |
@@ -77,6 +79,7 @@
 
 pub mod blocking;
 pub mod device;
+pub mod link;
 #[cfg(feature = "tls")]
 pub mod tls;
 

@@ -42,9 +42,10 @@ const LAYERS: &[Layer] = &[
     Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
     Layer {
         name: "pattern",
-        rules: &["pattern", "snapshot"],
+        // Plain connections stand beside the patterns: what programs use, on the same table of endpoints.
+        rules: &["pattern", "snapshot", "link"],
         // The table of endpoints stands up here: it has inproc in it, and later mux.
-        hands: &["socket", "endpoint", "device", "blocking"],
+        hands: &["socket", "link", "endpoint", "device", "blocking"],
     },
     Layer { name: "systems", rules: &["broker", "node", "watch"], hands: &["broker", "node", "watch"] },
 ];

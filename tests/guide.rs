@@ -13,6 +13,9 @@ const OPTIONS: &[(&str, &str)] = &[
     ("src/options.rs", "WsDialOptions"),
     ("src/options.rs", "WsListenOptions"),
     ("src/options.rs", "QuicOptions"),
+    ("core/src/link/options.rs", "LinkOptions"),
+    ("src/link/host.rs", "HostOptions"),
+    ("src/link/server.rs", "ServerOptions"),
 ];
 
 #[test]

@@ -31,6 +31,7 @@
 //! | --- | --- |
 //! | [`watch`] [`snapshot`] | what a socket shows of itself: as bytes, as series, as Prometheus text |
 //! | [`pattern`] | who gets a message, who waits, what is dropped: one side of one protocol a file |
+//! | [`link`] | one plain connection: handshake, priorities, pieces, credit, keep-alive |
 //! | [`session`] | one connection: handshake, state, backoff, what waits to be written and read |
 //! | [`framing`] | what the bytes on a wire mean: one format a file |
 //! | [`addr`] | what an address says |
@@ -51,6 +52,7 @@ pub mod error;
 pub mod event;
 pub mod framing;
 pub mod histogram;
+pub mod link;
 pub mod message;
 pub mod options;
 pub mod pattern;

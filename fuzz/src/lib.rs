@@ -6,6 +6,7 @@
 mod addr;
 mod handshake;
 mod inbox;
+mod link;
 mod lives;
 mod outbox;
 mod payloads;
@@ -16,6 +17,7 @@ mod websocket;
 pub use addr::addr;
 pub use handshake::handshake;
 pub use inbox::{inbox_ipc, inbox_tcp};
+pub use link::link;
 pub use lives::lives;
 pub use outbox::outbox_ops;
 pub use payloads::payloads;
