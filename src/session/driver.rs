@@ -10,7 +10,7 @@ use super::reading::Step;
 use super::{Ended, Origin, Owner, SessionOptions, loan};
 use crate::error::{ConnectError, UpgradeError};
 use crate::rt::{self, Home, Sleep};
-use crate::transport::{Incoming, Stream, Upgrade};
+use crate::transport::{Ends, Incoming, Stream, Upgrade};
 use spanwire_core::session::state::{self, Input, Session, State};
 use spanwire_core::{DetachReason, PipeId, Time};
 use std::future::{Future, pending, poll_fn};
@@ -20,11 +20,35 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Serves a connection until it ends. Dropping the future (a runtime that shuts down) ends it too.
+/// Serves a connection until it ends, which `over` is told. Dropping the future (a runtime that shuts down)
+/// ends it too.
+///
+/// The handshake has a box of its own, gone when it is over: connections are many and mostly idle, and
+/// what they need no more is much. (No `async fn`: it would keep each of its arguments twice.)
+pub(crate) fn serve(
+    handshake: Pin<Box<impl Future<Output = Result<Driver, Ended>> + Send>>,
+    over: impl FnOnce(Ended) + Send,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut driver = match handshake.await {
+            Ok(driver) => driver,
+            Err(ended) => return over(ended),
+        };
+        poll_fn(|cx| driver.poll(cx)).await;
+        poll_fn(|cx| driver.poll_detach(cx)).await;
+        if driver.parted {
+            let settled = poll_fn(|cx| driver.pipe.writer().poll_settled(cx));
+            Box::pin(driver.home.within(Some(SETTLING), settled)).await;
+        }
+        over(driver.ended());
+    }
+}
+
+/// Shakes hands; what is a pipe then is to be `serve`d.
 ///
 /// When the handshake is over, `may_attach` is asked whether anybody still wants the connection (who
 /// does not, drops the future). Then `settled` is told the pipe that it became, if it did.
-pub(crate) async fn serve(
+pub(crate) async fn shake_hands(
     incoming: Incoming,
     origin: Origin,
     owner: Arc<dyn Owner>,
@@ -32,7 +56,7 @@ pub(crate) async fn serve(
     options: SessionOptions,
     may_attach: impl FnOnce() -> bool + Send,
     settled: impl FnOnce(Option<PipeId>) + Send,
-) -> Ended {
+) -> Result<Driver, Ended> {
     let deadline = rt::now() + options.handshake_timeout;
     let upgraded = match incoming {
         Incoming::Ready(stream) => Ok(stream),
@@ -44,7 +68,7 @@ pub(crate) async fn serve(
             if may_attach() {
                 settled(None);
             }
-            return Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) };
+            return Err(Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) });
         }
     };
     let agreed = stream.agreed;
@@ -52,7 +76,8 @@ pub(crate) async fn serve(
         true => Session::agreed(options.protocol, deadline),
         false => Session::new(options.protocol, deadline),
     };
-    let pipe = Arc::new(StreamPipe::new(stream, origin, options.max_message_bytes));
+    let ends = stream.ends.clone();
+    let pipe = Arc::new(StreamPipe::new(stream, options.max_message_bytes));
     let mut driver = Driver {
         pipe,
         owner,
@@ -75,18 +100,13 @@ pub(crate) async fn serve(
         return pending().await;
     }
     if driver.session.state() == State::Attaching {
-        driver.attach();
+        driver.attach(ends, origin);
     }
     settled(driver.id);
-    if driver.id.is_some() {
-        poll_fn(|cx| driver.poll(cx)).await;
-        poll_fn(|cx| driver.poll_detach(cx)).await;
-        if driver.parted {
-            let settled = poll_fn(|cx| driver.pipe.writer().poll_settled(cx));
-            driver.home.within(Some(SETTLING), settled).await;
-        }
+    match driver.id {
+        Some(_) => Ok(driver),
+        None => Err(driver.ended()),
     }
-    Ended { why: driver.why(), attached: driver.attached, upgrade: None }
 }
 
 async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, UpgradeError> {
@@ -98,7 +118,8 @@ async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result
     }
 }
 
-struct Driver {
+/// The hands of one connection.
+pub(crate) struct Driver {
     pipe: Arc<StreamPipe>,
     owner: Arc<dyn Owner>,
     session: Session,
@@ -139,6 +160,10 @@ impl Driver {
             State::Closed(why) => why,
             _ => DetachReason::RuntimeGone,
         }
+    }
+
+    fn ended(&self) -> Ended {
+        Ended { why: self.why(), attached: self.attached, upgrade: None }
     }
 
     fn input(&mut self, input: Input) -> state::Step {
@@ -197,8 +222,8 @@ impl Driver {
         Poll::Ready(())
     }
 
-    fn attach(&mut self) {
-        match self.owner.attach(&self.pipe) {
+    fn attach(&mut self, ends: Ends, origin: Origin) {
+        match self.owner.attach(&self.pipe, ends, origin) {
             Ok(id) => {
                 self.id = Some(id);
                 self.attached = true;

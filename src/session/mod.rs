@@ -28,6 +28,7 @@ pub(crate) mod reading;
 pub(crate) mod spin;
 
 use crate::error::UpgradeError;
+use crate::transport::Ends;
 use handoff::Wrote;
 use pipe::{After, PipeState, StreamPipe};
 use spanwire_core::framing::sp::{FrameError, Protocol};
@@ -40,7 +41,7 @@ use std::time::Duration;
 /// Whoever the connections belong to.
 pub(crate) trait Owner: Send + Sync + 'static {
     /// The handshake is done: makes the connection a pipe, or refuses it.
-    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason>;
+    fn attach(&self, pipe: &Arc<StreamPipe>, ends: Ends, origin: Origin) -> Result<PipeId, DetachReason>;
 
     /// Takes as many messages out of the inbox as there is room for.
     fn deliver(&self, pipe: PipeId, inbox: &mut Inbox, now: Time) -> Delivery;

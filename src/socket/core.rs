@@ -17,13 +17,12 @@ use super::waits::{For, Ticket, Waits};
 use super::work::{Out, Work};
 use super::{Peer, PeerStats, Stats};
 use crate::rt::{self, Home};
-#[cfg(all(unix, feature = "ipc"))]
-use crate::session::Origin;
 use crate::session::gate::Gate;
 use crate::session::handoff::Wrote;
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::spin::Spin;
-use crate::session::{Delivery, Owner};
+use crate::session::{Delivery, Origin, Owner};
+use crate::transport::Ends;
 use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, Rules};
 use spanwire_core::session::inbox::Inbox;
@@ -857,8 +856,8 @@ impl Entry {
 
 /// The connections belong to a core through a wrapper, since their driver holds a plain reference.
 impl Owner for Arc<Core> {
-    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason> {
-        let peer = |id| Peer::new(id, pipe.ends.clone(), &pipe.origin);
+    fn attach(&self, pipe: &Arc<StreamPipe>, ends: Ends, origin: Origin) -> Result<PipeId, DetachReason> {
+        let peer = |id| Peer::new(id, ends, &origin);
         self.admit(peer, |id| {
             pipe.set_id(id);
             Lane::Stream(pipe.clone(), pipe.new_state())
