@@ -4,9 +4,11 @@
 //! none, on the library's one background thread. Blocking sockets always live on that thread, so
 //! that a blocking call never waits for a task that only the blocked thread could run.
 //!
-//! `park` is how a thread waits.
+//! `park` is how a thread waits, `quic` how quinn gets its tasks.
 
 pub(crate) mod park;
+#[cfg(feature = "quic")]
+pub(crate) mod quic;
 
 pub(crate) use park::{block_on, block_until};
 
@@ -28,6 +30,9 @@ pub(crate) struct Home {
     /// Kept for its `Drop`: the library's thread lives as long as one of its sockets.
     _thread: Option<Arc<Background>>,
     gone: Gone,
+    /// Who counts the tasks that are not started by a socket itself.
+    #[cfg(feature = "quic")]
+    shelter: Option<Arc<dyn quic::Shelter>>,
 }
 
 /// Whether the runtime is going away, as far as one socket knows.
@@ -48,20 +53,42 @@ impl Home {
     /// The runtime of the caller, else the library's thread.
     pub(crate) fn current() -> Self {
         match Handle::try_current() {
-            Ok(handle) => Self { handle, _thread: None, gone: Gone::default() },
+            Ok(handle) => Self::at(handle, None),
             Err(_) => Self::background(),
         }
+    }
+
+    fn at(handle: Handle, thread: Option<Arc<Background>>) -> Self {
+        Self {
+            handle,
+            _thread: thread,
+            gone: Gone::default(),
+            #[cfg(feature = "quic")]
+            shelter: None,
+        }
+    }
+
+    /// The same, where what transports start is counted.
+    #[cfg(feature = "quic")]
+    pub(crate) fn sheltered(mut self, shelter: Arc<dyn quic::Shelter>) -> Self {
+        self.shelter = Some(shelter);
+        self
     }
 
     /// The library's thread, started if it does not run.
     pub(crate) fn background() -> Self {
         let thread = Background::get();
-        Self { handle: thread.handle.clone(), _thread: Some(thread), gone: Gone::default() }
+        Self::at(thread.handle.clone(), Some(thread))
     }
 
     /// Starts a task.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.handle.spawn(task).abort_handle()
+    }
+
+    /// Makes this runtime the current one, for work that looks for it.
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.handle.enter()
     }
 
     /// `work`, polled as if inside this runtime, so that it can make sockets and timers of it under

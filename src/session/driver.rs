@@ -36,10 +36,7 @@ pub(crate) fn serve(
         };
         poll_fn(|cx| driver.poll(cx)).await;
         poll_fn(|cx| driver.poll_detach(cx)).await;
-        if driver.parted {
-            let settled = poll_fn(|cx| driver.pipe.writer().poll_settled(cx));
-            Box::pin(driver.home.within(Some(SETTLING), settled)).await;
-        }
+        Box::pin(driver.settle()).await;
         over(driver.ended());
     }
 }
@@ -64,11 +61,15 @@ pub(crate) async fn shake_hands(
     };
     let stream = match upgraded {
         Ok(stream) => stream,
-        Err(error) => {
+        Err(NoStream::Failed(error)) => {
             if may_attach() {
                 settled(None);
             }
-            return Err(Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) });
+            return Err(Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) });
+        }
+        Err(NoStream::Moved) => {
+            may_attach();
+            return Err(Ended { moved: true, ..Ended::plain(DetachReason::ClosedHere) });
         }
     };
     let agreed = stream.agreed;
@@ -82,6 +83,7 @@ pub(crate) async fn shake_hands(
         pipe,
         owner,
         session,
+        upgrade: None,
         id: None,
         attached: false,
         parted: false,
@@ -89,12 +91,19 @@ pub(crate) async fn shake_hands(
         grace: None,
         patience: FIRST_GRACE,
         pause: None,
+        fault: None,
         home,
     };
     if !agreed {
         let greeting = driver.session.greeting();
         let mut sent = 0;
         poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+        if let Some(error) = driver.upgrade.take() {
+            if may_attach() {
+                settled(None);
+            }
+            return Err(Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) });
+        }
     }
     if !may_attach() {
         return pending().await;
@@ -103,18 +112,27 @@ pub(crate) async fn shake_hands(
         driver.attach(ends, origin);
     }
     settled(driver.id);
-    match driver.id {
-        Some(_) => Ok(driver),
-        None => Err(driver.ended()),
+    if driver.id.is_some() {
+        return Ok(driver);
     }
+    driver.settle().await;
+    Err(driver.ended())
 }
 
-async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, UpgradeError> {
+/// Why a handshake below SP came to nothing here.
+enum NoStream {
+    Failed(UpgradeError),
+    /// The connection is with another listener of this process.
+    Moved,
+}
+
+async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, NoStream> {
     match home.within(Some(span), upgrade).await {
         Some(Ok(stream)) => Ok(stream),
-        Some(Err(ConnectError::Upgrade(error))) => Err(error),
-        Some(Err(ConnectError::Io(_))) => Err(UpgradeError::Ended),
-        None => Err(UpgradeError::TimedOut),
+        Some(Err(ConnectError::Upgrade(error))) => Err(NoStream::Failed(error)),
+        Some(Err(ConnectError::Io(_))) => Err(NoStream::Failed(UpgradeError::Ended)),
+        Some(Err(ConnectError::Moved)) => Err(NoStream::Moved),
+        None => Err(NoStream::Failed(UpgradeError::TimedOut)),
     }
 }
 
@@ -123,6 +141,9 @@ pub(crate) struct Driver {
     pipe: Arc<StreamPipe>,
     owner: Arc<dyn Owner>,
     session: Session,
+    /// What the connection below has said of its end during the handshake: with TLS 1.3 a client has done its part
+    /// before the server has judged it.
+    upgrade: Option<UpgradeError>,
     /// Set while the owner counts this connection among its pipes.
     id: Option<PipeId>,
     attached: bool,
@@ -135,6 +156,8 @@ pub(crate) struct Driver {
     patience: Duration,
     /// When to look whether the buffers that a burst has left are still in use.
     pause: Option<Sleep>,
+    /// How the peer broke the protocol below SP.
+    fault: Option<Arc<str>>,
     home: Home,
 }
 
@@ -162,8 +185,30 @@ impl Driver {
         }
     }
 
-    fn ended(&self) -> Ended {
-        Ended { why: self.why(), attached: self.attached, upgrade: None }
+    fn ended(&mut self) -> Ended {
+        let fault = self.fault.take();
+        Ended { attached: self.attached, fault, ..Ended::plain(self.why()) }
+    }
+
+    /// Where what was written is not yet safe with the kernel, waits until the peer has it, if there is
+    /// reason to think that it still listens: what it is owed may be no more than our header, from which it
+    /// learns why we part.
+    async fn settle(&self) {
+        let judged = matches!(
+            self.why(),
+            DetachReason::PeerClosed
+                | DetachReason::WrongProtocol
+                | DetachReason::Filtered
+                | DetachReason::Busy
+        );
+        if judged && !self.parted {
+            // If it fails, there is nobody to wait for.
+            let _ = self.pipe.writer().shut_down();
+        }
+        if judged || self.parted {
+            let settled = poll_fn(|cx| self.pipe.writer().poll_settled(cx));
+            self.home.within(Some(SETTLING), settled).await;
+        }
     }
 
     fn input(&mut self, input: Input) -> state::Step {
@@ -188,6 +233,7 @@ impl Driver {
                 Err(_) => broken = true,
             }
         }
+        let _ = self.pipe.writer().poll_flush(cx);
         let mut bytes = Vec::with_capacity(self.session.handshake_missing());
         // The peer's header is read even when ours cannot be sent: its end tells why.
         while self.session.state() == State::Handshaking {
@@ -205,7 +251,8 @@ impl Driver {
                     self.session.handshake(&bytes);
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(error)) => {
+                    self.upgrade = UpgradeError::inside(&error);
                     self.input(Input::Failed(DetachReason::ConnectionLost));
                 }
                 Poll::Pending => break,
@@ -305,6 +352,8 @@ impl Driver {
     /// One turn of an attached connection: ready when it is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (drive, closing) = self.write(cx);
+        // Whatever it keeps back wakes this task when it can go on.
+        let _ = self.pipe.writer().poll_flush(cx);
         if let Some(closing) = closing {
             self.pipe.loan.close();
             match closing.abort {
@@ -388,6 +437,7 @@ impl Driver {
             };
             more = last == Step::Enough;
             over = reading.over();
+            self.fault = reading.fault().cloned();
         }
         if pipe.loan.done() || more {
             rt::give_way(cx);

@@ -38,6 +38,14 @@ use spanwire_core::{DetachReason, PipeId, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What transports start for a socket is waited for as if the socket had started it.
+#[cfg(feature = "quic")]
+impl crate::rt::quic::Shelter for gate::Gate {
+    fn enter(self: Arc<Self>) -> Option<Box<dyn Send>> {
+        Some(Box::new(gate::Gate::enter(&self)?))
+    }
+}
+
 /// Whoever the connections belong to.
 pub(crate) trait Owner: Send + Sync + 'static {
     /// The handshake is done: makes the connection a pipe, or refuses it.
@@ -89,6 +97,17 @@ pub(crate) struct Ended {
     pub(crate) attached: bool,
     /// With [`DetachReason::UpgradeFailed`], what it was.
     pub(crate) upgrade: Option<UpgradeError>,
+    /// With [`DetachReason::ProtocolViolation`] below SP, what it was.
+    pub(crate) fault: Option<Arc<str>>,
+    /// It was for another listener at the same port, which has it now.
+    pub(crate) moved: bool,
+}
+
+impl Ended {
+    /// An end of which there is nothing more to say.
+    pub(crate) fn plain(why: DetachReason) -> Self {
+        Self { why, attached: false, upgrade: None, fault: None, moved: false }
+    }
 }
 
 /// Where a connection came from.

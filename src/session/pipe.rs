@@ -76,7 +76,8 @@ const SENDER_ROUNDS: usize = 2;
 const DRIVER_ROUNDS: usize = 8;
 
 impl StreamPipe {
-    pub(super) fn new(stream: Stream, max_message_bytes: usize) -> Self {
+    pub(super) fn new(mut stream: Stream, max_message_bytes: usize) -> Self {
+        stream.reader.limit_messages(max_message_bytes);
         let loan = Arc::new(Loan::default());
         let inbox = Inbox::new(stream.framing, max_message_bytes);
         let reading = Reading::new(stream.reader, inbox, Waker::from(loan.clone()));
@@ -163,7 +164,10 @@ impl StreamPipe {
                     written += count;
                     batch.advance(count);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (Wrote::Full, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    batch.hold(self.writer.held_bytes());
+                    return (Wrote::Full, written);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return (Wrote::Broken, written),
             }

@@ -16,6 +16,7 @@ use spanwire_core::session::state::Input;
 use spanwire_core::{DetachReason, PipeId};
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(crate) struct Reading {
     stalled: bool,
     /// How the stream ended.
     over: Option<Input>,
+    /// How the peer broke the protocol below SP, if that was it.
+    fault: Option<Arc<str>>,
     /// A thread has read last, and the runtime does not know what has come since.
     alone: bool,
     /// The last read took much: there is more, most likely.
@@ -89,6 +92,7 @@ impl Reading {
             waker,
             stalled: false,
             over: None,
+            fault: None,
             alone: false,
             flowing: false,
             in_a_row: 0,
@@ -99,6 +103,11 @@ impl Reading {
     /// How the stream ended, if it did.
     pub(super) fn over(&self) -> Option<Input> {
         self.over
+    }
+
+    /// How the peer broke the protocol below SP, in words.
+    pub(super) fn fault(&self) -> Option<&Arc<str>> {
+        self.fault.as_ref()
     }
 
     /// Whether the runtime knows that the peer has ended; if not, it will tell of what comes next.
@@ -154,6 +163,11 @@ impl Reading {
             Poll::Ready(Ok(_)) if self.inbox.is_empty() => Step::Part,
             Poll::Ready(Ok(_)) => self.deliver(id, owner),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Step::Part,
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                self.fault = Some(error.to_string().into());
+                self.over = Some(Input::Failed(DetachReason::ProtocolViolation));
+                Step::Stuck
+            }
             Poll::Ready(Err(_)) => {
                 self.over = Some(Input::Failed(DetachReason::ConnectionLost));
                 Step::Stuck

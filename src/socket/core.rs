@@ -140,11 +140,14 @@ impl Core {
     pub(crate) fn new(protocol: Protocol, rule: Rules, options: Options, home: Home) -> Arc<Self> {
         let timed = matches!(protocol, Protocol::Req | Protocol::Surveyor);
         let spin = Spin::new(options.spin);
+        let gate = Arc::new(Gate::default());
+        #[cfg(feature = "quic")]
+        let home = home.sheltered(gate.clone());
         let core = Arc::new(Self {
             protocol,
             options,
             home,
-            gate: Arc::new(Gate::default()),
+            gate,
             state: Mutex::new(State {
                 rule,
                 pipes: Vec::new(),

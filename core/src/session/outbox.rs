@@ -33,6 +33,8 @@ pub struct Outbox {
     taken: usize,
     /// Bytes of the oldest frame that are written already.
     head: usize,
+    /// Bytes behind those that the last writer could not write and has to be given again, whatever happens.
+    held: usize,
     /// Frame bytes in `segments`, less `head`.
     waiting: usize,
     /// There once something was written: many connections only ever receive.
@@ -89,6 +91,8 @@ pub struct Batch {
     segments: VecDeque<Segment>,
     /// Bytes at the front that are written already.
     skip: usize,
+    /// Bytes behind those that have to come again.
+    held: usize,
 }
 
 impl Segment {
@@ -116,6 +120,7 @@ impl Outbox {
             lengths: VecDeque::new(),
             taken: 0,
             head: 0,
+            held: 0,
             waiting: 0,
             spare: None,
             used: false,
@@ -197,20 +202,21 @@ impl Outbox {
         self.waiting
     }
 
-    /// Takes away the oldest message of which nothing is written, and returns its length. `None`
+    /// Takes away the oldest message of which nothing is written or held, and returns its length. `None`
     /// when there is none, or a writer has it.
     pub fn drop_oldest(&mut self) -> Option<usize> {
         if self.taken > 0 {
             return None;
         }
-        let started = usize::from(self.head > 0);
-        let length = *self.lengths.get(started)?;
         let prefix_bytes = self.framing.prefix_bytes();
-        // A frame that is written in part has to stay: it is kept apart, in front.
-        let kept = match started {
-            0 => VecDeque::new(),
-            _ => split_front(&mut self.segments, prefix_bytes + self.lengths[0]),
-        };
+        let (mut started, mut bytes) = (0, 0);
+        while bytes < self.head + self.held {
+            bytes += prefix_bytes + self.lengths.get(started)?;
+            started += 1;
+        }
+        let length = *self.lengths.get(started)?;
+        // Frames that are written in part have to stay: they are kept apart, in front.
+        let kept = split_front(&mut self.segments, bytes);
         let spare = self.spare.get_or_insert_default();
         discard_front(&mut self.segments, prefix_bytes + length, spare);
         for segment in kept.into_iter().rev() {
@@ -229,7 +235,7 @@ impl Outbox {
         self.used = true;
         let list = self.spare.as_mut().map_or_else(VecDeque::new, |spare| mem::take(&mut spare.list));
         let segments = mem::replace(&mut self.segments, list);
-        Batch { segments, skip: self.head }
+        Batch { segments, skip: self.head, held: 0 }
     }
 
     /// The writer is back: `written` bytes of its batch went to the kernel.
@@ -252,10 +258,12 @@ impl Outbox {
         let rest = self.taken - flushed.messages;
         self.taken = 0;
         self.head = done;
+        self.held = batch.held;
         let spare = self.spare.get_or_insert_default();
         discard_front(&mut batch.segments, whole, spare);
         if rest == 0 {
             debug_assert!(batch.segments.is_empty() && self.head == 0);
+            self.held = 0;
         } else {
             self.waiting += batch.segments.iter().map(|s| s.as_slice().len()).sum::<usize>() - self.head;
             batch.segments.append(&mut self.segments);
@@ -305,7 +313,7 @@ impl Outbox {
             messages.push(Message::new(body));
         }
         self.segments.clear();
-        (self.head, self.waiting) = (0, 0);
+        (self.head, self.held, self.waiting) = (0, 0, 0);
         messages
     }
 
@@ -361,6 +369,12 @@ impl Batch {
             skip -= length;
         }
         false
+    }
+
+    /// The writer cannot take back the next `count` bytes, though it has not written them: they come again first,
+    /// as they are.
+    pub fn hold(&mut self, count: usize) {
+        self.held = count;
     }
 
     /// `count` more bytes went to the kernel; the next [`slices`](Self::slices) starts behind them.
@@ -468,6 +482,52 @@ mod tests {
         let rest = bytes_of(&outbox.take());
         let whole = [frame(Framing::Tcp, b"aa"), frame(Framing::Tcp, b"cc")].concat();
         assert_eq!(rest, whole[3..]);
+    }
+
+    #[test]
+    fn a_message_that_a_writer_holds_is_never_dropped() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        for body in ["aa", "bb", "cc", "dd"] {
+            outbox.push(&mut body.into());
+        }
+        let [aa, bb, dd] = ["aa", "bb", "dd"].map(|body| frame(Framing::Tcp, body.as_bytes()));
+        let mut batch = outbox.take();
+        // 3 bytes have left; the next 8 are sealed, and end within the second frame.
+        batch.hold(8);
+        outbox.settle(batch, 3);
+        assert_eq!(outbox.drop_oldest(), Some(2));
+        outbox.check_invariants();
+        let batch = outbox.take();
+        assert_eq!(bytes_of(&batch), [aa, bb, dd.clone()].concat()[3..]);
+        // What was held has left: nothing is held any more.
+        outbox.settle(batch, 17);
+        assert_eq!((outbox.drop_oldest(), outbox.drop_oldest()), (Some(2), None));
+        outbox.check_invariants();
+        outbox.push(&mut "dd".into());
+        assert_eq!(bytes_of(&outbox.take()), dd);
+    }
+
+    #[test]
+    fn a_message_that_a_transport_holds_is_never_dropped() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        for body in ["aa", "bb", "cc"] {
+            outbox.push(&mut body.into());
+        }
+        let whole = [frame(Framing::Tcp, b"aa"), frame(Framing::Tcp, b"bb")].concat();
+        let mut batch = outbox.take();
+        batch.hold(11);
+        outbox.settle(batch, 0);
+        assert_eq!(outbox.drop_oldest(), Some(2), "the third, as the second is held in part");
+        assert_eq!(outbox.drop_oldest(), None);
+        outbox.check_invariants();
+        let mut batch = outbox.take();
+        assert_eq!(bytes_of(&batch), whole);
+        batch.advance(4);
+        batch.hold(0);
+        outbox.settle(batch, 4);
+        assert_eq!(outbox.drop_oldest(), Some(2), "it holds nothing any more");
+        outbox.check_invariants();
+        assert_eq!(bytes_of(&outbox.take()), whole[4..10]);
     }
 
     #[test]
@@ -624,6 +684,7 @@ mod tests {
             let mut outbox = Outbox::new(framing);
             let mut frames: Vec<Vec<u8>> = Vec::new();
             let mut head = 0;
+            let mut held = 0;
             let mut next = 0_u8;
             let mut message = |size: usize, header: bool| {
                 next = next.wrapping_add(1);
@@ -640,7 +701,11 @@ mod tests {
                         frames.push(f);
                     }
                     Op::Drop => {
-                        let at = usize::from(head > 0);
+                        let (mut at, mut bytes) = (0, 0);
+                        while bytes < head + held {
+                            bytes += frames[at].len();
+                            at += 1;
+                        }
                         let dropped = outbox.drop_oldest();
                         prop_assert_eq!(dropped.is_some(), at < frames.len());
                         if dropped.is_some() {
@@ -648,7 +713,7 @@ mod tests {
                         }
                     }
                     Op::Write(count) | Op::PushWhileWriting(count) => {
-                        let batch = outbox.take();
+                        let mut batch = outbox.take();
                         let expected = frames.concat()[head..].to_vec();
                         prop_assert_eq!(&bytes_of(&batch), &expected);
                         if matches!(op, Op::PushWhileWriting(_)) {
@@ -657,6 +722,8 @@ mod tests {
                             frames.push(f);
                         }
                         let written = count.min(expected.len());
+                        held = (expected.len() - written).min(count / 2);
+                        batch.hold(held);
                         let flushed = outbox.settle(batch, written);
                         head += written;
                         let mut whole = 0;
