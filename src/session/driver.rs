@@ -49,7 +49,6 @@ pub(crate) async fn shake_hands(
     incoming: Incoming,
     origin: Origin,
     owner: Arc<dyn Owner>,
-    home: Home,
     options: SessionOptions,
     may_attach: impl FnOnce() -> bool + Send,
     settled: impl FnOnce(Option<PipeId>) + Send,
@@ -57,7 +56,9 @@ pub(crate) async fn shake_hands(
     let deadline = rt::now() + options.handshake_timeout;
     let upgraded = match incoming {
         Incoming::Ready(stream) => Ok(stream),
-        Incoming::Upgrading(upgrade) => upgrade_within(upgrade, options.handshake_timeout, &home).await,
+        Incoming::Upgrading(upgrade) => {
+            upgrade_within(upgrade, options.handshake_timeout, owner.home()).await
+        }
     };
     let stream = match upgraded {
         Ok(stream) => stream,
@@ -83,7 +84,6 @@ pub(crate) async fn shake_hands(
         pipe,
         owner,
         session,
-        upgrade: None,
         id: None,
         attached: false,
         parted: false,
@@ -92,13 +92,13 @@ pub(crate) async fn shake_hands(
         patience: FIRST_GRACE,
         pause: None,
         fault: None,
-        home,
     };
     if !agreed {
         let greeting = driver.session.greeting();
         let mut sent = 0;
-        poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
-        if let Some(error) = driver.upgrade.take() {
+        let mut judged = None;
+        poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent, &mut judged)).await;
+        if let Some(error) = judged {
             if may_attach() {
                 settled(None);
             }
@@ -141,9 +141,6 @@ pub(crate) struct Driver {
     pipe: Arc<StreamPipe>,
     owner: Arc<dyn Owner>,
     session: Session,
-    /// What the connection below has said of its end during the handshake: with TLS 1.3 a client has done its part
-    /// before the server has judged it.
-    upgrade: Option<UpgradeError>,
     /// Set while the owner counts this connection among its pipes.
     id: Option<PipeId>,
     attached: bool,
@@ -158,7 +155,6 @@ pub(crate) struct Driver {
     pause: Option<Sleep>,
     /// How the peer broke the protocol below SP.
     fault: Option<Arc<str>>,
-    home: Home,
 }
 
 /// So long the driver lets hurried senders run at most: other connections wait meanwhile.
@@ -207,7 +203,7 @@ impl Driver {
         }
         if judged || self.parted {
             let settled = poll_fn(|cx| self.pipe.writer().poll_settled(cx));
-            self.home.within(Some(SETTLING), settled).await;
+            self.owner.home().within(Some(SETTLING), settled).await;
         }
     }
 
@@ -216,7 +212,16 @@ impl Driver {
     }
 
     /// Sends our header, reads the peer's, and watches the deadline: ready when it is settled.
-    fn poll_handshake(&mut self, cx: &mut Context<'_>, greeting: &[u8], sent: &mut usize) -> Poll<()> {
+    ///
+    /// `judged` is what the connection below has said of its end: with TLS 1.3 a client has done its part before
+    /// the server has judged it.
+    fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        greeting: &[u8],
+        sent: &mut usize,
+        judged: &mut Option<UpgradeError>,
+    ) -> Poll<()> {
         let mut broken = false;
         while *sent < greeting.len() && !broken {
             match self.pipe.writer().try_write(&[IoSlice::new(&greeting[*sent..])]) {
@@ -252,7 +257,7 @@ impl Driver {
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => {
-                    self.upgrade = UpgradeError::inside(&error);
+                    *judged = UpgradeError::inside(&error);
                     self.input(Input::Failed(DetachReason::ConnectionLost));
                 }
                 Poll::Pending => break,
@@ -289,7 +294,7 @@ impl Driver {
             return Poll::Pending;
         };
         if self.sleep.as_ref().is_none_or(|(at, _)| *at != deadline) {
-            self.sleep = Some((deadline, self.home.sleep_until(deadline)));
+            self.sleep = Some((deadline, self.owner.home().sleep_until(deadline)));
         }
         if let Some((_, sleep)) = &mut self.sleep {
             ready!(Pin::new(sleep).poll(cx));
@@ -316,7 +321,7 @@ impl Driver {
         });
         let Some((mut drive, closing, mut batch, large)) = looked else { return (Drive::Shut, None) };
         if !pauses {
-            self.pause = large.then(|| self.home.sleep(PAUSE));
+            self.pause = large.then(|| self.owner.home().sleep(PAUSE));
             if self.pause.as_mut().is_some_and(|pause| Pin::new(pause).poll(cx).is_ready()) {
                 cx.waker().wake_by_ref();
             }
@@ -410,7 +415,7 @@ impl Driver {
             loan::Drive::Peek => cx.waker().wake_by_ref(),
             loan::Drive::Look if self.grace.is_some() => {}
             loan::Drive::Look => {
-                let grace = self.grace.insert(self.home.sleep(self.patience));
+                let grace = self.grace.insert(self.owner.home().sleep(self.patience));
                 self.patience = (self.patience * 2).min(GRACE);
                 if Pin::new(grace).poll(cx).is_ready() {
                     cx.waker().wake_by_ref();

@@ -28,6 +28,7 @@ pub(crate) mod reading;
 pub(crate) mod spin;
 
 use crate::error::UpgradeError;
+use crate::rt::Home;
 use crate::transport::Ends;
 use handoff::Wrote;
 use pipe::{After, PipeState, StreamPipe};
@@ -68,6 +69,9 @@ pub(crate) trait Owner: Send + Sync + 'static {
 
     /// Whether somebody waits for a message at this moment.
     fn is_waited_for(&self) -> bool;
+
+    /// Where the connections' tasks run.
+    fn home(&self) -> &Home;
 }
 
 /// How a delivery ended.

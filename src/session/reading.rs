@@ -369,6 +369,9 @@ mod tests {
         fn is_waited_for(&self) -> bool {
             true
         }
+        fn home(&self) -> &rt::Home {
+            unreachable!("nobody runs here")
+        }
     }
 
     /// A frame of `length` comes in two parts, with looks in vain between. After how many steps it is there,

@@ -949,6 +949,10 @@ impl Owner for Arc<Core> {
     fn is_waited_for(&self) -> bool {
         self.waiting_receivers() > 0
     }
+
+    fn home(&self) -> &Home {
+        &self.home
+    }
 }
 
 impl std::fmt::Debug for Core {

@@ -415,7 +415,6 @@ impl Core {
             incoming,
             endpoint.origin(),
             owner.clone(),
-            self.home.clone(),
             self.session_options(),
             move || half_open.leave(),
             settled,
@@ -570,7 +569,9 @@ impl Core {
             }
             _ => {
                 let connect = connector.connect(self.speaks(), &self.home);
-                let incoming = match self.home.within(connector.options.connect_timeout, connect).await {
+                // In a box, which goes: from here on the dialer only waits.
+                let connected = Box::pin(self.home.within(connector.options.connect_timeout, connect));
+                let incoming = match connected.await {
                     None => return Err(DialError::TimedOut { url: url() }),
                     Some(Err(ConnectError::Io(error))) => {
                         return Err(DialError::Connect { url: url(), error: Arc::new(error) });
