@@ -165,7 +165,7 @@ macro_rules! common_twin {
             /// on the socket gets `Closed`. When this returns, no task and no descriptor of the
             /// socket is left.
             pub fn close(&self, deadline: std::time::Duration) -> crate::CloseReport {
-                crate::rt::block_on(self.inner.close(deadline))
+                self.inner.handle.close_blocking(deadline)
             }
         }
     };

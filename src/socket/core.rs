@@ -17,14 +17,13 @@ use super::waits::{For, Ticket, Waits};
 use super::work::{Out, Work};
 use super::{Peer, PeerStats, Stats};
 use crate::rt::{self, Home};
-#[cfg(all(unix, feature = "ipc"))]
-use crate::session::Origin;
 use crate::session::gate::Gate;
 use crate::session::handoff::Wrote;
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::spin::Spin;
-use crate::session::{Delivery, Owner};
+use crate::session::{Delivery, Origin, Owner};
 use crate::trace::Span;
+use crate::transport::Ends;
 use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, Rules};
 use spanwire_core::session::inbox::Inbox;
@@ -905,8 +904,8 @@ impl Entry {
 
 /// The connections belong to a core through a wrapper, since their driver holds a plain reference.
 impl Owner for Arc<Core> {
-    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason> {
-        let peer = |id| Peer::new(id, pipe.ends.clone(), &pipe.origin);
+    fn attach(&self, pipe: &Arc<StreamPipe>, ends: Ends, origin: Origin) -> Result<PipeId, DetachReason> {
+        let peer = |id| Peer::new(id, ends, &origin);
         self.admit(peer, |id| {
             pipe.set_id(id);
             Lane::Stream(pipe.clone(), pipe.new_state())
@@ -994,6 +993,10 @@ impl Owner for Arc<Core> {
 
     fn is_waited_for(&self) -> bool {
         self.waiting_receivers() > 0
+    }
+
+    fn home(&self) -> &Home {
+        &self.home
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{ConnectError, DialError, ListenError};
 use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
 use crate::session::pipe::{Closing, StreamPipe};
-use crate::session::{Ended, Origin, SessionOptions, driver};
+use crate::session::{Ended, Origin, Owner, SessionOptions, driver};
 use crate::trace::{self, Span};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport;
@@ -328,11 +328,13 @@ impl Core {
 
     async fn accept_connections(self: Arc<Self>, endpoint: Arc<Endpoint>, limit: usize) {
         let mut wait = ACCEPT_MIN;
+        // One for all connections.
+        let owner: Arc<dyn Owner> = Arc::new(self.clone());
         loop {
             match poll_fn(|cx| endpoint.poll_accept(cx)).await {
                 Ok(incoming) => {
                     wait = ACCEPT_MIN;
-                    if self.serve(&endpoint, incoming, limit, None) == Crowd::Full {
+                    if self.serve(&endpoint, incoming, limit, &owner, None) == Crowd::Full {
                         // In a flood each newcomer pushes another one out: those who came before
                         // the next one get the chance to say what they have to say.
                         rt::yield_now().await;
@@ -358,6 +360,7 @@ impl Core {
         endpoint: &Arc<Endpoint>,
         incoming: Incoming,
         limit: usize,
+        owner: &Arc<dyn Owner>,
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
     ) -> Crowd {
         let Some(pass) = self.gate.enter() else { return Crowd::Fits };
@@ -387,25 +390,28 @@ impl Core {
             // A dialer that was closed does not listen any more, here and below.
             tell_settled.map(|tell| tell.send(pipe.is_some()));
         };
-        let session = driver::serve(
+        let handshake = driver::shake_hands(
             incoming,
             endpoint.origin(),
-            Arc::new(self.clone()),
-            self.home.clone(),
+            owner.clone(),
             self.session_options(),
             move || half_open.leave(),
             settled,
         );
-        let (core, shared) = (self.clone(), endpoint.clone());
+        let core = self.clone();
         let recalled = self.recall_reading();
-        let task = self.home.spawn(pass.hold(async move {
+        let handshake = Box::pin(async move {
             if let Some(former) = recalled {
                 core.let_run(&former).await;
             }
-            let result = session.await;
-            core.note_end(&shared, &result);
-            tell_end.map(|tell| tell.send(result));
-        }));
+            handshake.await
+        });
+        let (core, shared) = (self.clone(), endpoint.clone());
+        let over = move |ended: Ended| {
+            core.note_end(&shared, &ended);
+            tell_end.map(|tell| tell.send(ended));
+        };
+        let task = self.home.spawn(pass.hold(driver::serve(handshake, over)));
         endpoint.note_task(number, task);
         crowd
     }
@@ -547,7 +553,9 @@ impl Core {
             _ => {
                 let (began, span) = (rt::now(), Span::dial(&endpoint.url, self.protocol));
                 let connect = span.within(connector.connect(self.speaks(), &self.home));
-                let incoming = match self.home.within(connector.options.connect_timeout, connect).await {
+                // In a box, which goes: from here on the dialer only waits.
+                let connected = Box::pin(self.home.within(connector.options.connect_timeout, connect));
+                let incoming = match connected.await {
                     None => return Err(DialError::TimedOut { url: url() }),
                     Some(Err(ConnectError::Io(error))) => {
                         return Err(DialError::Connect { url: url(), error: Arc::new(error) });
@@ -562,7 +570,8 @@ impl Core {
                 span.end();
                 self.took(Latency::Connect, rt::now() - began);
                 let (tell_settled, settled) = oneshot::channel();
-                self.serve(endpoint, incoming, usize::MAX, Some((tell_settled, tell_end)));
+                let owner: Arc<dyn Owner> = Arc::new(self.clone());
+                self.serve(endpoint, incoming, usize::MAX, &owner, Some((tell_settled, tell_end)));
                 settled.await.unwrap_or(false)
             }
         };
@@ -589,7 +598,8 @@ impl Core {
         self.keep(&endpoint).map_err(|Gone| closed())?;
         let (tell_settled, settled) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();
-        self.serve(&endpoint, incoming, usize::MAX, Some((tell_settled, tell_end)));
+        let owner: Arc<dyn Owner> = Arc::new(self.clone());
+        self.serve(&endpoint, incoming, usize::MAX, &owner, Some((tell_settled, tell_end)));
         if settled.await.unwrap_or(false) {
             if let Some(id) = self.pipe_of(&endpoint.origin()) {
                 return Ok(id);

@@ -96,7 +96,8 @@ impl ReadHalf for Reader {
 
     #[cfg(unix)]
     fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
-        let read = self.read(buffer, limit, |below, buffer, limit| Poll::Ready(below.try_read(buffer, limit)));
+        let read =
+            self.read(buffer, limit, |below, buffer, limit| Poll::Ready(below.try_read(buffer, limit)));
         match read {
             Poll::Ready(read) => read,
             Poll::Pending => Err(ErrorKind::WouldBlock.into()),
@@ -239,7 +240,8 @@ mod tests {
                 return Err(ErrorKind::WouldBlock.into());
             }
             let before = state.0.len();
-            let offered: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).take(self.most).collect();
+            let offered: Vec<u8> =
+                pieces.iter().flat_map(|piece| piece.iter().copied()).take(self.most).collect();
             state.0.extend(offered);
             Ok(state.0.len() - before)
         }
@@ -306,7 +308,8 @@ mod tests {
             }
             assert_eq!(writer.held_bytes(), 0);
             let mut reader = Reader::new(Box::new(Out(pipe, most)));
-            let (mut got, mut cx) = (Vec::with_capacity(sent.len() + 8), Context::from_waker(std::task::Waker::noop()));
+            let (mut got, mut cx) =
+                (Vec::with_capacity(sent.len() + 8), Context::from_waker(std::task::Waker::noop()));
             loop {
                 match reader.poll_read(&mut cx, &mut got, 4_096) {
                     Poll::Ready(Ok(0)) => break,

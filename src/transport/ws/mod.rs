@@ -88,7 +88,8 @@ fn wrap(below: Stream, side: Side, mapping: Mapping, rest: Vec<u8>) -> Stream {
     match mapping {
         Mapping::Messages => Stream { reader, writer, framing, agreed: true, ends },
         Mapping::Bytes => {
-            let (reader, writer) = (Box::new(bytes::Reader::new(reader)), Arc::new(bytes::Writer::new(writer)));
+            let (reader, writer) =
+                (Box::new(bytes::Reader::new(reader)), Arc::new(bytes::Writer::new(writer)));
             Stream { reader, writer, framing, agreed: true, ends }
         }
     }
