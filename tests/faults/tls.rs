@@ -429,7 +429,7 @@ async fn changed_bytes_in_tls_end_their_connection_alone() {
         assert_eq!(&soon("a job", bench.pull.recv()).await.unwrap()[..], b"whole");
         // A record of the right form that nobody has sealed.
         foreign.sock.write_all(b"\x17\x03\x03\x00\x20 0123456789abcdef0123456789abcde").unwrap();
-        assert_eq!(detachment(&mut bench.events).await, DetachReason::ConnectionLost, "version {n}");
+        assert_eq!(detachment(&mut bench.events).await, DetachReason::ProtocolViolation, "version {n}");
         bench.is_fine().await;
         close_all!(bench.honest, bench.pull);
         bench.bed.ends_clean().await;
@@ -453,7 +453,7 @@ async fn flood_of_key_updates_ends_its_connection_alone() {
     }
     // That the other side hangs up meanwhile is what this is about.
     let _ = foreign.flush();
-    assert_eq!(detachment(&mut bench.events).await, DetachReason::ConnectionLost);
+    assert_eq!(detachment(&mut bench.events).await, DetachReason::ProtocolViolation);
     bench.is_fine().await;
     close_all!(bench.honest, bench.pull);
     bench.bed.ends_clean().await;

@@ -91,6 +91,10 @@ impl WriteHalf for Secured {
         self.inner.poll_writable(cx)
     }
 
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.poll_flush(cx)
+    }
+
     fn unwatch(&self) {
         self.inner.unwatch();
     }

@@ -165,6 +165,8 @@ impl Shaking {
         }
         self.replies.clear();
         self.sent = 0;
+        // Where the connection below keeps something back, it goes on with that while we wait for the peer.
+        let _ = self.stream.writer.poll_flush(cx);
         Poll::Ready(Ok(()))
     }
 

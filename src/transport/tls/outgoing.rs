@@ -210,27 +210,71 @@ impl<'a> Source<'a> {
         &[]
     }
 
-    /// What the next record holds. Only pieces that do not fill one are copied.
+    /// What the next record holds. A large piece ends with a record, so that a peer that has read as far as that has
+    /// the whole of it; and only what is before its last full records is copied, together with the small pieces.
     fn next<'b>(&mut self, joined: &'b mut Vec<u8>) -> &'b [u8]
     where
         'a: 'b,
     {
         let front = self.front();
         if front.len() >= RECORD_BYTES || self.pieces.len() <= 1 {
-            let record = &front[..front.len().min(RECORD_BYTES)];
+            let odd = front.len() % RECORD_BYTES;
+            let record = &front[..if odd == 0 { front.len().min(RECORD_BYTES) } else { odd }];
             self.at += record.len();
             return record;
         }
         joined.clear();
         while joined.len() < RECORD_BYTES {
-            let front = self.front();
-            if front.is_empty() {
+            let (front, room) = (self.front(), RECORD_BYTES - joined.len());
+            let large = front.len() >= RECORD_BYTES;
+            let count = if large { front.len() % RECORD_BYTES } else { front.len().min(room) };
+            if count <= room {
+                joined.extend_from_slice(&front[..count]);
+                self.at += count;
+            }
+            if large || front.is_empty() {
                 break;
             }
-            let part = &front[..front.len().min(RECORD_BYTES - joined.len())];
-            joined.extend_from_slice(part);
-            self.at += part.len();
         }
         joined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_large_piece_ends_with_a_record_and_is_copied_little() {
+        let (head, body) = ([1; 8], [vec![2; 65_536], vec![3; 40_000], vec![4; 10]]);
+        let pieces: Vec<IoSlice<'_>> =
+            body.iter().flat_map(|body| [IoSlice::new(&head), IoSlice::new(body)]).collect();
+        let (mut source, mut joined) = (Source { pieces: &pieces, at: 0 }, Vec::new());
+        let mut sizes = Vec::new();
+        while !source.is_empty() {
+            sizes.push(source.next(&mut joined).len());
+        }
+        let odd = 40_000 - 2 * RECORD_BYTES;
+        assert_eq!(sizes[..5], [8, RECORD_BYTES, RECORD_BYTES, RECORD_BYTES, RECORD_BYTES]);
+        assert_eq!(sizes[5..], [8 + odd, RECORD_BYTES, RECORD_BYTES, 18]);
+    }
+
+    proptest! {
+        #[test]
+        fn records_hold_all_pieces_in_order(
+            sizes in prop::collection::vec(prop_oneof![0_usize..50, 10_000_usize..20_000, Just(16_384), Just(50_000)], 0..12),
+        ) {
+            let bytes: Vec<Vec<u8>> = sizes.iter().zip(1_u8..).map(|(size, mark)| vec![mark; *size]).collect();
+            let pieces: Vec<IoSlice<'_>> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
+            let (mut source, mut joined) = (Source { pieces: &pieces, at: 0 }, Vec::new());
+            let mut all = Vec::new();
+            while !source.is_empty() {
+                let record = source.next(&mut joined);
+                prop_assert!((1..=RECORD_BYTES).contains(&record.len()));
+                all.extend_from_slice(record);
+            }
+            prop_assert_eq!(all, bytes.concat());
+        }
     }
 }
