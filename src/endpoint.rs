@@ -1,20 +1,25 @@
 //! The table that turns an address into something to connect to or to accept from.
 //!
 //! It stands above the transports and beside the sockets, since some schemes are no transport:
-//! `inproc` joins two sockets directly, and later ones run over connections of our own.
+//! `inproc` joins two sockets directly (between plain connections it is bytes in memory), and later ones
+//! run over connections of our own.
 
 use crate::error::ConnectError;
 use crate::options::{DialOptions, ListenOptions};
 use crate::rt::Home;
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport::ipc;
+#[cfg(feature = "inproc")]
+use crate::transport::memory;
+#[cfg(feature = "quic")]
+use crate::transport::quic;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
 #[cfg(feature = "tls")]
 use crate::transport::tls;
 #[cfg(feature = "ws")]
 use crate::transport::ws;
-use crate::transport::{Accept, Speaks, Stream};
+use crate::transport::{Accept, Speaks, Stream, foreign};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
 
@@ -27,7 +32,10 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(url: &str, options: DialOptions) -> Result<Self, AddrError> {
-        let addr = Addr::parse(url)?;
+        let addr = match &options.transport {
+            Some(_) => Addr::foreign(url)?,
+            None => Addr::parse(url)?,
+        };
         addr.for_dial()?;
         built_in(&addr)?;
         Ok(Self { addr, options })
@@ -35,10 +43,16 @@ impl Connector {
 
     /// Connects. Names are resolved anew each time, and every address is tried.
     pub(crate) async fn connect(&self, speaks: Speaks, home: &Home) -> Result<Stream, ConnectError> {
-        let _used_by_some = (home, speaks);
+        let _used_by_some = speaks;
         match &self.addr {
+            Addr::Foreign(addr) => match &self.options.transport {
+                Some(transport) => Ok(foreign::connect(&**transport, addr, home).await?),
+                None => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
+            },
             #[cfg(feature = "tcp")]
             Addr::Tcp(addr) => Ok(tcp::dial(addr, &self.options).await?),
+            #[cfg(feature = "quic")]
+            Addr::Quic(addr) => quic::dial(addr, &self.options, home).await,
             #[cfg(feature = "tls")]
             Addr::Tls(addr) => tls::dial(addr, &self.options).await,
             #[cfg(all(unix, feature = "ipc"))]
@@ -47,14 +61,19 @@ impl Connector {
             Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), home).await?),
             #[cfg(feature = "ws")]
             Addr::Ws(addr) => ws::dial(addr, speaks, &self.options).await,
+            #[cfg(feature = "inproc")]
+            Addr::Inproc(name) if speaks == Speaks::Link => Ok(memory::connect(name)?),
             _ => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
         }
     }
 }
 
 /// Parses an address to listen on.
-pub(crate) fn listen_addr(url: &str) -> Result<Addr, AddrError> {
-    let addr = Addr::parse(url)?;
+pub(crate) fn listen_addr(url: &str, options: &ListenOptions) -> Result<Addr, AddrError> {
+    let addr = match &options.transport {
+        Some(_) => Addr::foreign(url)?,
+        None => Addr::parse(url)?,
+    };
     addr.for_listen()?;
     built_in(&addr)?;
     Ok(addr)
@@ -65,13 +84,34 @@ pub(crate) async fn bind(
     addr: &Addr,
     speaks: Speaks,
     options: &ListenOptions,
+    home: &Home,
 ) -> io::Result<(Box<dyn Accept>, Addr)> {
-    let _used_by_some = (options, speaks);
+    match (addr, &options.transport) {
+        (Addr::Foreign(addr), Some(transport)) => {
+            let (listening, bound) = foreign::listen(&**transport, addr, home).await?;
+            Ok((Box::new(listening), Addr::Foreign(bound)))
+        }
+        _ => bind_ours(addr, speaks, options, home).await,
+    }
+}
+
+async fn bind_ours(
+    addr: &Addr,
+    speaks: Speaks,
+    options: &ListenOptions,
+    home: &Home,
+) -> io::Result<(Box<dyn Accept>, Addr)> {
+    let _used_by_some = (speaks, options, home);
     match addr {
         #[cfg(feature = "tcp")]
         Addr::Tcp(addr) => {
             let (listening, bound) = tcp::listen(addr, options).await?;
             Ok((Box::new(listening), Addr::Tcp(bound)))
+        }
+        #[cfg(feature = "quic")]
+        Addr::Quic(addr) => {
+            let (listening, bound) = quic::listen(addr, options, home).await?;
+            Ok((Box::new(listening), Addr::Quic(bound)))
         }
         #[cfg(feature = "tls")]
         Addr::Tls(addr) => {
@@ -93,6 +133,10 @@ pub(crate) async fn bind(
             let (listening, bound) = ws::listen(addr, speaks, options).await?;
             Ok((Box::new(listening), Addr::Ws(bound)))
         }
+        #[cfg(feature = "inproc")]
+        Addr::Inproc(name) if speaks == Speaks::Link => {
+            Ok((Box::new(memory::listen(name, options.backlog)?), addr.clone()))
+        }
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
@@ -105,6 +149,8 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Ipc(_) => cfg!(all(unix, feature = "ipc")),
         Addr::Abstract(_) => cfg!(all(target_os = "linux", feature = "ipc")),
         Addr::Inproc(_) => cfg!(feature = "inproc"),
+        Addr::Quic(_) => cfg!(feature = "quic"),
+        Addr::Foreign(_) => true,
         Addr::Tls(_) => cfg!(feature = "tls"),
         Addr::Ws(addr) => cfg!(feature = "ws") && (cfg!(feature = "tls") || !addr.is_secure()),
         _ => false,

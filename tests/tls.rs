@@ -174,6 +174,70 @@ fn framed(payload: &[u8]) -> Vec<u8> {
     [&(payload.len() as u64).to_be_bytes(), payload].concat()
 }
 
+/// The bytes of a captured exchange.
+fn captured(id: &str) -> Vec<u8> {
+    let file = std::fs::read_to_string("tests/vectors/tls.json").unwrap();
+    let vectors: serde_json::Value = serde_json::from_str(&file).unwrap();
+    let found = vectors["vectors"].as_array().unwrap().iter().find(|vector| vector["id"] == id);
+    let hex = found.unwrap()["hex"].as_str().unwrap();
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_listener_says_in_tls_what_nng_says() {
+    within(async {
+        let authority = Authority::new("ours");
+        let rep = RepSocket::new();
+        let listener = rep.listen_with(URL, open_server(&authority)).await.unwrap();
+        let asked = captured("tls-nng111-client-plaintext");
+        let mut request = asked.clone();
+        // The answer in the capture is to a request with this id.
+        request[16..20].copy_from_slice(&[0x80, 0, 0, 1]);
+        let mut foreign = Foreign::connect(listener.local_addr().unwrap(), &authority, &TLS13);
+        let heard = tokio::task::spawn_blocking(move || {
+            foreign.write_all(&request).unwrap();
+            let mut heard = vec![0; captured("tls-nng111-server-plaintext").len()];
+            foreign.read_exact(&mut heard).unwrap();
+            heard
+        });
+        let request = rep.recv().await.unwrap();
+        assert_eq!(&request[..], b"Hello");
+        request.reply("World").await.unwrap();
+        assert_eq!(heard.await.unwrap(), captured("tls-nng111-server-plaintext"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dialer_says_in_tls_what_nng_says() {
+    within(async {
+        let authority = Authority::new("ours");
+        let server = foreign::server(&authority.issue(HERE));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("tls+tcp4://localhost:{}", listener.local_addr().unwrap().port());
+        let heard = tokio::task::spawn_blocking(move || {
+            let mut foreign = rustls::StreamOwned::new(server, listener.accept().unwrap().0);
+            foreign.write_all(&header(0x31)).unwrap();
+            let mut heard = vec![0; captured("tls-nng111-client-plaintext").len()];
+            foreign.read_exact(&mut heard).unwrap();
+            assert_eq!((foreign.conn.server_name(), foreign.conn.alpn_protocol()), (Some("localhost"), None));
+            let reply = framed(&[&heard[16..20], b"World"].concat());
+            foreign.write_all(&reply).unwrap();
+            foreign.flush().unwrap();
+            heard
+        });
+        let req = ReqSocket::new();
+        req.dial_with(&url, with_client(authority.client())).await.unwrap();
+        assert_eq!(&req.request("Hello").await.unwrap()[..], b"World");
+        let (heard, mut expected) = (heard.await.unwrap(), captured("tls-nng111-client-plaintext"));
+        // The id is random.
+        assert_eq!(heard[16] & 0x80, 0x80);
+        expected[16..20].copy_from_slice(&heard[16..20]);
+        assert_eq!(heard, expected);
+    })
+    .await;
+}
+
 /// A server whose clients need no certificate.
 fn open_server(authority: &Authority) -> spanwire::ListenOptions {
     with_server(TlsServerOptions::new(authority.issue(HERE).identity()))

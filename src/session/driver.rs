@@ -93,11 +93,8 @@ pub(crate) async fn serve(
     if driver.id.is_some() {
         poll_fn(|cx| driver.poll(cx)).await;
         poll_fn(|cx| driver.poll_detach(cx)).await;
-        if driver.parted {
-            let settled = poll_fn(|cx| driver.pipe.writer().poll_settled(cx));
-            driver.home.within(Some(SETTLING), settled).await;
-        }
     }
+    driver.settle().await;
     let fault = driver.fault.take();
     Ended { attached: driver.attached, fault, ..Ended::plain(driver.why()) }
 }
@@ -167,6 +164,27 @@ impl Driver {
         }
     }
 
+    /// Waits until the peer has what was written to it, where dropping the connection would take that away and the
+    /// peer may still listen: what it is owed can be no more than our header, from which it learns why we part.
+    async fn settle(&self) {
+        let writer = self.pipe.writer();
+        let listens = matches!(
+            self.why(),
+            DetachReason::PeerClosed
+                | DetachReason::WrongProtocol
+                | DetachReason::Filtered
+                | DetachReason::Busy
+        );
+        let owed = listens && !self.parted && writer.forgets();
+        if owed {
+            // If it fails, there is nobody to wait for.
+            let _ = writer.shut_down();
+        }
+        if owed || self.parted {
+            self.home.within(Some(SETTLING), poll_fn(|cx| writer.poll_settled(cx))).await;
+        }
+    }
+
     fn input(&mut self, input: Input) -> state::Step {
         self.session.input(input, Time::MAX)
     }
@@ -189,6 +207,7 @@ impl Driver {
                 Err(_) => broken = true,
             }
         }
+        let _ = self.pipe.writer().poll_flush(cx);
         let mut bytes = Vec::with_capacity(self.session.handshake_missing());
         // The peer's header is read even when ours cannot be sent: its end tells why.
         while self.session.state() == State::Handshaking {
@@ -307,6 +326,8 @@ impl Driver {
     /// One turn of an attached connection: ready when it is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (drive, closing) = self.write(cx);
+        // Whatever it keeps back wakes this task when it can go on.
+        let _ = self.pipe.writer().poll_flush(cx);
         if let Some(closing) = closing {
             self.pipe.loan.close();
             match closing.abort {

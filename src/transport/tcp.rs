@@ -21,7 +21,7 @@ pub(crate) async fn dial(tcp: &Tcp, options: &DialOptions) -> io::Result<Stream>
         if local.is_some_and(|local| local.is_ipv4() != remote.is_ipv4()) {
             continue;
         }
-        match connect(remote, local).await {
+        match connect(remote, local, options).await {
             Ok(stream) => return wrap(stream, options.no_delay, options.keep_alive),
             Err(error) => last = Some(error),
         }
@@ -32,8 +32,9 @@ pub(crate) async fn dial(tcp: &Tcp, options: &DialOptions) -> io::Result<Stream>
     }))
 }
 
-async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+async fn connect(remote: SocketAddr, local: Option<IpAddr>, options: &DialOptions) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    set_buffers(SockRef::from(&socket), options.send_buffer_bytes, options.recv_buffer_bytes)?;
     if let Some(local) = local {
         socket.bind(SocketAddr::new(local, 0))?;
     }
@@ -46,8 +47,15 @@ async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStr
     Ok(stream)
 }
 
+/// Before it is connected: the window that is agreed on then depends on it. Those that a listener accepts
+/// have its own.
+fn set_buffers(socket: SockRef<'_>, send: Option<usize>, recv: Option<usize>) -> io::Result<()> {
+    send.map_or(Ok(()), |bytes| socket.set_send_buffer_size(bytes))?;
+    recv.map_or(Ok(()), |bytes| socket.set_recv_buffer_size(bytes))
+}
+
 /// All addresses of a host, as far as the scheme allows them.
-async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
+pub(super) async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
     let found: Vec<SocketAddr> = match host {
         Host::Ip(ip) => vec![SocketAddr::new(*ip, port)],
         Host::Name(name) => tokio::net::lookup_host((name.as_str(), port)).await?.collect(),
@@ -80,7 +88,7 @@ pub(crate) struct Listening {
 pub(crate) async fn listen(tcp: &Tcp, options: &ListenOptions) -> io::Result<(Listening, Tcp)> {
     let mut last = None;
     for address in candidates(tcp).await? {
-        match bind(address, tcp.family() == Family::V6, options.backlog) {
+        match bind(address, tcp.family() == Family::V6, options) {
             Ok(socket) => {
                 let port = socket.local_addr()?.port();
                 return Ok((Listening::new(socket, options)?, tcp.clone().with_port(port)));
@@ -106,8 +114,13 @@ pub(super) async fn candidates(tcp: &Tcp) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Binds to `address`. An IPv6 wildcard takes IPv4 as well unless `only_v6`.
-pub(super) fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<net::TcpListener> {
+pub(super) fn bind(
+    address: SocketAddr,
+    only_v6: bool,
+    options: &ListenOptions,
+) -> io::Result<net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    set_buffers(SockRef::from(&socket), options.send_buffer_bytes, options.recv_buffer_bytes)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
@@ -116,7 +129,7 @@ pub(super) fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Resu
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 

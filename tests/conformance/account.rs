@@ -84,7 +84,7 @@ pub(crate) async fn peers_have_addresses(t: &Transport) {
                 assert_eq!(who.pid, Some(std::process::id().try_into().unwrap()));
                 assert!(matches!(t.kind, Kind::File | Kind::Abstract | Kind::Adopted));
             }
-            None => assert!(t.is_ip() || t.kind == Kind::Inproc),
+            None => assert!(!matches!(t.kind, Kind::File | Kind::Abstract | Kind::Adopted)),
         }
     }
     for peer in [&seen_by_a, &seen_by_b] {
@@ -103,6 +103,9 @@ pub(crate) async fn peers_have_addresses(t: &Transport) {
         (Place::Abstract(name), Place::Unnamed) if t.kind == Kind::Abstract => assert!(!name.is_empty()),
         (Place::Inproc(name), Place::Inproc(_)) if t.kind == Kind::Inproc => {
             assert_eq!(format!("inproc://{name}"), *seen_by_a.origin.url);
+        }
+        (Place::Foreign(name), Place::Foreign(_)) if t.kind == Kind::Foreign => {
+            assert_eq!(format!("memory://{name}"), *seen_by_a.origin.url);
         }
         (Place::Unnamed, Place::Unnamed) if t.kind == Kind::Adopted => {}
         other => panic!("{other:?}"),

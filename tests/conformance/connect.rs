@@ -28,7 +28,7 @@ pub(crate) async fn the_real_address_is_told(t: &Transport) {
     assert_eq!(listener.state(), EndpointState::Listening);
     let url = listener.url();
     match t.kind {
-        Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss => {
+        Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss | Kind::Quic => {
             let port = listener.local_addr().unwrap().port();
             assert_ne!(port, 0);
             assert_eq!(url, with_port(&asked, port));
@@ -42,7 +42,7 @@ pub(crate) async fn the_real_address_is_told(t: &Transport) {
             assert!(!Path::new(path).exists(), "the file goes with its listener");
         }
         Kind::Abstract => assert!(url.len() > asked.len(), "the kernel has chosen a name"),
-        Kind::Inproc => assert_eq!(url, asked),
+        Kind::Inproc | Kind::Foreign => assert_eq!(url, asked),
         Kind::Adopted => unreachable!(),
     }
     socket.close(SECOND).await;

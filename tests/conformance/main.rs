@@ -22,6 +22,9 @@ mod bare;
 mod certificates;
 mod connect;
 mod load;
+#[path = "../../examples/own_transport.rs"]
+#[allow(dead_code)]
+mod own_transport;
 mod pressure;
 mod refuse;
 #[path = "../support/mod.rs"]
@@ -110,6 +113,13 @@ run_by! {
     abstracts = ABSTRACT: pipes addresses threads;
     inproc = INPROC: pipes addresses threads;
     socketpair = SOCKETPAIR: pipes;
+    foreign = FOREIGN: pipes addresses threads;
+    #[cfg(feature = "quic")]
+    quic = QUIC: pipes addresses threads;
+    #[cfg(feature = "quic")]
+    quic4 = QUIC4: pipes addresses threads;
+    #[cfg(feature = "quic")]
+    quic6 = QUIC6: pipes addresses threads;
     #[cfg(feature = "tls")]
     tls = TLS: pipes addresses threads;
     #[cfg(feature = "tls")]

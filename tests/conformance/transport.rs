@@ -1,5 +1,6 @@
 //! The transports, as far as the checks have to tell them apart.
 
+use crate::own_transport::Memory;
 use spanwire::{
     AdoptError, DialOptions, Dialer, Event, Events, ListenError, ListenOptions, Listener, PipeId, RecvError,
 };
@@ -9,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::net::TcpSocket;
 
 /// One transport.
@@ -33,6 +35,11 @@ pub(crate) enum Kind {
     /// The same over TLS.
     #[cfg_attr(not(all(feature = "ws", feature = "tls")), allow(dead_code))]
     Wss,
+    /// UDP, and both sides prove who they are.
+    #[cfg_attr(not(feature = "quic"), allow(dead_code))]
+    Quic,
+    /// One that the application has brought along.
+    Foreign,
     /// Unix sockets with a file.
     File,
     /// Unix sockets with an abstract name, which the kernel chooses.
@@ -62,6 +69,14 @@ pub(crate) static WS6: Transport = Transport { free: || "ws6://[::1]:0/a/b?c=d".
 #[cfg(all(feature = "ws", feature = "tls"))]
 pub(crate) static WSS: Transport =
     Transport { free: || "wss://127.0.0.1:0/conformance".into(), kind: Kind::Wss };
+#[cfg(feature = "quic")]
+pub(crate) static QUIC: Transport = Transport { free: || "quic://127.0.0.1:0".into(), kind: Kind::Quic };
+#[cfg(feature = "quic")]
+pub(crate) static QUIC4: Transport = Transport { free: || "quic4://localhost:0".into(), kind: Kind::Quic };
+#[cfg(feature = "quic")]
+pub(crate) static QUIC6: Transport = Transport { free: || "quic6://[::1]:0".into(), kind: Kind::Quic };
+pub(crate) static FOREIGN: Transport =
+    Transport { free: || format!("memory://conformance-{}", number()), kind: Kind::Foreign };
 pub(crate) static IPC: Transport =
     Transport { free: || format!("ipc://{}", free_path().display()), kind: Kind::File };
 pub(crate) static UNIX: Transport =
@@ -86,12 +101,12 @@ impl Transport {
 
     /// Whether its places are IP addresses.
     pub(crate) fn is_ip(&self) -> bool {
-        matches!(self.kind, Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss)
+        matches!(self.kind, Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss | Kind::Quic)
     }
 
     /// Whether both sides have shown certificates.
     pub(crate) fn is_secure(&self) -> bool {
-        matches!(self.kind, Kind::Tls | Kind::Wss)
+        matches!(self.kind, Kind::Tls | Kind::Wss | Kind::Quic)
     }
 
     /// Whether messages are framed.
@@ -137,6 +152,17 @@ impl Transport {
                 let port = socket.local_addr().unwrap().port();
                 (with_port(&url, port), Some(socket))
             }
+            Kind::Quic => {
+                // Nobody is given a port down there who did not ask for it.
+                let ip = if url.contains("::1") { "[::1]" } else { "127.0.0.1" };
+                let port = loop {
+                    let port = 20_000 + (std::process::id() + number()) % 10_000;
+                    if std::net::UdpSocket::bind(format!("{ip}:{port}")).is_ok() {
+                        break port;
+                    }
+                };
+                (format!("{}:{port}", url.rsplit_once(':').unwrap().0), None)
+            }
             Kind::Abstract => {
                 (format!("abstract://spanwire-conformance-{}-{}", std::process::id(), number()), None)
             }
@@ -154,21 +180,31 @@ pub(crate) fn with_port(url: &str, port: u16) -> String {
 /// What a dialer of `url` needs.
 fn dialing(url: &str) -> DialOptions {
     #[cfg(feature = "tls")]
-    if url.starts_with("tls+") || url.starts_with("wss") {
+    if ["tls+", "wss", "quic"].iter().any(|scheme| url.starts_with(scheme)) {
         return crate::certificates::dialing();
     }
-    let _ = url;
+    if url.starts_with("memory") {
+        return DialOptions { transport: Some(memory()), ..DialOptions::default() };
+    }
     DialOptions::default()
 }
 
 /// What a listener at `url` needs.
 fn listening(url: &str) -> ListenOptions {
     #[cfg(feature = "tls")]
-    if url.starts_with("tls+") || url.starts_with("wss") {
+    if ["tls+", "wss", "quic"].iter().any(|scheme| url.starts_with(scheme)) {
         return crate::certificates::listening();
     }
-    let _ = url;
+    if url.starts_with("memory") {
+        return ListenOptions { transport: Some(memory()), ..ListenOptions::default() };
+    }
     ListenOptions::default()
+}
+
+/// The network that all share.
+fn memory() -> Arc<Memory> {
+    static MEMORY: OnceLock<Arc<Memory>> = OnceLock::new();
+    MEMORY.get_or_init(Arc::default).clone()
 }
 
 fn number() -> u32 {

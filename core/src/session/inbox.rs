@@ -52,6 +52,12 @@ impl Inbox {
         }
     }
 
+    /// Changes the limit for payloads whose prefix has not been looked at: a peer that has shaken hands may
+    /// send more than one that has not.
+    pub fn allow(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+    }
+
     /// Bytes that were read. Call [`next`](Self::next) until it asks for more, before feeding again.
     pub fn feed(&mut self, bytes: Bytes) {
         debug_assert!(self.chunk.is_empty(), "the last chunk was not used up");
@@ -134,6 +140,10 @@ impl Inbox {
         self.body.take().map(|(body, _)| body.into())
     }
 
+    /// Whether a message worth a read of its own has come in part.
+    pub fn is_in_large(&self) -> bool {
+        self.body.as_ref().is_some_and(|(body, length)| *length >= DIRECT_BYTES && body.len() < *length)
+    }
     /// Whether the stream could end here without cutting a message in two.
     pub fn at_boundary(&self) -> bool {
         self.chunk.is_empty() && self.prefix_len == 0 && self.body.is_none()
@@ -284,6 +294,23 @@ mod tests {
         body.resize(48 * KIB + 1, 7);
         let (body, _) = inbox.direct().unwrap();
         assert!(body.capacity() > 100 * KIB);
+    }
+
+    #[test]
+    fn only_a_large_message_that_is_not_whole_is_worth_looking_for() {
+        assert!(!Inbox::new(Framing::Tcp, 0).is_in_large());
+        assert!(!lacking(DIRECT_BYTES - 2).is_in_large());
+        let mut inbox = lacking(DIRECT_BYTES - 1);
+        assert!(inbox.is_in_large());
+        inbox.feed(Bytes::from(vec![7; DIRECT_BYTES - 2]));
+        assert_eq!(inbox.next(), Ok(None));
+        assert!(inbox.is_in_large(), "one byte is missing");
+        inbox.feed(Bytes::from_static(b"x"));
+        assert!(matches!(inbox.next(), Ok(Some(_))));
+        assert!(!inbox.is_in_large());
+        let mut inbox = lacking(DIRECT_BYTES);
+        inbox.direct().unwrap().0.resize(DIRECT_BYTES + 1, 7);
+        assert!(!inbox.is_in_large(), "filled, and not handed on");
     }
 
     #[test]

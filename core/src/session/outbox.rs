@@ -58,6 +58,9 @@ enum Segment {
 /// vectored write and the atomic counting of a reference.
 pub const COPY_BYTES: usize = 4 * 1024;
 
+/// A body of so much is written by itself, most likely.
+const LARGE_BYTES: usize = 16 * 1024;
+
 /// A buffer of small frames is not grown beyond this: one write's worth.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
@@ -344,6 +347,20 @@ impl Batch {
         (count, total)
     }
 
+    /// Whether the next byte to write belongs to the body of a large message: it is not one of many that
+    /// travel together.
+    pub fn is_in_large(&self) -> bool {
+        let mut skip = self.skip;
+        for segment in &self.segments {
+            let length = segment.as_slice().len();
+            if skip < length {
+                return matches!(segment, Segment::Shared(body) if body.len() >= LARGE_BYTES);
+            }
+            skip -= length;
+        }
+        false
+    }
+
     /// The writer cannot take back the next `count` bytes, though it has not written them: they come again first,
     /// as they are.
     pub fn hold(&mut self, count: usize) {
@@ -522,6 +539,26 @@ mod tests {
         assert_eq!(bytes_of(&batch), b"bc");
         assert_eq!(outbox.settle(batch, 9), Flushed::default());
         assert_eq!(bytes_of(&outbox.take()), b"bc");
+    }
+
+    #[test]
+    fn a_batch_knows_when_it_is_within_a_large_body() {
+        let batch_of = |size: usize| {
+            let mut outbox = Outbox::new(Framing::Tcp);
+            outbox.push(&mut "small".into());
+            outbox.push(&mut Message::new(vec![1; size]));
+            outbox.push(&mut "small".into());
+            outbox.take()
+        };
+        // What stands before the body: a frame of 13 bytes, and a prefix of 8.
+        let is_in_large = |size: usize, written: usize| {
+            let mut batch = batch_of(size);
+            batch.advance(written);
+            batch.is_in_large()
+        };
+        let written = [0, 20, 21, 21 + LARGE_BYTES - 1, 21 + LARGE_BYTES, 34 + LARGE_BYTES];
+        assert_eq!(written.map(|at| is_in_large(LARGE_BYTES, at)), [false, false, true, true, false, false]);
+        assert!(!is_in_large(LARGE_BYTES - 1, 21));
     }
 
     #[test]
