@@ -29,7 +29,7 @@ export async function allowed(signal: AbortSignal): Promise<string> {
   for await (const request of rep) request.reply(request.body);
 
   const pair = new Pair1Socket(undefined, { open: (url, protocol) => new WebSocket(url, [protocol]) });
-  await pair.send((await pair.recv()).buffer);
+  await pair.send((await pair.recv()).subarray(1));
   pair.addEventListener('detached', ({ reason, code }) => console.log(DetachReason[reason], code));
   pair.addEventListener('dropped', ({ why }) => console.log(Dropped[why]));
   const { abandoned } = await pair.close(100);
