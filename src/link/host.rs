@@ -299,11 +299,6 @@ impl HostCore {
         table.wires.insert(wire.number, Arc::downgrade(wire));
     }
 
-    /// Whether its handshake was done.
-    pub(super) fn is_known(&self, number: u64) -> bool {
-        self.lock().hosts.logical(number).is_some()
-    }
-
     /// It asks for the place of its logical host.
     pub(super) fn claim(&self, wire: &Arc<Wire>, theirs: &Hello, ours: &Hello) -> Claim {
         let mut table = self.lock();
@@ -323,21 +318,33 @@ impl HostCore {
         claim
     }
 
-    /// The handshake is done.
+    /// The handshake is done, but for the last word.
     pub(super) fn opened(&self, wire: &Arc<Wire>, logical: &str) {
-        self.lock().hosts.open(wire.number, logical);
-        self.hub.tell(|| Event::Connected(wire.peer()));
-        self.settled();
+        let known = {
+            let mut table = self.lock();
+            table.hosts.open(wire.number, logical);
+            table.hosts.logical(wire.number).is_some()
+        };
+        // It may be over already.
+        if known {
+            self.hub.tell(|| Event::Connected(wire.peer()));
+        }
     }
 
-    /// It is gone.
-    pub(super) fn removed(&self, wire: &Arc<Wire>, was_open: bool, end: End) {
-        {
+    /// It is over.
+    pub(super) fn removed(&self, wire: &Arc<Wire>) {
+        let was_open = {
             let mut table = self.lock();
+            let was_open = table.hosts.logical(wire.number).is_some();
             table.hosts.remove(wire.number);
             table.wires.remove(&wire.number);
-        }
+            was_open
+        };
         self.hub.tell(|| {
+            let (end, upgrade) = {
+                let mut state = wire.lock();
+                (state.end(), state.upgrade_error())
+            };
             let peer = wire.peer();
             match was_open {
                 true => Event::Ended(peer, end),
@@ -346,7 +353,7 @@ impl HostCore {
                     remote: peer.ends.map(|ends| ends.remote),
                     host: (!peer.host.is_empty()).then_some(peer.host),
                     end,
-                    upgrade: wire.lock().upgrade_error(),
+                    upgrade,
                 },
             }
         });
@@ -354,7 +361,7 @@ impl HostCore {
     }
 
     /// Whoever waited for a place asks again.
-    fn settled(&self) {
+    pub(super) fn settled(&self) {
         let waiting = std::mem::take(&mut self.lock().waiting);
         for wire in waiting.iter().filter_map(Weak::upgrade) {
             wire.judge_again();

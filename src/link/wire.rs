@@ -65,6 +65,8 @@ pub(super) struct WireState {
     parting: bool,
     /// Until when the peer's end is awaited.
     part_until: Option<Time>,
+    /// The host knows that it is over.
+    told: bool,
     /// The connection is gone, and its task is about to be.
     pub(super) gone: bool,
     upgrade: Option<UpgradeError>,
@@ -90,12 +92,10 @@ pub(super) enum For {
 struct Out {
     batch: Option<(Arc<StreamPipe>, Batch)>,
     wakers: Vec<Waker>,
-    news: Option<News>,
-}
-
-/// What the host is to be told.
-enum News {
-    Metadata,
+    /// The peer's metadata are others.
+    metadata: bool,
+    /// It is over, and the host does not know.
+    ended: bool,
 }
 
 /// So long the peer has to end its side of a connection that is over.
@@ -184,8 +184,9 @@ impl WireState {
                 out.wakers.append(waits);
             }
         }
-        if metadata && self.link.is_open() {
-            out.news = Some(News::Metadata);
+        out.metadata |= metadata && self.link.is_open();
+        if self.link.end().is_some() {
+            out.ended |= !std::mem::replace(&mut self.told, true);
         }
     }
 
@@ -228,6 +229,7 @@ impl Wire {
             unsent: 0,
             parting: false,
             part_until: None,
+            told: false,
             gone: false,
             upgrade: None,
             waits: Default::default(),
@@ -273,8 +275,11 @@ impl Wire {
             stream.write_as_sender(self, batch);
         }
         out.wakers.into_iter().for_each(Waker::wake);
-        if let Some(News::Metadata) = out.news {
+        if out.metadata {
             self.host.hub.tell(|| Event::Metadata(self.peer()));
+        }
+        if out.ended {
+            self.host.removed(self);
         }
     }
 
@@ -399,15 +404,19 @@ impl Wire {
             (Some(hook), true) => Bytes::from(hook.prove(&peer, &ours_to_prove)),
             _ => Bytes::new(),
         };
+        if ack {
+            // Before the program can have it, and close it again.
+            self.host.opened(self, &hello.host);
+        }
         let open = self.visit(|state| {
             state.link.go_on(proof, rt::now());
             state.link.is_open()
         });
         if open {
-            self.host.opened(self, &hello.host);
             if let Some(guest) = &self.guest {
                 guest.opened(self.number);
             }
+            self.host.settled();
         }
         if let Some(former) = former.and_then(|number| self.host.wire(number)) {
             former.visit(|state| state.link.refuse(Reason::Replaced, ""));
@@ -442,23 +451,18 @@ impl Wire {
     /// It is gone, with or without ever having been a pipe.
     fn gone(self: &Arc<Self>, end: End, upgrade: Option<UpgradeError>) {
         let mut out = Out::default();
-        let (first, end, was_open) = {
+        let first = {
             let mut state = self.lock();
             let state = &mut *state;
-            let was_open = state.link.theirs().is_some() && self.host.is_known(self.number);
             state.link.lost(end);
             state.upgrade = state.upgrade.take().or(upgrade);
-            let first = !std::mem::replace(&mut state.gone, true);
             (state.pipe, state.stream, state.timer) = (None, None, None);
-            state.link.changes();
+            state.settle(&mut out);
             state.wake_all(&mut out);
-            (first, state.end(), was_open)
+            !std::mem::replace(&mut state.gone, true)
         };
-        if first {
-            self.host.removed(self, was_open, end);
-            if let Some(guest) = &self.guest {
-                guest.leave(self.number);
-            }
+        if let (true, Some(guest)) = (first, &self.guest) {
+            guest.leave(self.number);
         }
         self.run(out);
     }

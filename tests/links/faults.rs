@@ -132,6 +132,7 @@ async fn a_peer_that_falls_silent_is_found_dead() {
     assert_eq!(ending(&mut events).await, End::Silent);
     silent.hears_the_end().await;
     // Whoever answers stays, however little there is to say.
+    let link = LinkOptions { dead_after: SOON, ..link };
     let (ann, bob, _server) = pair_with(link).await;
     until("many pings", || ann.stats().pings + bob.stats().pings > 10).await;
     assert!(ann.end().is_none() && bob.end().is_none() && bob.round_trip().is_some());

@@ -105,7 +105,7 @@ impl Metadata {
 
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(key, value)| (key, value.escape_ascii()))).finish()
+        f.debug_map().entries(self.iter().map(|(key, value)| (key, Bytes::copy_from_slice(value)))).finish()
     }
 }
 
