@@ -4,7 +4,7 @@
 use crate::tls::{TlsClient, TlsServer};
 use crate::transport::Transport;
 #[cfg(feature = "ws")]
-use spanwire_core::framing::ws::upgrade::Origins;
+use spanwire_core::options::Origins;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct DialOptions {
     pub no_delay: bool,
     /// tcp: let the kernel probe a peer that was silent for so long. Default: off, as in NNG.
     pub keep_alive: Option<Duration>,
-    /// tcp: the local address to dial from. Default: the kernel chooses.
+    /// tcp, quic: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
     /// tls+tcp, wss, quic: whom to trust, and who we are. Default: the authorities of the operating system, and
     /// nobody.

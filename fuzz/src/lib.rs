@@ -9,6 +9,9 @@ mod inbox;
 mod lives;
 mod outbox;
 mod payloads;
+mod report;
+mod tls;
+mod websocket;
 
 pub use addr::addr;
 pub use handshake::handshake;
@@ -16,6 +19,9 @@ pub use inbox::{inbox_ipc, inbox_tcp};
 pub use lives::lives;
 pub use outbox::outbox_ops;
 pub use payloads::payloads;
+pub use report::report;
+pub use tls::tls;
+pub use websocket::{ws_frames, ws_upgrade};
 
 /// The program of a fuzz target. Without a fuzzer it replays the files it is given.
 #[macro_export]

@@ -186,23 +186,24 @@ impl Driver {
         Ended { attached: self.attached, fault, ..Ended::plain(self.why()) }
     }
 
-    /// Where what was written is not yet safe with the kernel, waits until the peer has it, if there is
-    /// reason to think that it still listens: what it is owed may be no more than our header, from which it
-    /// learns why we part.
+    /// Waits until the peer has what was written to it, where dropping the connection would take that away and the
+    /// peer may still listen: what it is owed can be no more than our header, from which it learns why we part.
     async fn settle(&self) {
-        let judged = matches!(
+        let writer = self.pipe.writer();
+        let listens = matches!(
             self.why(),
             DetachReason::PeerClosed
                 | DetachReason::WrongProtocol
                 | DetachReason::Filtered
                 | DetachReason::Busy
         );
-        if judged && !self.parted {
+        let owed = listens && !self.parted && writer.forgets();
+        if owed {
             // If it fails, there is nobody to wait for.
-            let _ = self.pipe.writer().shut_down();
+            let _ = writer.shut_down();
         }
-        if judged || self.parted {
-            let settled = poll_fn(|cx| self.pipe.writer().poll_settled(cx));
+        if owed || self.parted {
+            let settled = poll_fn(|cx| writer.poll_settled(cx));
             self.owner.home().within(Some(SETTLING), settled).await;
         }
     }

@@ -272,6 +272,11 @@ impl PipeState {
         self.handoff.queue().messages()
     }
 
+    /// Bytes of those that no writer has yet.
+    pub(crate) fn waiting_bytes(&mut self) -> usize {
+        self.handoff.queue().waiting_bytes()
+    }
+
     /// Makes the caller the writer of what is owed, if anything is.
     pub(crate) fn claim(&mut self) -> bool {
         self.handoff.claim()

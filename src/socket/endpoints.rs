@@ -12,13 +12,15 @@ use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
 use crate::session::pipe::{Closing, StreamPipe};
 use crate::session::{Ended, Origin, Owner, SessionOptions, driver};
+use crate::trace::{self, Span};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport;
 use crate::transport::{Accept, Incoming, Speaks};
 #[cfg(feature = "inproc")]
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
-use spanwire_core::{DetachReason, PipeId};
+use spanwire_core::snapshot::{EndpointSnapshot, EndpointState, EndpointStats};
+use spanwire_core::{DetachReason, Latency, PipeId};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -30,47 +32,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-
-/// What a dialer or listener is doing.
-///
-/// ```text
-///   Listening ─────────────────────────────── close ──▶ Closed
-///
-///   Connecting ── attached ──▶ Connected ──── close ──▶ Closed
-///     ▲  │ failed                 │ connection lost
-///     │  ▼                        ▼
-///     └ Waiting (backoff) ◀───────┘
-/// ```
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EndpointState {
-    /// A listener takes connections.
-    Listening,
-    /// A dialer is connecting or shaking hands.
-    Connecting,
-    /// A dialer has its connection.
-    Connected,
-    /// A dialer waits before it tries again.
-    Waiting,
-    /// Over.
-    Closed,
-}
-
-/// What a dialer or listener counts.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EndpointStats {
-    /// Connections made or accepted, whatever became of them.
-    pub connections: u64,
-    /// Those that became pipes, those that have ended since included.
-    pub attached: u64,
-    /// Those that did not.
-    pub refused: u64,
-    /// Half-open connections that were dropped because there were too many.
-    pub evicted: u64,
-    /// Failed attempts to connect or accept.
-    pub failures: u64,
-}
 
 /// What handle, task and socket share of an endpoint.
 #[derive(Debug)]
@@ -151,6 +112,17 @@ impl Endpoint {
         let mut inner = self.lock();
         inner.stats.failures += 1;
         inner.last_error = Some(error.into());
+    }
+
+    /// What it shows of itself.
+    pub(super) fn snapshot(&self) -> EndpointSnapshot {
+        let inner = self.lock();
+        let mut all = EndpointSnapshot::new(self.url.to_string(), inner.state);
+        all.dials = self.dialed;
+        all.stats = inner.stats;
+        all.half_open = inner.half_open.len();
+        all.last_error = inner.last_error.as_deref().map(str::to_owned);
+        all
     }
 
     /// A connection was made, on its way to become a pipe.
@@ -373,6 +345,7 @@ impl Core {
                 Err(error) => {
                     let text: Arc<str> = error.to_string().into();
                     endpoint.failed(&text);
+                    trace::accept_failed(&endpoint.url, self.protocol, &text);
                     self.tell(|| Event::AcceptFailed { url: endpoint.url.clone(), error: text });
                     self.home.sleep(wait).await;
                     wait = (wait * 2).min(ACCEPT_MAX);
@@ -398,11 +371,17 @@ impl Core {
                 task.abort();
             }
             self.refused(DetachReason::HalfOpenLimit);
+            trace::refused(&endpoint.url, self.protocol, DetachReason::HalfOpenLimit, None);
         }
+        let (began, span) = (rt::now(), Span::handshake(&endpoint.url, self.protocol, endpoint.dialed));
         let number = half_open.number;
         let (tell_settled, tell_end) = dialer.unzip();
         let (core, shared) = (self.clone(), endpoint.clone());
         let settled = move |pipe: Option<PipeId>| {
+            span.end();
+            if pipe.is_some() {
+                core.took(Latency::Handshake, rt::now() - began);
+            }
             shared.settled(pipe.is_some());
             if let (Some(pipe), true) = (pipe, shared.is_closed()) {
                 // Closed between the handshake and now, when there was no pipe to be found yet.
@@ -451,6 +430,9 @@ impl Core {
 
     fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
         endpoint.ended(ended);
+        if !ended.attached && !ended.moved {
+            trace::refused(&endpoint.url, self.protocol, ended.why, ended.upgrade.as_ref());
+        }
         // Filter and pattern have counted their refusals themselves.
         let counted = matches!(ended.why, DetachReason::Filtered | DetachReason::Busy);
         if !ended.attached && !counted && !ended.moved {
@@ -532,6 +514,7 @@ impl Core {
                 Err(error) => {
                     let text: Arc<str> = error.to_string().into();
                     endpoint.failed(&text);
+                    trace::dial_failed(&endpoint.url, self.protocol, &text);
                     if let Some(first) = first.take() {
                         let _ = first.send(Err(error));
                         return self.close_endpoint(&endpoint);
@@ -568,7 +551,8 @@ impl Core {
                 true
             }
             _ => {
-                let connect = connector.connect(self.speaks(), &self.home);
+                let (began, span) = (rt::now(), Span::dial(&endpoint.url, self.protocol));
+                let connect = span.within(connector.connect(self.speaks(), &self.home));
                 // In a box, which goes: from here on the dialer only waits.
                 let connected = Box::pin(self.home.within(connector.options.connect_timeout, connect));
                 let incoming = match connected.await {
@@ -583,6 +567,8 @@ impl Core {
                     Some(Err(ConnectError::Moved)) => return Err(closed()),
                     Some(Ok(stream)) => Incoming::Ready(stream),
                 };
+                span.end();
+                self.took(Latency::Connect, rt::now() - began);
                 let (tell_settled, settled) = oneshot::channel();
                 let owner: Arc<dyn Owner> = Arc::new(self.clone());
                 self.serve(endpoint, incoming, usize::MAX, &owner, Some((tell_settled, tell_end)));

@@ -1,6 +1,6 @@
 //! [`TlsClient`]: what a dialer needs for TLS.
 
-use super::error::{TlsConfigError, TlsError};
+use super::error::TlsConfigError;
 use super::material::{Identity, Roots};
 use super::per_alpn::PerAlpn;
 use super::{TlsVersion, provider};
@@ -10,7 +10,6 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use spanwire_core::addr::Host;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -96,17 +95,9 @@ impl TlsClient {
         loaded.config.get(alpn, |config, names| config.alpn_protocols = names)
     }
 
-    /// The name that the server behind `host` has to prove.
-    pub(crate) fn name_of(&self, host: &Host) -> Result<ServerName<'static>, TlsError> {
-        if let Some(name) = &self.lock().loaded.name {
-            return Ok(name.clone());
-        }
-        match host {
-            Host::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
-            // A trailing dot says that the name is complete; certificates do not have it.
-            Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
-                .map_err(|_| TlsError::BadServerName { name: name.clone() }),
-        }
+    /// The name that a server has to prove, if the options say which.
+    pub(crate) fn server_name(&self) -> Option<ServerName<'static>> {
+        self.lock().loaded.name.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

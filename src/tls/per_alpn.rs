@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A configuration for rustls. Making one for each connection would copy it; so each is made once.
 pub(super) struct PerAlpn<C> {
     base: Arc<C>,
-    made: Mutex<Vec<(Vec<Vec<u8>>, Arc<C>)>>,
+    made: Mutex<Vec<(Names, Arc<C>)>>,
 }
+
+/// Protocols in the order in which we like them.
+type Names = Vec<Vec<u8>>;
 
 /// Only the library names protocols, and it knows fewer. One more is made anew each time.
 const KEPT: usize = 8;
@@ -17,7 +20,7 @@ impl<C: Clone> PerAlpn<C> {
     }
 
     /// The configuration for connections that speak one of the protocols in `alpn`; `set` writes that into a copy.
-    pub(super) fn get(&self, alpn: &[&[u8]], set: impl FnOnce(&mut C, Vec<Vec<u8>>)) -> Arc<C> {
+    pub(super) fn get(&self, alpn: &[&[u8]], set: impl FnOnce(&mut C, Names)) -> Arc<C> {
         if alpn.is_empty() {
             return self.base.clone();
         }
@@ -25,7 +28,7 @@ impl<C: Clone> PerAlpn<C> {
         if let Some((_, config)) = made.iter().find(|(names, _)| names == alpn) {
             return config.clone();
         }
-        let names: Vec<Vec<u8>> = alpn.iter().map(|name| name.to_vec()).collect();
+        let names: Names = alpn.iter().map(|name| name.to_vec()).collect();
         let mut config = C::clone(&self.base);
         set(&mut config, names.clone());
         let config = Arc::new(config);

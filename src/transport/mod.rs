@@ -141,6 +141,11 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
         Poll::Ready(())
     }
 
+    /// Whether dropping the connection takes away what is not settled. Where the kernel sees to it, it does not.
+    fn forgets(&self) -> bool {
+        false
+    }
+
     /// Whether a thread may wait by itself: `wait_readable` works. If not, only tasks wait here.
     #[cfg(unix)]
     fn threads_may_wait(&self) -> bool {

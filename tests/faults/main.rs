@@ -21,6 +21,9 @@ mod cancel;
 #[cfg(feature = "tls")]
 #[path = "../support/certificates.rs"]
 mod certificates;
+#[cfg(feature = "tls")]
+#[path = "../support/rustls_peer.rs"]
+mod foreign;
 mod frames;
 mod handshakes;
 mod headers;

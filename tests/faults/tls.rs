@@ -1,17 +1,11 @@
 //! Certificates that are not good enough, and what is no TLS.
 
-use crate::certificates::{Authority, HERE, Issued, with_client, with_server};
-use crate::support::{
-    Bed, SOON, Stranger, close_all, detachment, event, framed, header, refusal, soon, until,
-};
+use crate::certificates::{Authority, HERE, with_client, with_server};
+use crate::foreign::{self, Foreign, client};
+use crate::support::{Bed, Stranger, close_all, detachment, event, framed, header, refusal, soon, until};
 use crate::support::{Marks, Place};
 use rcgen::date_time_ymd;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
-    SupportedProtocolVersion,
-};
+use rustls::StreamOwned;
 use spanwire::tls::{
     ClientAuth, Identity, TlsClientOptions, TlsConfigError, TlsError, TlsServer, TlsServerOptions,
     TlsVersion, Verify,
@@ -21,10 +15,13 @@ use spanwire::{
     PullSocket, PushSocket, Start, UpgradeError,
 };
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+
+/// What a PUSH socket says first.
+const PUSH: [u8; 8] = [0, b'S', b'P', 0, 0, 0x50, 0, 0];
 
 /// A PULL socket with an honest peer, that listens with TLS as well.
 struct Bench {
@@ -50,6 +47,10 @@ impl Bench {
         let mut bench = Self { bed, events: pull.events(), pull, listener, honest };
         bench.is_fine().await;
         bench
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
     }
 
     /// The honest peer is served.
@@ -201,7 +202,7 @@ async fn gigantic_certificate_chain_is_refused_and_told_on_both_sides() {
     // Others may.
     let mut bench = Bench::new(with_server(authority.mutual_server())).await;
     let mut client =
-        Foreign::with(&bench.listener, foreign_client(&authority, &rustls::version::TLS13, Some(&issued)));
+        Foreign::with(bench.address(), client(&authority, &rustls::version::TLS13, Some(&issued)));
     let told = tokio::task::spawn_blocking(move || {
         let _ = client.write_all(&header(Protocol::Push));
         client.read(&mut [0; 8]).unwrap_err()
@@ -212,7 +213,7 @@ async fn gigantic_certificate_chain_is_refused_and_told_on_both_sides() {
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tls+tcp://{}", listener.local_addr().unwrap());
-    let server = foreign_server(&issued);
+    let server = foreign::server(&issued);
     let told = tokio::task::spawn_blocking(move || {
         let mut server = StreamOwned::new(server, listener.accept().unwrap().0);
         server.read(&mut [0; 8]).unwrap_err()
@@ -234,7 +235,7 @@ async fn two_that_speak_other_versions_are_told_so() {
         ..TlsServerOptions::new(authority.issue(HERE).identity())
     };
     let mut bench = Bench::new(with_server(server)).await;
-    let mut old = Foreign::connect(&bench.listener, &authority, &rustls::version::TLS12);
+    let mut old = Foreign::connect(bench.address(), &authority, &rustls::version::TLS12);
     let failure = tokio::task::spawn_blocking(move || old.flush().unwrap_err());
     assert!(soon("an alert", failure).await.unwrap().to_string().contains("ProtocolVersion"));
     assert_eq!(bench.failure().await, TlsError::VersionMismatch.into());
@@ -423,7 +424,7 @@ async fn changed_bytes_in_tls_end_their_connection_alone() {
     let server = TlsServerOptions::new(authority.issue(HERE).identity());
     for (n, version) in [&rustls::version::TLS13, &rustls::version::TLS12].into_iter().enumerate() {
         let mut bench = Bench::new(with_server(server.clone())).await;
-        let mut foreign = Foreign::greet(&bench.listener, &authority, version).await;
+        let mut foreign = Foreign::greet(bench.address(), &authority, version, PUSH).await;
         foreign.write_all(&framed(Marks::Tcp, b"whole")).unwrap();
         assert_eq!(&soon("a job", bench.pull.recv()).await.unwrap()[..], b"whole");
         // A record of the right form that nobody has sealed.
@@ -440,7 +441,7 @@ async fn flood_of_key_updates_ends_its_connection_alone() {
     let authority = Authority::new("ours");
     let server = TlsServerOptions::new(authority.issue(HERE).identity());
     let mut bench = Bench::new(with_server(server)).await;
-    let mut foreign = Foreign::greet(&bench.listener, &authority, &rustls::version::TLS13).await;
+    let mut foreign = Foreign::greet(bench.address(), &authority, &rustls::version::TLS13, PUSH).await;
     // New keys now and then are nothing special.
     for _ in 0..100 {
         foreign.conn.refresh_traffic_keys().unwrap();
@@ -465,7 +466,7 @@ async fn tls_cut_within_a_frame_is_a_loss_and_between_frames_an_end() {
     let mut bench = Bench::new(with_server(server)).await;
     let frame = framed(Marks::Tcp, b"body");
     for length in 0..=frame.len() {
-        let mut foreign = Foreign::greet(&bench.listener, &authority, &rustls::version::TLS13).await;
+        let mut foreign = Foreign::greet(bench.address(), &authority, &rustls::version::TLS13, PUSH).await;
         foreign.write_all(&frame[..length]).unwrap();
         foreign.flush().unwrap();
         // The end of tcp, without close_notify.
@@ -481,12 +482,12 @@ async fn tls_cut_within_a_frame_is_a_loss_and_between_frames_an_end() {
         assert_eq!(detachment(&mut bench.events).await, expected, "after {length} bytes");
     }
     // And within a record.
-    let foreign = Foreign::greet(&bench.listener, &authority, &rustls::version::TLS13).await;
+    let foreign = Foreign::greet(bench.address(), &authority, &rustls::version::TLS13, PUSH).await;
     (&foreign.sock).write_all(b"\x17\x03\x03\x00\x20 012345").unwrap();
     drop(foreign);
     assert_eq!(detachment(&mut bench.events).await, DetachReason::ConnectionLost);
     // With close_notify, and nothing else.
-    let mut foreign = Foreign::greet(&bench.listener, &authority, &rustls::version::TLS13).await;
+    let mut foreign = Foreign::greet(bench.address(), &authority, &rustls::version::TLS13, PUSH).await;
     foreign.conn.send_close_notify();
     foreign.flush().unwrap();
     assert_eq!(detachment(&mut bench.events).await, DetachReason::PeerClosed);
@@ -543,91 +544,9 @@ async fn a_dialer_in_the_background_tells_why_and_goes_on() {
     close_all!(push, pull);
 }
 
-/// A client that is rustls alone, on a socket that blocks.
-struct Foreign(StreamOwned<ClientConnection, TcpStream>);
-
-impl std::ops::Deref for Foreign {
-    type Target = StreamOwned<ClientConnection, TcpStream>;
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl std::ops::DerefMut for Foreign {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-impl Foreign {
-    /// Connects; the handshake is still to come.
-    fn connect(to: &Listener, authority: &Authority, version: &'static SupportedProtocolVersion) -> Self {
-        Self::with(to, foreign_client(authority, version, None))
-    }
-
-    fn with(to: &Listener, connection: ClientConnection) -> Self {
-        let tcp = TcpStream::connect(to.local_addr().unwrap()).unwrap();
-        tcp.set_read_timeout(Some(SOON)).unwrap();
-        tcp.set_nodelay(true).unwrap();
-        Self(StreamOwned::new(connection, tcp))
-    }
-
-    /// Connects and shakes hands, as a PUSH socket.
-    async fn greet(to: &Listener, authority: &Authority, version: &'static SupportedProtocolVersion) -> Self {
-        let mut foreign = Self::connect(to, authority, version);
-        let greet = tokio::task::spawn_blocking(move || {
-            foreign.write_all(&header(Protocol::Push)).unwrap();
-            let mut theirs = [0; 8];
-            foreign.read_exact(&mut theirs).unwrap();
-            assert_eq!(theirs, header(Protocol::Pull));
-            foreign
-        });
-        soon("a handshake", greet).await.unwrap()
-    }
-}
-
-fn foreign_client(
-    authority: &Authority,
-    version: &'static SupportedProtocolVersion,
-    identity: Option<&Issued>,
-) -> ClientConnection {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_root_certificates(roots);
-    let config = match identity {
-        None => config.with_no_client_auth(),
-        Some(issued) => {
-            let (chain, key) = in_der(issued);
-            config.with_client_auth_cert(chain, key).unwrap()
-        }
-    };
-    ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
-}
-
-fn foreign_server(identity: &Issued) -> ServerConnection {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let (chain, key) = in_der(identity);
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    ServerConnection::new(Arc::new(config)).unwrap()
-}
-
-fn in_der(issued: &Issued) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-    let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).collect::<Result<_, _>>();
-    (chain.unwrap(), PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap())
-}
-
 /// The first thing that a client says.
 fn client_hello(authority: &Authority) -> Vec<u8> {
     let mut hello = Vec::new();
-    foreign_client(authority, &rustls::version::TLS13, None).write_tls(&mut hello).unwrap();
+    client(authority, &rustls::version::TLS13, None).write_tls(&mut hello).unwrap();
     hello
 }

@@ -8,6 +8,7 @@ use crate::tls::{TlsClient, TlsError, TlsServer};
 use crate::transport::Stream;
 use rustls::ServerConfig;
 use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::{ClientHello, ResolvesServerCert, UnbufferedServerConnection};
 use rustls::sign::CertifiedKey;
 use spanwire_core::addr::Host;
@@ -22,6 +23,21 @@ pub(crate) async fn connect(stream: Stream, client: &TlsClient, host: &Host) -> 
     let connection = UnbufferedClientConnection::new(client.config(&[]), name).map_err(TlsError::from)?;
     let secured = shake(stream, Machine::Client(Box::new(connection))).await?;
     Ok(secured.finish(None))
+}
+
+impl TlsClient {
+    /// The name that the server behind `host` has to prove.
+    pub(crate) fn name_of(&self, host: &Host) -> Result<ServerName<'static>, TlsError> {
+        if let Some(name) = self.server_name() {
+            return Ok(name);
+        }
+        match host {
+            Host::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
+            // A trailing dot says that the name is complete; certificates do not have it.
+            Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
+                .map_err(|_| TlsError::BadServerName { name: name.clone() }),
+        }
+    }
 }
 
 /// Secures `stream`, which came in.

@@ -33,8 +33,8 @@ enum End {
     Failed(TlsError),
 }
 
-/// So much is read at a time.
-const READ_BYTES: usize = 64 * 1024;
+/// So much is read at a time at most; less where less is asked for.
+const READ_BYTES: usize = 128 * 1024;
 /// What fits into one read less, however little is asked for.
 const LEAST_READ_BYTES: usize = 4 * 1024;
 /// Reads in a row in which there may be nothing to read; then others have their turn.
@@ -224,7 +224,7 @@ impl Incoming {
             if to_say {
                 self.secured.send_replies();
             }
-            // Rarely more than one large record is left over; the buffer need not grow for good.
+            // Only a peer whose handshake messages come in many pieces makes it larger.
             sealed.shrink_to(2 * READ_BYTES);
             match buffer.len() - before {
                 0 => Poll::Ready(None),

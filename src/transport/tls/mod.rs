@@ -24,6 +24,8 @@ mod incoming;
 mod machine;
 mod outgoing;
 pub(crate) mod peer;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use handshake::{accept, connect};
 

@@ -27,8 +27,9 @@ struct Lot {
     plain: usize,
 }
 
-/// So much of the caller's is sealed for one write: it stays in the cache of the processor until the kernel has it.
-const WRITE_BYTES: usize = 4 * RECORD_BYTES;
+/// So much of the caller's is sealed for one write: enough for a large message with its head, and not too much for the
+/// cache of the processor, from which the kernel takes it.
+const WRITE_BYTES: usize = 8 * RECORD_BYTES;
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };

@@ -41,7 +41,8 @@ use writer::Writer;
 type Server = crate::tls::TlsServer;
 /// Nobody has one.
 #[cfg(not(feature = "tls"))]
-type Server = std::convert::Infallible;
+#[derive(Clone, PartialEq)]
+enum Server {}
 
 /// TLS over a stream that came in.
 #[cfg(feature = "tls")]
