@@ -625,10 +625,10 @@ mod tests {
                 bytes.push(7);
                 Segment::Copied { bytes, start: 0 }
             };
-            let mut spares = Spares::default();
-            discard_front(&mut capacities.map(buffer).into(), 3, &mut spares);
-            assert!(spares.iter().all(Vec::is_empty));
-            assert_eq!(spares.iter().map(Vec::capacity).sum::<usize>(), 170);
+            let mut spare = Spare::default();
+            discard_front(&mut capacities.map(buffer).into(), 3, &mut spare);
+            assert!(spare.buffers.iter().all(Vec::is_empty));
+            assert_eq!(spare.buffers.iter().map(Vec::capacity).sum::<usize>(), 170);
         }
     }
 
