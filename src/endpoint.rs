@@ -3,13 +3,14 @@
 //! It stands above the transports and beside the sockets, since some schemes are no transport:
 //! `inproc` joins two sockets directly, and later ones run over connections of our own.
 
+use crate::error::ConnectError;
 use crate::options::{DialOptions, ListenOptions};
 use crate::rt::Home;
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport::ipc;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
-use crate::transport::{Accept, Stream};
+use crate::transport::{Accept, Speaks, Stream};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
 
@@ -29,16 +30,16 @@ impl Connector {
     }
 
     /// Connects. Names are resolved anew each time, and every address is tried.
-    pub(crate) async fn connect(&self, home: &Home) -> io::Result<Stream> {
-        let _used_by_some = home;
+    pub(crate) async fn connect(&self, speaks: Speaks, home: &Home) -> Result<Stream, ConnectError> {
+        let _used_by_some = (home, speaks);
         match &self.addr {
             #[cfg(feature = "tcp")]
-            Addr::Tcp(addr) => tcp::dial(addr, &self.options).await,
+            Addr::Tcp(addr) => Ok(tcp::dial(addr, &self.options).await?),
             #[cfg(all(unix, feature = "ipc"))]
-            Addr::Ipc(addr) => ipc::connect(addr.path().as_ref(), home).await,
+            Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
-            Addr::Abstract(addr) => ipc::connect_abstract(addr.name(), home).await,
-            _ => Err(io::ErrorKind::Unsupported.into()),
+            Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), home).await?),
+            _ => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
         }
     }
 }
@@ -52,8 +53,12 @@ pub(crate) fn listen_addr(url: &str) -> Result<Addr, AddrError> {
 }
 
 /// Binds; returns the address as it is bound, with its real port.
-pub(crate) async fn bind(addr: &Addr, options: &ListenOptions) -> io::Result<(Box<dyn Accept>, Addr)> {
-    let _used_by_some = options;
+pub(crate) async fn bind(
+    addr: &Addr,
+    speaks: Speaks,
+    options: &ListenOptions,
+) -> io::Result<(Box<dyn Accept>, Addr)> {
+    let _used_by_some = (options, speaks);
     match addr {
         #[cfg(feature = "tcp")]
         Addr::Tcp(addr) => {

@@ -27,6 +27,15 @@ pub enum DialError {
         #[source]
         error: Arc<io::Error>,
     },
+    /// Somebody is there, but the handshake of TLS, WebSocket or QUIC failed.
+    #[error("cannot connect to {url}: {error}")]
+    Upgrade {
+        /// Whom we dialled.
+        url: Arc<str>,
+        /// What went wrong.
+        #[source]
+        error: UpgradeError,
+    },
     /// The connection took longer than `connect_timeout`.
     #[error("cannot connect to {url}: timed out")]
     TimedOut {
@@ -55,8 +64,52 @@ impl DialError {
         match self {
             Self::Address { .. } | Self::Closed | Self::RuntimeGone => false,
             Self::Connect { error, .. } => is_transient(error),
+            Self::Upgrade { error, .. } => error.is_transient(),
             Self::TimedOut { .. } => true,
             Self::Refused { why, .. } => why.is_transient(),
+        }
+    }
+}
+
+/// Why a connection could not be made: no connection, or one that could not be used.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// What the system said.
+    Io(io::Error),
+    /// The handshake below SP.
+    #[cfg_attr(not(any(feature = "tls", feature = "ws", feature = "quic")), allow(dead_code))]
+    Upgrade(UpgradeError),
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<UpgradeError> for ConnectError {
+    fn from(error: UpgradeError) -> Self {
+        Self::Upgrade(error)
+    }
+}
+
+/// Why the handshake of TLS, WebSocket or QUIC failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// The connection ended before the handshake was over.
+    #[error("the connection ended in its handshake")]
+    Ended,
+    /// It took too long.
+    #[error("the handshake timed out")]
+    TimedOut,
+}
+
+impl UpgradeError {
+    /// Whether trying again soon may well succeed without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Ended | Self::TimedOut => true,
         }
     }
 }

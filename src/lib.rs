@@ -88,7 +88,7 @@ pub mod session;
 mod socket;
 mod transport;
 
-pub use error::{AdoptError, DialError, ListenError, SendManyError};
+pub use error::{AdoptError, DialError, ListenError, SendManyError, UpgradeError};
 pub use options::{DialOptions, ListenOptions, Start};
 pub use session::Origin;
 #[cfg(unix)]
@@ -105,7 +105,7 @@ pub use spanwire_core::{
     DetachReason, Dropped, Header, Ledger, Message, NotSubscribed, Options, Overflow, PipeId, Prefer,
     RecvError, RequestError, SendError, Time, Topic,
 };
-pub use transport::{Credentials, Ends, Place};
+pub use transport::{Credentials, Ends, Place, TlsPeer};
 
 /// The time on the clock that [`Message::arrived`] is read from.
 ///

@@ -10,6 +10,10 @@
 //! | `ipc://path`, `unix://path` | a unix socket; everything after `://` is the path, relative ones too |
 //! | `abstract://name` | a unix socket without a file (Linux); `%00` and the like are decoded |
 //! | `inproc://name` | inside this process; everything after `://` is the name |
+//! | `tls+tcp://host:port` | TLS over TCP; hosts and ports as above; also `tls+tcp4://`, `tls+tcp6://` |
+//! | `ws://host:port/path?query` | WebSocket, on port 80 without a port; also `ws4://`, `ws6://` |
+//! | `wss://host:port/path?query` | WebSocket over TLS, on port 443 without a port; also `wss4://`, `wss6://` |
+//! | `quic://host:port` | QUIC; hosts and ports as above; also `quic4://`, `quic6://` |
 //!
 //! Schemes are not case-sensitive, hosts neither; paths and names are.
 
@@ -51,6 +55,12 @@ pub enum Addr {
     Abstract(Abstract),
     /// `inproc://`: the name, any text, empty too. Names are compared byte by byte.
     Inproc(String),
+    /// `tls+tcp://`, `tls+tcp4://`, `tls+tcp6://`.
+    Tls(Tcp),
+    /// `ws://`, `wss://`, and each with a 4 or a 6.
+    Ws(Ws),
+    /// `quic://`, `quic4://`, `quic6://`.
+    Quic(Tcp),
 }
 
 impl Addr {
@@ -66,6 +76,18 @@ impl Addr {
             "ipc" | "unix" => Ipc::new(rest).map(Self::Ipc),
             "abstract" => Abstract::new(percent_decode(rest)?).map(Self::Abstract),
             "inproc" => Ok(Self::Inproc(rest.to_owned())),
+            "tls+tcp" => Tcp::parse(Family::Any, rest).map(Self::Tls),
+            "tls+tcp4" => Tcp::parse(Family::V4, rest).map(Self::Tls),
+            "tls+tcp6" => Tcp::parse(Family::V6, rest).map(Self::Tls),
+            "ws" => Ws::parse(false, Family::Any, rest).map(Self::Ws),
+            "ws4" => Ws::parse(false, Family::V4, rest).map(Self::Ws),
+            "ws6" => Ws::parse(false, Family::V6, rest).map(Self::Ws),
+            "wss" => Ws::parse(true, Family::Any, rest).map(Self::Ws),
+            "wss4" => Ws::parse(true, Family::V4, rest).map(Self::Ws),
+            "wss6" => Ws::parse(true, Family::V6, rest).map(Self::Ws),
+            "quic" => Tcp::parse(Family::Any, rest).map(Self::Quic),
+            "quic4" => Tcp::parse(Family::V4, rest).map(Self::Quic),
+            "quic6" => Tcp::parse(Family::V6, rest).map(Self::Quic),
             "" => Err(AddrError::NoScheme),
             other if is_elsewhere(other) => Err(AddrError::NotBuiltIn { scheme }),
             _ => Err(AddrError::UnknownScheme { scheme }),
@@ -75,17 +97,22 @@ impl Addr {
     /// Its scheme, as it is printed.
     pub const fn scheme(&self) -> &'static str {
         match self {
-            Self::Tcp(tcp) => tcp.family.scheme(),
+            Self::Tcp(tcp) => tcp.family.of(["tcp", "tcp4", "tcp6"]),
             Self::Ipc(_) => "ipc",
             Self::Abstract(_) => "abstract",
             Self::Inproc(_) => "inproc",
+            Self::Tls(tcp) => tcp.family.of(["tls+tcp", "tls+tcp4", "tls+tcp6"]),
+            Self::Ws(ws) if ws.secure => ws.tcp.family.of(["wss", "wss4", "wss6"]),
+            Self::Ws(ws) => ws.tcp.family.of(["ws", "ws4", "ws6"]),
+            Self::Quic(tcp) => tcp.family.of(["quic", "quic4", "quic6"]),
         }
     }
 
     /// Whether it can be dialled; the error says what is missing.
     pub fn for_dial(&self) -> Result<(), AddrError> {
         match self {
-            Self::Tcp(tcp) => tcp.remote().map(drop),
+            Self::Tcp(tcp) | Self::Tls(tcp) | Self::Quic(tcp) => tcp.remote().map(drop),
+            Self::Ws(ws) => ws.tcp.remote().map(drop),
             Self::Abstract(name) if name.name().is_empty() => Err(AddrError::NoName),
             Self::Ipc(_) | Self::Abstract(_) | Self::Inproc(_) => Ok(()),
         }
@@ -94,7 +121,8 @@ impl Addr {
     /// Whether it can be listened on; the error says what is in the way.
     pub fn for_listen(&self) -> Result<(), AddrError> {
         match self {
-            Self::Tcp(tcp) => tcp.bind().map(drop),
+            Self::Tcp(tcp) | Self::Tls(tcp) | Self::Quic(tcp) => tcp.bind().map(drop),
+            Self::Ws(ws) => ws.tcp.bind().map(drop),
             Self::Ipc(_) | Self::Abstract(_) | Self::Inproc(_) => Ok(()),
         }
     }
@@ -111,7 +139,11 @@ impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://", self.scheme())?;
         match self {
-            Self::Tcp(tcp) => tcp.fmt_rest(f),
+            Self::Tcp(tcp) | Self::Tls(tcp) | Self::Quic(tcp) => tcp.fmt_rest(f),
+            Self::Ws(ws) => {
+                ws.tcp.fmt_rest(f)?;
+                f.write_str(&ws.target)
+            }
             Self::Ipc(ipc) => f.write_str(&ipc.path),
             Self::Abstract(name) => percent_encode(&name.name, f),
             Self::Inproc(name) => f.write_str(name),
@@ -249,11 +281,12 @@ impl Tcp {
 }
 
 impl Family {
-    const fn scheme(self) -> &'static str {
+    /// The scheme that says so, of those for both, for IPv4 and for IPv6.
+    const fn of(self, schemes: [&'static str; 3]) -> &'static str {
         match self {
-            Self::Any => "tcp",
-            Self::V4 => "tcp4",
-            Self::V6 => "tcp6",
+            Self::Any => schemes[0],
+            Self::V4 => schemes[1],
+            Self::V6 => schemes[2],
         }
     }
 }
@@ -288,6 +321,64 @@ impl fmt::Display for Host {
             Self::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
             Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
         }
+    }
+}
+
+/// A WebSocket address: a TCP address, and what is asked for there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ws {
+    secure: bool,
+    tcp: Tcp,
+    target: String,
+}
+
+impl Ws {
+    /// The port of `ws://` without one (RFC 6455 3).
+    pub const PORT: u16 = 80;
+    /// The port of `wss://` without one (RFC 6455 3).
+    pub const SECURE_PORT: u16 = 443;
+
+    fn parse(secure: bool, family: Family, rest: &str) -> Result<Self, AddrError> {
+        let (host, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if target.contains('#') {
+            return Err(AddrError::Unexpected { part: "fragment" });
+        }
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(AddrError::BadPath { path: target.to_owned() });
+        }
+        let mut tcp = Tcp::parse(family, host)?;
+        if tcp.port == 0 && !host.ends_with(":0") {
+            tcp.port = if secure { Self::SECURE_PORT } else { Self::PORT };
+        }
+        let mut full = String::from(if target.starts_with('/') { "" } else { "/" });
+        full.push_str(target);
+        Ok(Self { secure, tcp, target: full })
+    }
+
+    /// Whether it is `wss://`.
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Host and port.
+    pub const fn tcp(&self) -> &Tcp {
+        &self.tcp
+    }
+
+    /// Path and query, as in the first line of a request: starts with a slash.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The target without its query.
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The same with another port: the one that the kernel chose.
+    #[must_use]
+    pub fn with_port(self, port: u16) -> Self {
+        Self { tcp: self.tcp.with_port(port), ..self }
     }
 }
 
@@ -386,6 +477,11 @@ pub enum AddrError {
     LocalOnListen,
     /// The path is empty.
     NoPath,
+    /// The path or the query of a URL has a character that has to be escaped in it.
+    BadPath {
+        /// Path and query as they were given.
+        path: String,
+    },
     /// The path has a zero byte in it.
     NulInPath,
     /// Dialling needs a name.
@@ -405,7 +501,7 @@ impl fmt::Display for AddrError {
             Self::NoScheme => f.write_str("an address starts with its scheme, as in tcp://host:port"),
             Self::UnknownScheme { scheme } => write!(f, "there is no scheme {scheme:?}; use one of: {HERE}"),
             Self::NotBuiltIn { scheme } => {
-                write!(f, "the scheme {scheme:?} is not part of this build; use one of: {HERE}")
+                write!(f, "the scheme {scheme:?} is not part of this build; it may be a feature of the crate")
             }
             Self::Unexpected { part } => {
                 write!(f, "the address has a {part}, which its scheme does not take; leave it out")
@@ -427,6 +523,9 @@ impl fmt::Display for AddrError {
             Self::LocalOnListen => f.write_str(
                 "a local address before a ';' is for dialling; listen on it as in tcp://192.0.2.1:port",
             ),
+            Self::BadPath { path } => {
+                write!(f, "{path:?} is not a path; write other characters as % and two hexadecimal digits")
+            }
             Self::NoPath => f.write_str("the address needs a path, as in ipc://path"),
             Self::NulInPath => f.write_str("a path cannot contain a zero byte; leave it out"),
             Self::NoName => f.write_str("dialling needs a name; write it as in abstract://name"),
@@ -441,11 +540,11 @@ impl fmt::Display for AddrError {
 impl Error for AddrError {}
 
 /// Schemes that are read here.
-const HERE: &str = "tcp tcp4 tcp6 ipc unix abstract inproc";
+const HERE: &str = "tcp tcp4 tcp6 ipc unix abstract inproc tls+tcp tls+tcp4 tls+tcp6 ws ws4 ws6 \
+    wss wss4 wss6 quic quic4 quic6";
 
 /// Schemes of the SP family and of Spanwire that are not, or not yet.
-const ELSEWHERE: &str = "tls+tcp tls+tcp4 tls+tcp6 ws ws4 ws6 wss wss4 wss6 udp udp4 udp6 \
-    dtls dtls4 dtls6 socket quic serial zt";
+const ELSEWHERE: &str = "udp udp4 udp6 dtls dtls4 dtls6 socket serial zt";
 
 fn is_elsewhere(scheme: &str) -> bool {
     let listed = |scheme: &str, list: &str| list.split(' ').any(|other| other == scheme);
@@ -535,6 +634,14 @@ mod tests {
             ("abstract://", "abstract://"),
             ("abstract://a%00%2f%c3ü b", "abstract://a%00/%C3%C3%BC%20b"),
             ("inproc://", "inproc://"),
+            ("TLS+TCP://Host:1", "tls+tcp://host:1"),
+            ("tls+tcp4://192.0.2.1;h:1", "tls+tcp4://192.0.2.1;h:1"),
+            ("quic6://[::1]", "quic6://[::1]:0"),
+            ("ws://Host", "ws://host:80/"),
+            ("wss6://[::1]", "wss6://[::1]:443/"),
+            ("ws://*:0/A/b", "ws://*:0/A/b"),
+            ("ws4://h:8?q=1", "ws4://h:8/?q=1"),
+            ("wss://h/a%20b/?q=/?", "wss://h:443/a%20b/?q=/?"),
             ("InProc://A://b;\u{1f980}\n", "inproc://A://b;\u{1f980}\n"),
         ] {
             assert_eq!(printed(text), expected, "{text}");
@@ -547,7 +654,7 @@ mod tests {
         for text in ["", "host:80", "tcp:host:80", "://x", "tcp//x"] {
             assert_eq!(parse(text), Err(AddrError::NoScheme), "{text}");
         }
-        let elsewhere = "tls+tcp ws wss ws4 wss6 udp dtls socket quic serial zt mux+tcp mux+tls+tcp mux+ipc";
+        let elsewhere = "udp dtls socket serial zt mux+tcp mux+tls+tcp mux+ipc mux+ws mux+quic";
         for scheme in elsewhere.split(' ') {
             let error = parse(&format!("{}://h:1", scheme.to_uppercase()));
             assert_eq!(error, Err(AddrError::NotBuiltIn { scheme: scheme.to_owned() }));
@@ -590,6 +697,22 @@ mod tests {
         ] {
             assert_eq!(parse(text), Err(AddrError::Unexpected { part }), "{text}");
         }
+    }
+
+    #[test]
+    fn a_websocket_has_a_target_and_a_path_of_it() {
+        let Ok(Addr::Ws(ws)) = parse("wss://h/a/b?c=/d") else { panic!("it is one") };
+        assert!(ws.is_secure());
+        assert_eq!((ws.target(), ws.path()), ("/a/b?c=/d", "/a/b"));
+        assert_eq!(ws.tcp().remote(), Ok((&Host::Name("h".into()), Ws::SECURE_PORT)));
+        for path in ["/a b", "/\u{fc}", "/\n", "?\0"] {
+            let error = AddrError::BadPath { path: path.to_owned() };
+            assert_eq!(parse(&format!("ws://h{path}")), Err(error));
+        }
+        assert_eq!(parse("ws://h/a#b"), Err(AddrError::Unexpected { part: "fragment" }));
+        assert_eq!(parse("ws://u@h/a"), Err(AddrError::Unexpected { part: "user" }));
+        assert_eq!(parse("ws:///a").unwrap().for_dial(), Err(AddrError::NoHost));
+        assert_eq!(parse("ws://h:0/a").unwrap().for_dial(), Err(AddrError::NoPort));
     }
 
     #[test]

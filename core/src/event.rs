@@ -77,6 +77,8 @@ reasons! {
         BadHandshake => "peer does not speak SP",
         /// The peer speaks SP, but not the pattern that belongs to ours.
         WrongProtocol => "peer has an incompatible protocol",
+        /// The handshake below SP failed: TLS, WebSocket or QUIC. An event says more.
+        UpgradeFailed => "secure or WebSocket handshake failed",
         /// The handshake took longer than it may.
         HandshakeTimeout => "handshake timed out",
         /// Too many connections were waiting in their handshake; this was the oldest.

@@ -8,8 +8,9 @@ use super::handoff::Drive;
 use super::pipe::{Closing, PipeState, StreamPipe};
 use super::reading::Step;
 use super::{Ended, Origin, Owner, SessionOptions, loan};
+use crate::error::{ConnectError, UpgradeError};
 use crate::rt::{self, Home, Sleep};
-use crate::transport::Stream;
+use crate::transport::{Incoming, Stream, Upgrade};
 use spanwire_core::session::state::{self, Input, Session, State};
 use spanwire_core::{DetachReason, PipeId, Time};
 use std::future::{Future, pending, poll_fn};
@@ -24,7 +25,7 @@ use std::time::Duration;
 /// When the handshake is over, `may_attach` is asked whether anybody still wants the connection (who
 /// does not, drops the future). Then `settled` is told the pipe that it became, if it did.
 pub(crate) async fn serve(
-    stream: Stream,
+    incoming: Incoming,
     origin: Origin,
     owner: Arc<dyn Owner>,
     home: Home,
@@ -33,7 +34,24 @@ pub(crate) async fn serve(
     settled: impl FnOnce(Option<PipeId>) + Send,
 ) -> Ended {
     let deadline = rt::now() + options.handshake_timeout;
-    let session = Session::new(options.protocol, deadline);
+    let upgraded = match incoming {
+        Incoming::Ready(stream) => Ok(stream),
+        Incoming::Upgrading(upgrade) => upgrade_within(upgrade, options.handshake_timeout, &home).await,
+    };
+    let stream = match upgraded {
+        Ok(stream) => stream,
+        Err(error) => {
+            if may_attach() {
+                settled(None);
+            }
+            return Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) };
+        }
+    };
+    let agreed = stream.agreed;
+    let session = match agreed {
+        true => Session::agreed(options.protocol, deadline),
+        false => Session::new(options.protocol, deadline),
+    };
     let pipe = Arc::new(StreamPipe::new(stream, origin, options.max_message_bytes));
     let mut driver = Driver {
         pipe,
@@ -48,9 +66,11 @@ pub(crate) async fn serve(
         pause: None,
         home,
     };
-    let greeting = driver.session.greeting();
-    let mut sent = 0;
-    poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+    if !agreed {
+        let greeting = driver.session.greeting();
+        let mut sent = 0;
+        poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+    }
     if !may_attach() {
         return pending().await;
     }
@@ -61,8 +81,21 @@ pub(crate) async fn serve(
     if driver.id.is_some() {
         poll_fn(|cx| driver.poll(cx)).await;
         poll_fn(|cx| driver.poll_detach(cx)).await;
+        if driver.parted {
+            let settled = poll_fn(|cx| driver.pipe.writer().poll_settled(cx));
+            driver.home.within(Some(SETTLING), settled).await;
+        }
     }
-    Ended { why: driver.why(), attached: driver.attached }
+    Ended { why: driver.why(), attached: driver.attached, upgrade: None }
+}
+
+async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, UpgradeError> {
+    match home.within(Some(span), upgrade).await {
+        Some(Ok(stream)) => Ok(stream),
+        Some(Err(ConnectError::Upgrade(error))) => Err(error),
+        Some(Err(ConnectError::Io(_))) => Err(UpgradeError::Ended),
+        None => Err(UpgradeError::TimedOut),
+    }
 }
 
 struct Driver {
@@ -93,6 +126,9 @@ const LONGEST_PATIENCE: Duration = Duration::from_micros(50);
 /// used: a busy connection wakes nobody more than a hundred times a second.
 const FIRST_GRACE: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_millis(10);
+
+/// Both sides have ended; so long the last bytes may take to arrive where the kernel does not see to them.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// A stream of messages may pause for so long, or twice that, before its buffers are given back.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -25,6 +25,7 @@ pub(crate) mod driver;
 pub(crate) mod pipe;
 pub(crate) mod reading;
 
+use crate::error::UpgradeError;
 use handoff::Wrote;
 use pipe::{After, PipeState, StreamPipe};
 use spanwire_core::framing::sp::{FrameError, Protocol};
@@ -83,6 +84,8 @@ pub(crate) struct Ended {
     pub(crate) why: DetachReason,
     /// Whether it ever was a pipe.
     pub(crate) attached: bool,
+    /// With [`DetachReason::UpgradeFailed`], what it was.
+    pub(crate) upgrade: Option<UpgradeError>,
 }
 
 /// Where a connection came from.

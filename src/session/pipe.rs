@@ -197,9 +197,12 @@ impl StreamPipe {
     }
 
     /// Prepares the reading for a receiver that has just borrowed it. `false`: it is no use, as the kernel
-    /// takes no more at the moment, and the driver has to watch for it.
+    /// takes no more at the moment, and the driver has to watch for it; or it is no use to a thread.
     #[cfg(unix)]
     pub(crate) fn lend(&self, owner: &dyn Owner, by: By) -> bool {
+        if by == By::Thread && !self.writer.threads_may_wait() {
+            return false;
+        }
         if let Some(reading) = &mut *self.reading() {
             reading.lent_to(by);
         }

@@ -7,14 +7,14 @@ use super::inproc;
 use crate::endpoint::{self, Connector};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::error::AdoptError;
-use crate::error::{DialError, ListenError};
+use crate::error::{ConnectError, DialError, ListenError};
 use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
 use crate::session::pipe::{Closing, StreamPipe};
 use crate::session::{Ended, Origin, SessionOptions, driver};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport;
-use crate::transport::{Accept, Stream};
+use crate::transport::{Accept, Incoming, Speaks};
 #[cfg(feature = "inproc")]
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
@@ -128,7 +128,7 @@ impl Endpoint {
     }
 
     /// The next connection; never, once the listener is closed.
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         self.acceptor().as_ref().map_or(Poll::Pending, |acceptor| acceptor.poll_accept(cx))
     }
 
@@ -331,7 +331,8 @@ impl Core {
             self.keep(&endpoint).map_err(|Gone| closed())?;
             return Ok(Listener { core: self.clone(), endpoint });
         }
-        let (acceptor, addr) = self.home.run(endpoint::bind(&addr, &options)).await.map_err(bind)?;
+        let (acceptor, addr) =
+            self.home.run(endpoint::bind(&addr, self.speaks(), &options)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
         *endpoint.acceptor() = Some(acceptor);
@@ -349,9 +350,9 @@ impl Core {
         let mut wait = ACCEPT_MIN;
         loop {
             match poll_fn(|cx| endpoint.poll_accept(cx)).await {
-                Ok(stream) => {
+                Ok(incoming) => {
                     wait = ACCEPT_MIN;
-                    if self.serve(&endpoint, stream, limit, None) == Crowd::Full {
+                    if self.serve(&endpoint, incoming, limit, None) == Crowd::Full {
                         // In a flood each newcomer pushes another one out: those who came before
                         // the next one get the chance to say what they have to say.
                         rt::yield_now().await;
@@ -374,7 +375,7 @@ impl Core {
     fn serve(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
-        stream: Stream,
+        incoming: Incoming,
         limit: usize,
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
     ) -> Crowd {
@@ -400,7 +401,7 @@ impl Core {
             tell_settled.map(|tell| tell.send(pipe.is_some()));
         };
         let session = driver::serve(
-            stream,
+            incoming,
             endpoint.origin(),
             Arc::new(self.clone()),
             self.home.clone(),
@@ -441,6 +442,13 @@ impl Core {
         if !ended.attached && !counted {
             self.refused(ended.why);
         }
+        if let Some(error) = &ended.upgrade {
+            self.tell(|| Event::UpgradeFailed { url: endpoint.url.clone(), error: error.clone() });
+        }
+    }
+
+    fn speaks(&self) -> Speaks {
+        Speaks::Sp(self.protocol)
     }
 
     fn session_options(&self) -> SessionOptions {
@@ -543,16 +551,19 @@ impl Core {
                 true
             }
             _ => {
-                let connect = connector.connect(&self.home);
-                let stream = match self.home.within(connector.options.connect_timeout, connect).await {
+                let connect = connector.connect(self.speaks(), &self.home);
+                let incoming = match self.home.within(connector.options.connect_timeout, connect).await {
                     None => return Err(DialError::TimedOut { url: url() }),
-                    Some(Err(error)) => {
+                    Some(Err(ConnectError::Io(error))) => {
                         return Err(DialError::Connect { url: url(), error: Arc::new(error) });
                     }
-                    Some(Ok(stream)) => stream,
+                    Some(Err(ConnectError::Upgrade(error))) => {
+                        return Err(DialError::Upgrade { url: url(), error });
+                    }
+                    Some(Ok(stream)) => Incoming::Ready(stream),
                 };
                 let (tell_settled, settled) = oneshot::channel();
-                self.serve(endpoint, stream, usize::MAX, Some((tell_settled, tell_end)));
+                self.serve(endpoint, incoming, usize::MAX, Some((tell_settled, tell_end)));
                 settled.await.unwrap_or(false)
             }
         };
@@ -573,12 +584,12 @@ impl Core {
     #[cfg(all(unix, feature = "ipc"))]
     pub(super) async fn adopt(self: &Arc<Self>, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
         let closed = || self.closed_or(AdoptError::Closed, AdoptError::RuntimeGone);
-        let stream = self.home.run(async { transport::fd::adopt(descriptor) }).await?;
+        let incoming = Incoming::Ready(self.home.run(async { transport::fd::adopt(descriptor) }).await?);
         let endpoint = Endpoint::new(ADOPTED.into(), None, EndpointState::Connected);
         self.keep(&endpoint).map_err(|Gone| closed())?;
         let (tell_settled, settled) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();
-        self.serve(&endpoint, stream, usize::MAX, Some((tell_settled, tell_end)));
+        self.serve(&endpoint, incoming, usize::MAX, Some((tell_settled, tell_end)));
         if settled.await.unwrap_or(false) {
             if let Some(id) = self.pipe_of(&endpoint.origin()) {
                 return Ok(id);

@@ -1,6 +1,7 @@
 //! [`Event`]s of a socket: who came, who went and why, and what was dropped.
 
 use super::Peer;
+use crate::error::UpgradeError;
 use futures_core::Stream;
 use spanwire_core::{DetachReason, Dropped, PipeId};
 use std::collections::VecDeque;
@@ -44,6 +45,14 @@ pub enum Event {
         url: Arc<str>,
         /// What went wrong.
         error: Arc<str>,
+    },
+    /// A connection that came in is gone, since the handshake of TLS, WebSocket or QUIC failed. It is
+    /// counted as [`DetachReason::UpgradeFailed`], too.
+    UpgradeFailed {
+        /// Where it came in.
+        url: Arc<str>,
+        /// What went wrong.
+        error: UpgradeError,
     },
     /// The application was too slow to take events; so many are missing here.
     Missed(u64),

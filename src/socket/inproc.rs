@@ -95,7 +95,7 @@ fn join(
         return Err(NotConnected::Refused(DetachReason::WrongProtocol));
     }
     let place = Place::Inproc(name.into());
-    let ends = Ends { local: place.clone(), remote: place, credentials: None };
+    let ends = Ends { local: place.clone(), remote: place, credentials: None, tls: None };
     let ours = InprocPipe::new(dialer, listener, Some((endpoint.clone(), tell_end)))?;
     let theirs = InprocPipe::new(listener, dialer, None)?;
     ours.twin.set(Arc::downgrade(&theirs)).expect("a new pipe has no twin");
@@ -314,7 +314,7 @@ impl InprocPipe {
             self.detach(why);
         }
         if let Some((endpoint, tell_end)) = dialer {
-            let ended = Ended { why, attached: true };
+            let ended = Ended { why, attached: true, upgrade: None };
             endpoint.ended(&ended);
             let _ = tell_end.send(ended);
         }

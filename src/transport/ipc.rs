@@ -1,7 +1,7 @@
 //! `ipc://`, `unix://` and `abstract://`: unix stream sockets.
 
 use super::link::Link;
-use super::{Accept, Credentials, Ends, Place, Stream};
+use super::{Accept, Credentials, Ends, Incoming, Place, Stream};
 use crate::rt::Home;
 use rustix::fs::{AtFlags, CWD};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -103,9 +103,9 @@ fn listen(socket: &Socket, backlog: u32) -> io::Result<UnixListener> {
 }
 
 impl Accept for Listening {
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         let (stream, _) = ready!(self.socket.poll_accept(cx))?;
-        Poll::Ready(wrap(stream, Framing::Ipc))
+        Poll::Ready(wrap(stream, Framing::Ipc).map(Incoming::Ready))
     }
 }
 
@@ -165,9 +165,10 @@ impl Drop for SocketFile {
 pub(crate) fn wrap(stream: UnixStream, framing: Framing) -> io::Result<Stream> {
     let credentials =
         stream.peer_cred().ok().map(|peer| Credentials { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() });
-    let ends = Ends { local: place(stream.local_addr()), remote: place(stream.peer_addr()), credentials };
+    let (local, remote) = (place(stream.local_addr()), place(stream.peer_addr()));
+    let ends = Ends { local, remote, credentials, tls: None };
     let (reader, writer) = Link::halves(stream.into_std()?.into());
-    Ok(Stream { reader, writer, framing, ends })
+    Ok(Stream { reader, writer, framing, agreed: false, ends })
 }
 
 fn place(address: io::Result<tokio::net::unix::SocketAddr>) -> Place {

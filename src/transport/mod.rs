@@ -1,7 +1,8 @@
 //! Layer 1: bytes to and from one peer. Traits, and one file a scheme.
 //!
 //! ```text
-//!  address ── connect / bind + accept ──▶ Stream { reader, writer, who is there }
+//!  address ── connect ──────────────────────────────▶ Stream { reader, writer, who is there }
+//!          ── bind ─ accept ─▶ Incoming ── upgrade ──▶
 //! ```
 //!
 //! | file | schemes |
@@ -26,13 +27,16 @@ mod link;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
 
-use spanwire_core::framing::sp::Framing;
+use crate::error::ConnectError;
+use spanwire_core::framing::sp::{Framing, Protocol};
 use std::fmt;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 #[cfg(unix)]
@@ -69,6 +73,10 @@ pub(crate) trait ReadHalf: Send + 'static {
 /// The writing half of a connection. Any thread may write, one at a time.
 pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// Writes what the connection takes now; `WouldBlock` when that is nothing.
+    ///
+    /// What was not taken comes again: after `WouldBlock`, or fewer bytes than were offered, the next
+    /// call begins with the same bytes. So a transport that has to turn them into others (TLS) may keep
+    /// those for the next call, and report only what has left in the end.
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Ready when `try_write` is worth another try. Only the driver calls it.
@@ -80,8 +88,21 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// How many bytes that were written may still be on their way, here and at the peer.
     fn kernel_bytes(&self) -> usize;
 
-    /// Tells the peer that nothing more will come.
+    /// Tells the peer that nothing more will come. Called once all is written.
     fn shut_down(&self) -> io::Result<()>;
+
+    /// Ready when dropping the connection takes nothing away from the peer of what was written, the end
+    /// included; at once where the kernel sees to that. The driver waits for it, but not for long.
+    fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
+    /// Whether a thread may wait by itself: `wait_readable` works. If not, only tasks wait here.
+    #[cfg(unix)]
+    fn threads_may_wait(&self) -> bool {
+        true
+    }
 
     /// Blocks the thread until there is something to read, or `alarm` is readable, or `timeout` has
     /// passed. Whether it is the first of these; it may be none.
@@ -97,6 +118,8 @@ pub(crate) struct Stream {
     pub(crate) writer: Arc<dyn WriteHalf>,
     /// How SP frames are marked on it.
     pub(crate) framing: Framing,
+    /// The two sides have agreed on what they speak: there is no SP handshake.
+    pub(crate) agreed: bool,
     /// Who is there.
     pub(crate) ends: Ends,
 }
@@ -107,10 +130,30 @@ impl fmt::Debug for Stream {
     }
 }
 
+/// What a connection is for. Some transports tell the peer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// A socket of this protocol.
+    Sp(Protocol),
+}
+
+/// A connection that has just arrived.
+pub(crate) enum Incoming {
+    /// It can be used.
+    Ready(Stream),
+    /// It can once this is done, which may take as long as the peer likes: whoever awaits it has a
+    /// deadline. It is polled by a task of the connection's runtime.
+    #[cfg_attr(not(any(feature = "tls", feature = "ws", feature = "quic")), allow(dead_code))]
+    Upgrading(Upgrade),
+}
+
+/// The handshake below SP: TLS, WebSocket, QUIC.
+pub(crate) type Upgrade = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+
 /// A place where connections arrive.
 pub(crate) trait Accept: Send + Sync + std::fmt::Debug + 'static {
-    /// The next connection. Only one task asks.
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>>;
+    /// The next connection. Only one task asks. Never waits for what a peer has to say.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>>;
 
     /// The IP address it is bound to, if that is what it is bound to.
     fn local_addr(&self) -> Option<SocketAddr> {
@@ -127,6 +170,27 @@ pub struct Ends {
     pub remote: Place,
     /// On unix sockets: who the peer is, as the kernel says.
     pub credentials: Option<Credentials>,
+    /// On TLS and QUIC: how the connection is secured, and who the peer has proved to be.
+    pub tls: Option<Arc<TlsPeer>>,
+}
+
+/// How a connection is secured, and who the peer has proved to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsPeer {
+    /// The version of TLS, as in `TLSv1.3`.
+    pub version: String,
+    /// How the keys were agreed on, as in `X25519MLKEM768`.
+    pub key_exchange: String,
+    /// The cipher suite, as in `TLS13_AES_256_GCM_SHA384`.
+    pub cipher_suite: String,
+    /// On the listener's side: the name that the dialer asked for (SNI).
+    pub server_name: Option<String>,
+    /// The peer's certificates in DER, its own first; verified unless verification was switched off.
+    /// Empty if it had none to show.
+    pub certificates: Vec<Vec<u8>>,
+    /// Whom the peer's own certificate names: DNS names, IP addresses and URIs; else its common name.
+    pub names: Vec<String>,
 }
 
 /// An address at which a connection ends.

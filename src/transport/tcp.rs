@@ -1,6 +1,6 @@
 //! `tcp://`, `tcp4://`, `tcp6://`.
 
-use super::{Accept, Ends, Place, ReadHalf, Stream, WriteHalf};
+use super::{Accept, Ends, Incoming, Place, ReadHalf, Stream, WriteHalf};
 use crate::options::{DialOptions, ListenOptions};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use spanwire_core::addr::{AddrError, Family, Host, Tcp};
@@ -117,10 +117,17 @@ fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListe
     TcpListener::from_std(socket.into())
 }
 
-impl Accept for Listening {
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+impl Listening {
+    /// The next connection, for whatever runs over it.
+    pub(crate) fn poll_stream(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let (stream, _) = ready!(self.socket.poll_accept(cx))?;
         Poll::Ready(wrap(stream, self.no_delay, self.keep_alive))
+    }
+}
+
+impl Accept for Listening {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
+        self.poll_stream(cx).map_ok(Incoming::Ready)
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
@@ -138,9 +145,10 @@ pub(crate) fn wrap(stream: TcpStream, no_delay: bool, keep_alive: Option<Duratio
         local: Place::Ip(stream.local_addr()?),
         remote: Place::Ip(stream.peer_addr()?),
         credentials: None,
+        tls: None,
     };
     let (reader, writer) = halves(stream)?;
-    Ok(Stream { reader, writer, framing: Framing::Tcp, ends })
+    Ok(Stream { reader, writer, framing: Framing::Tcp, agreed: false, ends })
 }
 
 #[cfg(unix)]

@@ -94,6 +94,14 @@ impl Session {
         }
     }
 
+    /// The same where both sides have agreed on their protocols already, as in the opening handshake of
+    /// a WebSocket: there are no headers.
+    pub fn agreed(protocol: Protocol, deadline: Time) -> Self {
+        let received = protocol.peer().handshake();
+        let received_len = received.len();
+        Self { state: State::Attaching, protocol, received, received_len, deadline: Some(deadline) }
+    }
+
     /// The header to send: at once, without waiting for the peer's (nanomsg allows 1 s for it).
     pub fn greeting(&self) -> [u8; HANDSHAKE_BYTES] {
         self.protocol.handshake()
@@ -225,6 +233,16 @@ mod tests {
         assert_eq!(session.handshake(&Protocol::Rep.handshake()), Step::Attach);
         assert_eq!(session.input(Input::Accepted, LATER), Step::Stay);
         session
+    }
+
+    #[test]
+    fn what_is_agreed_already_needs_no_header() {
+        let mut session = Session::agreed(Protocol::Req, DEADLINE);
+        session.check_invariants();
+        assert_eq!((session.state(), session.handshake_missing()), (State::Attaching, 0));
+        assert_eq!(session.peer_protocol_id(), Some(Protocol::Rep.id()));
+        assert_eq!(session.input(Input::Accepted, LATER), Step::Stay);
+        assert_eq!(session.state(), State::Attached);
     }
 
     #[test]
