@@ -18,9 +18,9 @@ mod outrun;
 mod publish;
 mod pushers;
 mod roundtrip;
-mod serve;
 mod threads;
 
+use crate::serve;
 use crate::subject::Subject;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
