@@ -142,13 +142,16 @@ fn exists(cell: &Cell) -> bool {
         Work::Mixed => cell.body_bytes > 8 && cell.many <= 1,
         _ => true,
     };
-    mode && body && (is_plain || is_bare) && (cell.many > 0 || cell.work == Work::Mixed)
+    mode && body
+        && (is_plain || is_bare || (cell.work == Work::Idle && !is_local))
+        && (cell.many > 0 || cell.work == Work::Mixed)
 }
 
 fn transports(work: Work) -> &'static [Transport] {
     use Transport::{Inproc, Ipc, Quic, Tcp, Tls, Ws, Wss};
     match work {
         Work::RoundTrip | Work::OneWay => &[Tcp, Ipc, Inproc, Tls, Ws, Wss, Quic],
+        Work::Idle => &[Tcp, Tls, Ws, Wss, Quic],
         _ => &[Tcp],
     }
 }

@@ -6,9 +6,10 @@ use super::wire::Format;
 use anyhow::{Context, Result, bail};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Endpoint, RecvStream, SendStream, ServerConfig};
-use spanwire_bench_ends::{Arrivals, Measure, Role, Side, Stopwatch, Work, role, secure};
+use spanwire_bench_ends::{Arrivals, Measure, Role, Side, Stopwatch, Work, role, secure, usage};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) fn run(role: &Role) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -16,6 +17,9 @@ pub(super) fn run(role: &Role) -> Result<()> {
 }
 
 async fn be(role: &Role) -> Result<()> {
+    if role.cell.work == Work::Idle {
+        return idle(role).await;
+    }
     let format = Format::of(&role.cell);
     let address: SocketAddr = role.address.trim_start_matches("quic://").parse().context("no address")?;
     let (_endpoint, connection, send, receive) = match role.side {
@@ -35,12 +39,48 @@ async fn be(role: &Role) -> Result<()> {
 
 type Joined = (Endpoint, quinn::Connection, SendStream, RecvStream);
 
-async fn listen(address: SocketAddr) -> Result<Joined> {
+/// Connections on which nothing happens, all from one socket.
+async fn idle(role: &Role) -> Result<()> {
+    let address: SocketAddr = role.address.trim_start_matches("quic://").parse().context("no address")?;
+    let (endpoint, before) = match role.side {
+        Side::Server => (server(address)?, usage::rss_bytes()),
+        Side::Client => (client()?, 0),
+    };
+    let mut connections = Vec::new();
+    for _ in 0..role.cell.many {
+        connections.push(match role.side {
+            Side::Server => endpoint.accept().await.context("closed")?.await.context("no handshake")?,
+            Side::Client => endpoint.connect(address, secure::HOST)?.await.context("no handshake")?,
+        });
+    }
+    serve(async |job| {
+        tokio::time::sleep(Duration::from_millis(job.millis)).await;
+        let rss_bytes = usage::rss_bytes().saturating_sub(before);
+        Ok(Measure { rss_bytes, ..Measure::moved(connections.len() as u64) })
+    })
+    .await
+}
+
+fn server(address: SocketAddr) -> Result<Endpoint> {
     let mut config = tls::server()?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     let crypto = QuicServerConfig::try_from(config).context("TLS is not for QUIC")?;
     let endpoint = Endpoint::server(ServerConfig::with_crypto(Arc::new(crypto)), address)?;
     role::say_url(&format!("quic://{}", endpoint.local_addr()?))?;
+    Ok(endpoint)
+}
+
+fn client() -> Result<Endpoint> {
+    let mut config = tls::client()?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicClientConfig::try_from(config).context("TLS is not for QUIC")?;
+    let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into())?;
+    endpoint.set_default_client_config(ClientConfig::new(Arc::new(crypto)));
+    Ok(endpoint)
+}
+
+async fn listen(address: SocketAddr) -> Result<Joined> {
+    let endpoint = server(address)?;
     let connection = endpoint.accept().await.context("closed")?.await.context("the handshake failed")?;
     let (send, mut receive) = connection.accept_bi().await.context("no stream")?;
     receive.read_exact(&mut [0]).await.context("no greeting")?;
@@ -48,11 +88,7 @@ async fn listen(address: SocketAddr) -> Result<Joined> {
 }
 
 async fn dial(address: SocketAddr) -> Result<Joined> {
-    let mut config = tls::client()?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    let crypto = QuicClientConfig::try_from(config).context("TLS is not for QUIC")?;
-    let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into())?;
-    endpoint.set_default_client_config(ClientConfig::new(Arc::new(crypto)));
+    let endpoint = client()?;
     let connection = endpoint.connect(address, secure::HOST)?.await.context("the handshake failed")?;
     let (mut send, receive) = connection.open_bi().await.context("no stream")?;
     // A stream is there for the other side once something was sent on it.
