@@ -5,6 +5,7 @@
 //! | `demo` | [`demo`] | with clap |
 //! | `perf` | [`perf`] | with clap |
 //! | `device` | [`device`] | with clap |
+//! | `cert` | [`cert`] | with clap |
 //! | `cat` | [`cat`] | itself, as nngcat does |
 //! | `nanocat` | [`nanocat`] | itself, as nanocat does |
 //! | `completions` `man` | [`docs`] | with clap |
@@ -19,6 +20,7 @@
 
 mod args;
 mod cat;
+mod cert;
 mod complaint;
 mod demo;
 mod device;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Perf(args) => perf::run(args),
         Command::Device(args) => device::run(args),
+        Command::Cert(args) => cert::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };

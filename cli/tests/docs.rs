@@ -8,7 +8,7 @@ fn spanwire(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-const COMMANDS: [&str; 7] = ["demo", "cat", "nanocat", "device", "perf", "completions", "man"];
+const COMMANDS: [&str; 8] = ["demo", "cat", "nanocat", "device", "perf", "cert", "completions", "man"];
 
 #[test]
 fn every_shell_has_completions_for_every_command() {

@@ -1,0 +1,112 @@
+//! `spanwire cert`: a small authority and certificates, to try TLS and mutual TLS with.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `authority` | who signs, and what a certificate says |
+//! | `folder` | the files: none is overwritten, keys are for their owner alone |
+
+mod authority;
+mod folder;
+
+use crate::args;
+use crate::complaint::Complaint;
+use authority::{Authority, Role};
+use folder::Folder;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Make a small authority and certificates, to try TLS and mutual TLS with
+///
+/// Writes ca.pem and ca.key, and a certificate and a key for each server and client, into a folder. When
+/// the folder has an authority already, it signs the new ones. It is meant for tests and small systems
+/// of your own: whoever has ca.key can be anybody to them.
+///
+///   spanwire cert
+///   spanwire cert --server db --host db.example.org --client alice --client bob
+#[derive(clap::Args, Debug)]
+#[group(skip)]
+#[command(verbatim_doc_comment, after_help = args::EXIT_STATUS)]
+pub(crate) struct Args {
+    /// Where to write; made if it is not there
+    #[arg(default_value = "certs")]
+    dir: PathBuf,
+    /// What the server's files are called
+    #[arg(long, default_value = "server", value_parser = file_name)]
+    server: String,
+    /// A name or an IP address under which the server is dialled; may be repeated
+    #[arg(long = "host", value_name = "HOST", default_values = ["localhost", "127.0.0.1", "::1"])]
+    hosts: Vec<String>,
+    /// A client: the name in its certificate, and of its files; may be repeated
+    #[arg(long = "client", value_name = "NAME", default_values = ["client"], value_parser = file_name)]
+    clients: Vec<String>,
+    /// How many days they are good for
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    days: u32,
+    /// Print nothing
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Complaint> {
+    let folder = Folder::open(&args.dir)?;
+    let (authority, found) = match folder.authority()? {
+        Some((certificate, key)) => (Authority::of(&certificate, &key)?, true),
+        None => (Authority::new(args.days)?, false),
+    };
+    let server = authority.certificate(&args.server, Role::Server { hosts: &args.hosts }, args.days)?;
+    let mut made = vec![(args.server.as_str(), server)];
+    for name in &args.clients {
+        made.push((name, authority.certificate(name, Role::Client, args.days)?));
+    }
+    // All or nothing: what is there already is noticed before the first is written.
+    let names = made.iter().map(|(name, _)| *name).chain((!found).then_some(folder::AUTHORITY));
+    folder.must_be_free(names)?;
+    if !found {
+        folder.write(folder::AUTHORITY, authority.pem(), &authority.key_pem())?;
+    }
+    for (name, signed) in &made {
+        folder.write(name, &signed.certificate, &signed.key)?;
+    }
+    if !args.quiet {
+        io::stdout().write_all(report(args, found).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What was made, and what to do with it.
+fn report(args: &Args, found: bool) -> String {
+    let dir = args.dir.display();
+    let (server, client) = (&args.server, &args.clients[0]);
+    let (hosts, host) = (args.hosts.join(" "), &args.hosts[0]);
+    let authority = match found {
+        true => format!("signed by the authority in {dir}/ca.pem:\n"),
+        false => format!("  {dir}/ca.pem  ca.key      the authority; keep ca.key to yourself\n"),
+    };
+    let clients: String = args
+        .clients
+        .iter()
+        .map(|name| format!("  {dir}/{name}.pem  {name}.key  the client {name}\n"))
+        .collect();
+    let tls = |name: &str| format!("--cacert {dir}/ca.pem --cert {dir}/{name}.pem --key {dir}/{name}.key");
+    format!(
+        "{authority}  {dir}/{server}.pem  {server}.key  the server, as {hosts}\n{clients}\n\
+         Good for {} days. Mutual TLS, in two terminals:\n\n  \
+         spanwire cat --rep --listen tls+tcp://:5555 {} --data hello\n  \
+         spanwire cat --req --dial tls+tcp://{host}:5555 {} --data hi --ascii\n",
+        args.days,
+        tls(server),
+        tls(client),
+    )
+}
+
+/// A name that is good for a file, too.
+fn file_name(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    if text.is_empty() || text.starts_with('.') || !text.chars().all(good) {
+        return Err("use letters, digits, and - _ . @ inside".into());
+    }
+    match text {
+        folder::AUTHORITY => Err("that is what the authority is called".into()),
+        _ => Ok(text.into()),
+    }
+}
