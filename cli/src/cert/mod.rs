@@ -76,27 +76,29 @@ pub(crate) fn run(args: &Args) -> Result<(), Complaint> {
 /// What was made, and what to do with it.
 fn report(args: &Args, found: bool) -> String {
     let dir = args.dir.display();
-    let (server, client) = (&args.server, &args.clients[0]);
-    let (hosts, host) = (args.hosts.join(" "), &args.hosts[0]);
-    let authority = match found {
-        true => format!("signed by the authority in {dir}/ca.pem:\n"),
-        false => format!("  {dir}/ca.pem  ca.key      the authority; keep ca.key to yourself\n"),
-    };
-    let clients: String = args
-        .clients
-        .iter()
-        .map(|name| format!("  {dir}/{name}.pem  {name}.key  the client {name}\n"))
-        .collect();
+    let (server, client, host) = (&args.server, &args.clients[0], &args.hosts[0]);
+    let of_server = format!("the server: {}", args.hosts.join(", "));
+    let mut rows = vec![(folder::AUTHORITY, "the authority; whoever has its key can be anybody".to_owned())];
+    if found {
+        rows[0].1 = "the authority that was there".to_owned();
+    }
+    rows.push((server, of_server));
+    rows.extend(args.clients.iter().map(|name| (name.as_str(), "a client".to_owned())));
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default() + 4;
+    let mut text = format!("In {dir}, good for {} days:\n\n", args.days);
+    for (name, what) in &rows {
+        let (certificate, key) = (format!("{name}.pem"), format!("{name}.key"));
+        text.push_str(&format!("  {certificate:width$}  {key:width$}  {what}\n"));
+    }
     let tls = |name: &str| format!("--cacert {dir}/ca.pem --cert {dir}/{name}.pem --key {dir}/{name}.key");
-    format!(
-        "{authority}  {dir}/{server}.pem  {server}.key  the server, as {hosts}\n{clients}\n\
-         Good for {} days. Mutual TLS, in two terminals:\n\n  \
-         spanwire cat --rep --listen tls+tcp://:5555 {} --data hello\n  \
-         spanwire cat --req --dial tls+tcp://{host}:5555 {} --data hi --ascii\n",
-        args.days,
+    text.push_str(&format!(
+        "\nTo try mutual TLS, in two terminals:\n\n  \
+         spanwire cat --rep --listen tls+tcp://:5555 --data hello \\\n      {}\n\n  \
+         spanwire cat --req --dial tls+tcp://{host}:5555 --data hi --ascii \\\n      {}\n",
         tls(server),
         tls(client),
-    )
+    ));
+    text
 }
 
 /// A name that is good for a file, too.
