@@ -10,6 +10,8 @@ use crate::rt::Home;
 use crate::transport::ipc;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
+#[cfg(feature = "tls")]
+use crate::transport::tls;
 use crate::transport::{Accept, Speaks, Stream};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
@@ -35,6 +37,8 @@ impl Connector {
         match &self.addr {
             #[cfg(feature = "tcp")]
             Addr::Tcp(addr) => Ok(tcp::dial(addr, &self.options).await?),
+            #[cfg(feature = "tls")]
+            Addr::Tls(addr) => tls::dial(addr, &self.options).await,
             #[cfg(all(unix, feature = "ipc"))]
             Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
@@ -65,6 +69,11 @@ pub(crate) async fn bind(
             let (listening, bound) = tcp::listen(addr, options).await?;
             Ok((Box::new(listening), Addr::Tcp(bound)))
         }
+        #[cfg(feature = "tls")]
+        Addr::Tls(addr) => {
+            let (listening, bound) = tls::listen(addr, options).await?;
+            Ok((Box::new(listening), Addr::Tls(bound)))
+        }
         #[cfg(all(unix, feature = "ipc"))]
         Addr::Ipc(path) => {
             let listening = ipc::bind(path.path().as_ref(), options.permissions, options.backlog)?;
@@ -87,6 +96,7 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Ipc(_) => cfg!(all(unix, feature = "ipc")),
         Addr::Abstract(_) => cfg!(all(target_os = "linux", feature = "ipc")),
         Addr::Inproc(_) => cfg!(feature = "inproc"),
+        Addr::Tls(_) => cfg!(feature = "tls"),
         _ => false,
     };
     if built_in { Ok(()) } else { Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }) }

@@ -93,6 +93,13 @@ impl From<UpgradeError> for ConnectError {
     }
 }
 
+#[cfg(feature = "tls")]
+impl From<crate::tls::TlsError> for ConnectError {
+    fn from(error: crate::tls::TlsError) -> Self {
+        Self::Upgrade(error.into())
+    }
+}
+
 /// Why the handshake of TLS, WebSocket or QUIC failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -103,13 +110,29 @@ pub enum UpgradeError {
     /// It took too long.
     #[error("the handshake timed out")]
     TimedOut,
+    /// TLS: the peer's certificate, ours, or what it sent.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
 }
 
 impl UpgradeError {
+    /// What a connection that runs over another one has to say of its failure, if it is that.
+    pub(crate) fn inside(error: &io::Error) -> Option<Self> {
+        #[cfg(feature = "tls")]
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<crate::tls::TlsError>()) {
+            return Some(error.clone().into());
+        }
+        let _ = error;
+        None
+    }
+
     /// Whether trying again soon may well succeed without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Ended | Self::TimedOut => true,
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.is_transient(),
         }
     }
 }

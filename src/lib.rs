@@ -74,6 +74,8 @@
 
 pub mod blocking;
 pub mod device;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 mod endpoint;
 mod error;

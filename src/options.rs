@@ -1,5 +1,7 @@
 //! Options of dialers and listeners. Those of sockets are [`Options`](crate::Options).
 
+#[cfg(feature = "tls")]
+use crate::tls::{TlsClient, TlsServer};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,6 +22,10 @@ pub struct DialOptions {
     pub keep_alive: Option<Duration>,
     /// tcp: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
+    /// tls+tcp, wss, quic: whom to trust, and who we are. Default: the authorities of the operating system, and
+    /// nobody.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsClient>,
 }
 
 impl Default for DialOptions {
@@ -32,6 +38,8 @@ impl Default for DialOptions {
             no_delay: true,
             keep_alive: None,
             local_address: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -60,10 +68,21 @@ pub struct ListenOptions {
     pub keep_alive: Option<Duration>,
     /// ipc: the permission bits of the socket file. Default: as the process's umask says.
     pub permissions: Option<u32>,
+    /// tls+tcp, wss, quic: who we are, and whether peers have to prove who they are. These cannot do without.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsServer>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { half_open: 1_024, backlog: 1_024, no_delay: true, keep_alive: None, permissions: None }
+        Self {
+            half_open: 1_024,
+            backlog: 1_024,
+            no_delay: true,
+            keep_alive: None,
+            permissions: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }

@@ -29,7 +29,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "ground",
         rules: &["message", "time", "error", "options", "event"],
-        hands: &["rt", "options"],
+        hands: &["rt", "options", "tls"],
     },
     // The errors of dialing and listening say what is wrong with an address, so they stand beside it.
     Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "transport"] },

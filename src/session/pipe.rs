@@ -150,7 +150,10 @@ impl StreamPipe {
                     written += count;
                     batch.advance(count);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (Wrote::Full, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    batch.hold(self.writer.held_bytes());
+                    return (Wrote::Full, written);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return (Wrote::Broken, written),
             }

@@ -8,6 +8,7 @@
 //! | file | schemes |
 //! | --- | --- |
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
+//! | `tls/` | `tls+tcp://` `tls+tcp4://` `tls+tcp6://`, and TLS under others |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
 //! | `fd` | descriptors that the application has opened |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
@@ -26,6 +27,8 @@ pub(crate) mod ipc;
 mod link;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 use crate::error::ConnectError;
 use spanwire_core::framing::sp::{Framing, Protocol};
@@ -78,6 +81,12 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// call begins with the same bytes. So a transport that has to turn them into others (TLS) may keep
     /// those for the next call, and report only what has left in the end.
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// How many bytes it keeps for the next call: what it was offered and has not reported, but cannot take
+    /// back. These must come again as they were, however long that takes.
+    fn held_bytes(&self) -> usize {
+        0
+    }
 
     /// Ready when `try_write` is worth another try. Only the driver calls it.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

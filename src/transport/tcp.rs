@@ -64,7 +64,7 @@ async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<Socke
     }
 }
 
-fn bad_address(error: AddrError) -> io::Error {
+pub(super) fn bad_address(error: AddrError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 

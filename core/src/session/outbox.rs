@@ -32,6 +32,8 @@ pub struct Outbox {
     taken: usize,
     /// Bytes of the oldest frame that are written already.
     head: usize,
+    /// Bytes behind those that the last writer could not write and has to be given again, whatever happens.
+    held: usize,
     /// Frame bytes in `segments`, less `head`.
     waiting: usize,
     /// Empty buffers and an empty list, kept so that a stream of messages allocates nothing.
@@ -81,6 +83,8 @@ pub struct Batch {
     segments: VecDeque<Segment>,
     /// Bytes at the front that are written already.
     skip: usize,
+    /// Bytes behind those that have to come again.
+    held: usize,
 }
 
 impl Segment {
@@ -108,6 +112,7 @@ impl Outbox {
             lengths: VecDeque::new(),
             taken: 0,
             head: 0,
+            held: 0,
             waiting: 0,
             spare_buffers: Spares::default(),
             spare_list: VecDeque::new(),
@@ -188,20 +193,21 @@ impl Outbox {
         self.waiting
     }
 
-    /// Takes away the oldest message of which nothing is written, and returns its length. `None`
+    /// Takes away the oldest message of which nothing is written or held, and returns its length. `None`
     /// when there is none, or a writer has it.
     pub fn drop_oldest(&mut self) -> Option<usize> {
         if self.taken > 0 {
             return None;
         }
-        let started = usize::from(self.head > 0);
-        let length = *self.lengths.get(started)?;
         let prefix_bytes = self.framing.prefix_bytes();
-        // A frame that is written in part has to stay: it is kept apart, in front.
-        let kept = match started {
-            0 => VecDeque::new(),
-            _ => split_front(&mut self.segments, prefix_bytes + self.lengths[0]),
-        };
+        let (mut started, mut bytes) = (0, 0);
+        while bytes < self.head + self.held {
+            bytes += prefix_bytes + self.lengths.get(started)?;
+            started += 1;
+        }
+        let length = *self.lengths.get(started)?;
+        // Frames that are written in part have to stay: they are kept apart, in front.
+        let kept = split_front(&mut self.segments, bytes);
         discard_front(&mut self.segments, prefix_bytes + length, &mut self.spare_buffers);
         for segment in kept.into_iter().rev() {
             self.segments.push_front(segment);
@@ -218,7 +224,7 @@ impl Outbox {
         self.waiting = 0;
         self.used = true;
         let segments = mem::replace(&mut self.segments, mem::take(&mut self.spare_list));
-        Batch { segments, skip: self.head }
+        Batch { segments, skip: self.head, held: 0 }
     }
 
     /// The writer is back: `written` bytes of its batch went to the kernel.
@@ -241,9 +247,11 @@ impl Outbox {
         let rest = self.taken - flushed.messages;
         self.taken = 0;
         self.head = done;
+        self.held = batch.held;
         discard_front(&mut batch.segments, whole, &mut self.spare_buffers);
         if rest == 0 {
             debug_assert!(batch.segments.is_empty() && self.head == 0);
+            self.held = 0;
         } else {
             self.waiting += batch.segments.iter().map(|s| s.as_slice().len()).sum::<usize>() - self.head;
             batch.segments.append(&mut self.segments);
@@ -292,7 +300,7 @@ impl Outbox {
             messages.push(Message::new(body));
         }
         self.segments.clear();
-        (self.head, self.waiting) = (0, 0);
+        (self.head, self.held, self.waiting) = (0, 0, 0);
         messages
     }
 
@@ -334,6 +342,12 @@ impl Batch {
             total += bytes.len();
         }
         (count, total)
+    }
+
+    /// The writer cannot take back the next `count` bytes, though it has not written them: they come again first,
+    /// as they are.
+    pub fn hold(&mut self, count: usize) {
+        self.held = count;
     }
 
     /// `count` more bytes went to the kernel; the next [`slices`](Self::slices) starts behind them.
