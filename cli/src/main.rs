@@ -29,6 +29,7 @@ mod failure;
 mod flags;
 mod nanocat;
 mod perf;
+mod secure;
 mod terminal;
 
 use args::{Args, Command, Foreign};

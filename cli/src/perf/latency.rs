@@ -2,7 +2,7 @@
 
 use super::figures::Latency;
 use super::side::{Kind, Side};
-use super::{Run, check_size, patiently};
+use super::{Run, check_size};
 use crate::complaint::Complaint;
 use bytes::Bytes;
 use std::io::{self, Write};
@@ -39,7 +39,7 @@ pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => Kind::Pair1,
     };
     let side = S::open(kind, run.options());
-    run.announce(&side.listen(&run.url).await?)?;
+    run.announce(&side.listen(&run.url, run.listening()?).await?)?;
     let work = async {
         for _ in 0..run.count {
             side.answer(run.size).await?;
@@ -60,7 +60,7 @@ pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => (Kind::Pair1, "pair1"),
     };
     let side = S::open(kind, run.options());
-    side.dial(&run.url, patiently()).await?;
+    side.dial(&run.url, run.dialing()?).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {
         side.wait_for_peer().await?;

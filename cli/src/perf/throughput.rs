@@ -5,7 +5,7 @@
 
 use super::figures::Throughput;
 use super::side::{Kind, Side};
-use super::{Run, SAME, check_size, patiently};
+use super::{Run, SAME, check_size};
 use crate::complaint::Complaint;
 use bytes::Bytes;
 use std::io::{self, Write};
@@ -42,7 +42,7 @@ pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => (Kind::Pair1, "pair1"),
     };
     let side = S::open(kind, run.options());
-    let listener = side.listen(&run.url).await?;
+    let listener = side.listen(&run.url, run.listening()?).await?;
     run.announce(&listener)?;
     let work = async {
         check_size(0, side.recv().await?)?;
@@ -70,7 +70,7 @@ pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => Kind::Pair1,
     };
     let side = S::open(kind, run.options());
-    side.dial(&run.url, patiently()).await?;
+    side.dial(&run.url, run.dialing()?).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {
         side.send(Bytes::new()).await?;
