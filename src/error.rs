@@ -2,6 +2,8 @@
 
 use spanwire_core::DetachReason;
 use spanwire_core::addr::AddrError;
+#[cfg(feature = "ws")]
+use spanwire_core::framing::ws::upgrade::WsError;
 use std::io;
 use std::sync::Arc;
 
@@ -77,8 +79,10 @@ pub(crate) enum ConnectError {
     /// What the system said.
     Io(io::Error),
     /// The handshake below SP.
-    #[cfg_attr(not(any(feature = "tls", feature = "ws", feature = "quic")), allow(dead_code))]
     Upgrade(UpgradeError),
+    /// The connection is for another listener at the same port, which has it now.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
+    Moved,
 }
 
 impl From<io::Error> for ConnectError {
@@ -90,6 +94,13 @@ impl From<io::Error> for ConnectError {
 impl From<UpgradeError> for ConnectError {
     fn from(error: UpgradeError) -> Self {
         Self::Upgrade(error)
+    }
+}
+
+#[cfg(feature = "quic")]
+impl From<crate::transport::QuicError> for ConnectError {
+    fn from(error: crate::transport::QuicError) -> Self {
+        Self::Upgrade(error.into())
     }
 }
 
@@ -114,6 +125,28 @@ pub enum UpgradeError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),
+    /// The opening handshake of WebSocket.
+    #[cfg(feature = "ws")]
+    #[error("WebSocket: {0}")]
+    WebSocket(#[source] WsError),
+    /// QUIC.
+    #[cfg(feature = "quic")]
+    #[error(transparent)]
+    Quic(#[from] crate::transport::QuicError),
+    /// A transport of the application says so.
+    #[error("{text}")]
+    Foreign {
+        /// Of which kind its error is.
+        kind: io::ErrorKind,
+        /// What it says.
+        text: Arc<str>,
+    },
+}
+
+impl From<io::Error> for UpgradeError {
+    fn from(error: io::Error) -> Self {
+        Self::Foreign { kind: error.kind(), text: error.to_string().into() }
+    }
 }
 
 impl UpgradeError {
@@ -123,17 +156,28 @@ impl UpgradeError {
         if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<crate::tls::TlsError>()) {
             return Some(error.clone().into());
         }
-        let _ = error;
-        None
+        error.get_ref()?.downcast_ref::<Self>().cloned()
     }
 
     /// Whether trying again soon may well succeed without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Ended | Self::TimedOut => true,
+            #[cfg(feature = "quic")]
+            Self::Quic(error) => error.is_transient(),
+            Self::Foreign { kind, .. } => is_transient_kind(*kind),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.is_transient(),
+            #[cfg(feature = "ws")]
+            Self::WebSocket(error) => error.is_transient(),
         }
+    }
+}
+
+#[cfg(feature = "ws")]
+impl From<WsError> for ConnectError {
+    fn from(error: WsError) -> Self {
+        Self::Upgrade(UpgradeError::WebSocket(error))
     }
 }
 
@@ -222,9 +266,13 @@ pub struct SendManyError {
 
 /// Errors after which trying again soon makes sense.
 fn is_transient(error: &io::Error) -> bool {
+    is_transient_kind(error.kind())
+}
+
+fn is_transient_kind(kind: io::ErrorKind) -> bool {
     use io::ErrorKind as Kind;
     !matches!(
-        error.kind(),
+        kind,
         Kind::PermissionDenied
             | Kind::Unsupported
             | Kind::InvalidInput

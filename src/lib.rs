@@ -64,7 +64,7 @@
 //! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
 //! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
-//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, descriptors |
+//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, WebSocket, descriptors |
 //! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
 //!
 //! Each layer uses those below it, and none above. Everything that *decides* is in `spanwire-core`.
@@ -88,10 +88,14 @@ mod session;
 #[doc(hidden)]
 pub mod session;
 mod socket;
-mod transport;
+pub mod transport;
 
 pub use error::{AdoptError, DialError, ListenError, SendManyError, UpgradeError};
+#[cfg(feature = "quic")]
+pub use options::QuicOptions;
 pub use options::{DialOptions, ListenOptions, Start};
+#[cfg(feature = "ws")]
+pub use options::{WsDialOptions, WsListenOptions};
 pub use session::Origin;
 #[cfg(unix)]
 pub use socket::PollFd;
@@ -101,12 +105,16 @@ pub use socket::{
     RawSocket, Receiving, RepContext, RepSocket, ReqContext, ReqSocket, Request, Requests, RespondSocket,
     Sending, Stats, SubContext, SubSocket, Survey, SurveyContext, SurveySocket,
 };
-pub use spanwire_core::addr::{Addr, AddrError};
+pub use spanwire_core::addr::{self, Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;
+#[cfg(feature = "ws")]
+pub use spanwire_core::framing::ws::upgrade::{Origins, WsError};
 pub use spanwire_core::{
     DetachReason, Dropped, Header, Ledger, Message, NotSubscribed, Options, Overflow, PipeId, Prefer,
     RecvError, RequestError, SendError, Time, Topic,
 };
+#[cfg(feature = "quic")]
+pub use transport::QuicError;
 pub use transport::{Credentials, Ends, Place, TlsPeer};
 
 /// The time on the clock that [`Message::arrived`] is read from.

@@ -26,13 +26,10 @@ use std::collections::BTreeMap;
 /// The layers from the ground up. Rules are modules of the core, hands those of the library; a
 /// module may use its own layer and those before it in this table. A new module goes into a row here.
 const LAYERS: &[Layer] = &[
-    Layer {
-        name: "ground",
-        rules: &["message", "time", "error", "options", "event"],
-        hands: &["rt", "options", "tls"],
-    },
-    // The errors of dialing and listening say what is wrong with an address, so they stand beside it.
-    Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "transport"] },
+    Layer { name: "ground", rules: &["message", "time", "error", "options", "event"], hands: &["rt", "tls"] },
+    // The errors of dialing and listening say what is wrong with an address, so they stand beside it; and
+    // their options may name a transport.
+    Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "options", "transport"] },
     Layer { name: "session", rules: &["session"], hands: &["session"] },
     Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
     Layer {

@@ -4,9 +4,11 @@
 //! none, on the library's one background thread. Blocking sockets always live on that thread, so
 //! that a blocking call never waits for a task that only the blocked thread could run.
 //!
-//! `park` is how a thread waits.
+//! `park` is how a thread waits, `quic` how quinn gets its tasks.
 
 pub(crate) mod park;
+#[cfg(feature = "quic")]
+pub(crate) mod quic;
 
 pub(crate) use park::{block_on, block_until};
 
@@ -14,7 +16,7 @@ use spanwire_core::Time;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
@@ -28,6 +30,9 @@ pub(crate) struct Home {
     /// Kept for its `Drop`: the library's thread lives as long as one of its sockets.
     _thread: Option<Arc<Background>>,
     gone: Gone,
+    /// Who counts the tasks that are not started by a socket itself.
+    #[cfg(feature = "quic")]
+    shelter: Option<Arc<dyn quic::Shelter>>,
 }
 
 /// Whether the runtime is going away, as far as one socket knows.
@@ -48,20 +53,42 @@ impl Home {
     /// The runtime of the caller, else the library's thread.
     pub(crate) fn current() -> Self {
         match Handle::try_current() {
-            Ok(handle) => Self { handle, _thread: None, gone: Gone::default() },
+            Ok(handle) => Self::at(handle, None),
             Err(_) => Self::background(),
         }
+    }
+
+    fn at(handle: Handle, thread: Option<Arc<Background>>) -> Self {
+        Self {
+            handle,
+            _thread: thread,
+            gone: Gone::default(),
+            #[cfg(feature = "quic")]
+            shelter: None,
+        }
+    }
+
+    /// The same, where what transports start is counted.
+    #[cfg(feature = "quic")]
+    pub(crate) fn sheltered(mut self, shelter: Arc<dyn quic::Shelter>) -> Self {
+        self.shelter = Some(shelter);
+        self
     }
 
     /// The library's thread, started if it does not run.
     pub(crate) fn background() -> Self {
         let thread = Background::get();
-        Self { handle: thread.handle.clone(), _thread: Some(thread), gone: Gone::default() }
+        Self::at(thread.handle.clone(), Some(thread))
     }
 
     /// Starts a task.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.handle.spawn(task).abort_handle()
+    }
+
+    /// Makes this runtime the current one, for work that looks for it.
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.handle.enter()
     }
 
     /// `work`, polled as if inside this runtime, so that it can make sockets and timers of it under
@@ -122,6 +149,35 @@ pub(crate) fn give_way(cx: &mut Context<'_>) {
     if turn.poll(cx).is_ready() {
         cx.waker().wake_by_ref();
     }
+}
+
+/// The same for a future of the application, which may be polled by any executor.
+///
+/// Only a future that tokio polls itself waits for tokio to look for I/O: one that somebody else polls
+/// inside a task, and who blocks it meanwhile, would wait for ever.
+pub(crate) fn take_turns(cx: &mut Context<'_>) {
+    match is_of_tokio(cx.waker()) {
+        true => give_way(cx),
+        false => cx.waker().wake_by_ref(),
+    }
+}
+
+/// Whether it is the waker of a tokio task, or of what a single-threaded runtime was started with. `false`
+/// where that cannot be told.
+fn is_of_tokio(waker: &Waker) -> bool {
+    static KNOWN: OnceLock<Option<[&'static RawWakerVTable; 2]>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| {
+        // A runtime of its own, for a moment: no thread, no I/O, no timers.
+        let runtime = Builder::new_current_thread().build().ok()?;
+        let own = || std::future::poll_fn(|cx| Poll::Ready(cx.waker().vtable()));
+        // Inside a runtime it cannot be asked.
+        thread::spawn(move || {
+            runtime.block_on(async { Some([own().await, runtime.spawn(own()).await.ok()?]) })
+        })
+        .join()
+        .ok()?
+    });
+    known.iter().flatten().any(|known| std::ptr::eq(*known, waker.vtable()))
 }
 
 /// Lets the other tasks of this runtime run, and looks for I/O. For tasks of a [`Home`] only.
@@ -251,5 +307,36 @@ impl Drop for Background {
         if let Some(stop) = stop {
             let _ = stop.send(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+
+    /// Whether the waker that this is polled with is one of tokio's own.
+    async fn polled_by_tokio() -> bool {
+        std::future::poll_fn(|cx| Poll::Ready(is_of_tokio(cx.waker()))).await
+    }
+
+    #[test]
+    fn futures_that_tokio_polls_are_known() {
+        let one = Builder::new_current_thread().build().unwrap();
+        assert!(one.block_on(polled_by_tokio()));
+        assert!(one.block_on(async { tokio::spawn(polled_by_tokio()).await.unwrap() }));
+        let many = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        assert!(many.block_on(async { tokio::spawn(polled_by_tokio()).await.unwrap() }));
+    }
+
+    #[test]
+    fn futures_that_somebody_else_polls_are_not() {
+        assert!(!is_of_tokio(Waker::noop()));
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let inside = runtime.block_on(async {
+            let polled = pin!(polled_by_tokio());
+            polled.poll(&mut Context::from_waker(Waker::noop()))
+        });
+        assert_eq!(inside, Poll::Ready(false));
     }
 }

@@ -40,11 +40,15 @@ pub(crate) async fn serve(
     };
     let stream = match upgraded {
         Ok(stream) => stream,
-        Err(error) => {
+        Err(NoStream::Failed(error)) => {
             if may_attach() {
                 settled(None);
             }
-            return Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) };
+            return Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) };
+        }
+        Err(NoStream::Moved) => {
+            may_attach();
+            return Ended { moved: true, ..Ended::plain(DetachReason::ClosedHere) };
         }
     };
     let agreed = stream.agreed;
@@ -57,6 +61,7 @@ pub(crate) async fn serve(
         pipe,
         owner,
         session,
+        upgrade: None,
         id: None,
         attached: false,
         parted: false,
@@ -64,12 +69,19 @@ pub(crate) async fn serve(
         grace: None,
         patience: FIRST_GRACE,
         pause: None,
+        fault: None,
         home,
     };
     if !agreed {
         let greeting = driver.session.greeting();
         let mut sent = 0;
         poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+        if let Some(error) = driver.upgrade.take() {
+            if may_attach() {
+                settled(None);
+            }
+            return Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) };
+        }
     }
     if !may_attach() {
         return pending().await;
@@ -81,20 +93,26 @@ pub(crate) async fn serve(
     if driver.id.is_some() {
         poll_fn(|cx| driver.poll(cx)).await;
         poll_fn(|cx| driver.poll_detach(cx)).await;
-        if driver.parted {
-            let settled = poll_fn(|cx| driver.pipe.writer().poll_settled(cx));
-            driver.home.within(Some(SETTLING), settled).await;
-        }
     }
-    Ended { why: driver.why(), attached: driver.attached, upgrade: None }
+    driver.settle().await;
+    let fault = driver.fault.take();
+    Ended { attached: driver.attached, fault, ..Ended::plain(driver.why()) }
 }
 
-async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, UpgradeError> {
+/// Why a handshake below SP came to nothing here.
+enum NoStream {
+    Failed(UpgradeError),
+    /// The connection is with another listener of this process.
+    Moved,
+}
+
+async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, NoStream> {
     match home.within(Some(span), upgrade).await {
         Some(Ok(stream)) => Ok(stream),
-        Some(Err(ConnectError::Upgrade(error))) => Err(error),
-        Some(Err(ConnectError::Io(_))) => Err(UpgradeError::Ended),
-        None => Err(UpgradeError::TimedOut),
+        Some(Err(ConnectError::Upgrade(error))) => Err(NoStream::Failed(error)),
+        Some(Err(ConnectError::Io(_))) => Err(NoStream::Failed(UpgradeError::Ended)),
+        Some(Err(ConnectError::Moved)) => Err(NoStream::Moved),
+        None => Err(NoStream::Failed(UpgradeError::TimedOut)),
     }
 }
 
@@ -102,6 +120,9 @@ struct Driver {
     pipe: Arc<StreamPipe>,
     owner: Arc<dyn Owner>,
     session: Session,
+    /// What the connection below has said of its end during the handshake: with TLS 1.3 a client has done its part
+    /// before the server has judged it.
+    upgrade: Option<UpgradeError>,
     /// Set while the owner counts this connection among its pipes.
     id: Option<PipeId>,
     attached: bool,
@@ -114,6 +135,8 @@ struct Driver {
     patience: Duration,
     /// When to look whether the buffers that a burst has left are still in use.
     pause: Option<Sleep>,
+    /// How the peer broke the protocol below SP.
+    fault: Option<Arc<str>>,
     home: Home,
 }
 
@@ -141,6 +164,27 @@ impl Driver {
         }
     }
 
+    /// Where what was written is not yet safe with the kernel, waits until the peer has it, if there is
+    /// reason to think that it still listens: what it is owed may be no more than our header, from which it
+    /// learns why we part.
+    async fn settle(&self) {
+        let judged = matches!(
+            self.why(),
+            DetachReason::PeerClosed
+                | DetachReason::WrongProtocol
+                | DetachReason::Filtered
+                | DetachReason::Busy
+        );
+        if judged && !self.parted {
+            // If it fails, there is nobody to wait for.
+            let _ = self.pipe.writer().shut_down();
+        }
+        if judged || self.parted {
+            let settled = poll_fn(|cx| self.pipe.writer().poll_settled(cx));
+            self.home.within(Some(SETTLING), settled).await;
+        }
+    }
+
     fn input(&mut self, input: Input) -> state::Step {
         self.session.input(input, Time::MAX)
     }
@@ -163,6 +207,7 @@ impl Driver {
                 Err(_) => broken = true,
             }
         }
+        let _ = self.pipe.writer().poll_flush(cx);
         let mut bytes = Vec::with_capacity(self.session.handshake_missing());
         // The peer's header is read even when ours cannot be sent: its end tells why.
         while self.session.state() == State::Handshaking {
@@ -180,7 +225,8 @@ impl Driver {
                     self.session.handshake(&bytes);
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(error)) => {
+                    self.upgrade = UpgradeError::inside(&error);
                     self.input(Input::Failed(DetachReason::ConnectionLost));
                 }
                 Poll::Pending => break,
@@ -280,6 +326,8 @@ impl Driver {
     /// One turn of an attached connection: ready when it is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (drive, closing) = self.write(cx);
+        // Whatever it keeps back wakes this task when it can go on.
+        let _ = self.pipe.writer().poll_flush(cx);
         if let Some(closing) = closing {
             self.pipe.loan.close();
             match closing.abort {
@@ -363,6 +411,7 @@ impl Driver {
             };
             more = last == Step::Enough;
             over = reading.over();
+            self.fault = reading.fault().cloned();
         }
         if pipe.loan.done() || more {
             rt::give_way(cx);

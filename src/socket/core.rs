@@ -13,7 +13,6 @@ use super::outgoing::{Outgoing, Pickup};
 #[cfg(unix)]
 use super::poll_fd::Signal;
 use super::receiver::Lender;
-use super::spin::Spin;
 use super::waits::{For, Ticket, Waits};
 use super::work::{Out, Work};
 use super::{Peer, PeerStats, Stats};
@@ -23,6 +22,7 @@ use crate::session::Origin;
 use crate::session::gate::Gate;
 use crate::session::handoff::Wrote;
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
+use crate::session::spin::Spin;
 use crate::session::{Delivery, Owner};
 use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, Rules};
@@ -141,11 +141,14 @@ impl Core {
     pub(crate) fn new(protocol: Protocol, rule: Rules, options: Options, home: Home) -> Arc<Self> {
         let timed = matches!(protocol, Protocol::Req | Protocol::Surveyor);
         let spin = Spin::new(options.spin);
+        let gate = Arc::new(Gate::default());
+        #[cfg(feature = "quic")]
+        let home = home.sheltered(gate.clone());
         let core = Arc::new(Self {
             protocol,
             options,
             home,
-            gate: Arc::new(Gate::default()),
+            gate,
             state: Mutex::new(State {
                 rule,
                 pipes: Vec::new(),

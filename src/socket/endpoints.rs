@@ -170,9 +170,17 @@ impl Endpoint {
 
     pub(super) fn ended(&self, ended: &Ended) {
         let mut inner = self.lock();
-        if ended.why != DetachReason::ClosedHere {
-            inner.last_error = Some(ended.why.as_str().into());
+        if ended.moved {
+            // It counts where it belongs.
+            inner.stats.connections -= 1;
+            return;
         }
+        inner.last_error = match (&ended.upgrade, &ended.fault) {
+            (Some(error), _) => Some(error.to_string().into()),
+            (None, Some(fault)) => Some(fault.clone()),
+            (None, None) if ended.why == DetachReason::ClosedHere => inner.last_error.take(),
+            (None, None) => Some(ended.why.as_str().into()),
+        };
         if self.once {
             inner.state = EndpointState::Closed;
         }
@@ -318,7 +326,7 @@ impl Core {
     ) -> Result<Listener, ListenError> {
         let closed = || self.closed_or(ListenError::Closed, ListenError::RuntimeGone);
         let address = |error| ListenError::Address { url: url.into(), error };
-        let addr = endpoint::listen_addr(url).map_err(address)?;
+        let addr = endpoint::listen_addr(url, &options).map_err(address)?;
         let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
         if self.gate.is_shut() {
             return Err(closed());
@@ -332,7 +340,7 @@ impl Core {
             return Ok(Listener { core: self.clone(), endpoint });
         }
         let (acceptor, addr) =
-            self.home.run(endpoint::bind(&addr, self.speaks(), &options)).await.map_err(bind)?;
+            self.home.run(endpoint::bind(&addr, self.speaks(), &options, &self.home)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
         *endpoint.acceptor() = Some(acceptor);
@@ -439,11 +447,14 @@ impl Core {
         endpoint.ended(ended);
         // Filter and pattern have counted their refusals themselves.
         let counted = matches!(ended.why, DetachReason::Filtered | DetachReason::Busy);
-        if !ended.attached && !counted {
+        if !ended.attached && !counted && !ended.moved {
             self.refused(ended.why);
         }
         if let Some(error) = &ended.upgrade {
             self.tell(|| Event::UpgradeFailed { url: endpoint.url.clone(), error: error.clone() });
+        }
+        if let Some(fault) = &ended.fault {
+            self.tell(|| Event::PeerBroke { url: endpoint.url.clone(), error: fault.clone() });
         }
     }
 
@@ -560,6 +571,8 @@ impl Core {
                     Some(Err(ConnectError::Upgrade(error))) => {
                         return Err(DialError::Upgrade { url: url(), error });
                     }
+                    // Only what arrives can be for somebody else.
+                    Some(Err(ConnectError::Moved)) => return Err(closed()),
                     Some(Ok(stream)) => Incoming::Ready(stream),
                 };
                 let (tell_settled, settled) = oneshot::channel();
@@ -575,6 +588,7 @@ impl Core {
         }
         match end.await {
             Ok(ended) if ended.attached => Ok(()),
+            Ok(Ended { upgrade: Some(error), .. }) => Err(DialError::Upgrade { url: url(), error }),
             Ok(ended) => Err(DialError::Refused { url: url(), why: ended.why }),
             Err(_) => Err(closed()),
         }

@@ -11,7 +11,7 @@
 //! | `core` | the rules under their lock; pipes come and go |
 //! | `fx` `work` | effects, and what of them is done after the lock |
 //! | `ops` `waits` | the futures behind send and receive |
-//! | `receiver` `spin` | waiting for a message, and reading the connection meanwhile |
+//! | `receiver` | waiting for a message, and reading the connection meanwhile |
 //! | `batch` | many messages in one visit to the rules |
 //! | `block` `poll_fd` | the same for threads; descriptors for foreign event loops |
 //! | `stream` `sink` | sockets as a `Stream` and as a `Sink` |
@@ -40,7 +40,6 @@ mod outgoing;
 #[cfg(unix)]
 mod poll_fd;
 mod sink;
-mod spin;
 mod stream;
 mod waits;
 mod work;

@@ -72,6 +72,9 @@ impl fmt::Debug for Pem {
     }
 }
 
+/// Peers refuse more than 64 KiB, as we do; they need a little of that for the lengths.
+const MAX_CHAIN_BYTES: usize = 63 * 1024;
+
 /// Who we are: a certificate, and the key that proves that it is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -95,6 +98,13 @@ impl Identity {
     /// Reads both, and sees that they belong together.
     pub(super) fn load(&self) -> Result<CertifiedKey, TlsConfigError> {
         let certificates = self.certificates.certificates()?;
+        let bytes: usize = certificates.iter().map(|certificate| certificate.len()).sum();
+        if bytes > MAX_CHAIN_BYTES {
+            return Err(TlsConfigError::BadCertificate {
+                place: self.certificates.place(),
+                why: format!("a chain of {bytes} bytes is too large for peers"),
+            });
+        }
         let key = self.key.key()?;
         CertifiedKey::from_der(certificates, key, &super::provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {

@@ -6,7 +6,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use spanwire_core::addr::{AddrError, Family, Host, Tcp};
 use spanwire_core::framing::sp::Framing;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStr
 }
 
 /// All addresses of a host, as far as the scheme allows them.
-async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
+pub(super) async fn resolve(host: &Host, port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
     let found: Vec<SocketAddr> = match host {
         Host::Ip(ip) => vec![SocketAddr::new(*ip, port)],
         Host::Name(name) => tokio::net::lookup_host((name.as_str(), port)).await?.collect(),
@@ -78,23 +78,12 @@ pub(crate) struct Listening {
 
 /// Listens; returns the address with its real port, too.
 pub(crate) async fn listen(tcp: &Tcp, options: &ListenOptions) -> io::Result<(Listening, Tcp)> {
-    let (host, port) = tcp.bind().map_err(bad_address)?;
-    let candidates = match (host, tcp.family()) {
-        (Some(host), family) => resolve(host, port, family).await?,
-        (None, Family::V6) => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
-        (None, Family::V4) => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
-        // All interfaces means both kinds of address where the machine has both.
-        (None, Family::Any) => {
-            vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]
-        }
-    };
     let mut last = None;
-    for address in candidates {
+    for address in candidates(tcp).await? {
         match bind(address, tcp.family() == Family::V6, options.backlog) {
             Ok(socket) => {
                 let port = socket.local_addr()?.port();
-                let ListenOptions { no_delay, keep_alive, .. } = *options;
-                return Ok((Listening { socket, no_delay, keep_alive }, tcp.clone().with_port(port)));
+                return Ok((Listening::new(socket, options)?, tcp.clone().with_port(port)));
             }
             Err(error) => last = Some(error),
         }
@@ -102,8 +91,22 @@ pub(crate) async fn listen(tcp: &Tcp, options: &ListenOptions) -> io::Result<(Li
     Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
 }
 
+/// The addresses that a listener may be bound to, in the order in which they are tried.
+pub(super) async fn candidates(tcp: &Tcp) -> io::Result<Vec<SocketAddr>> {
+    let (host, port) = tcp.bind().map_err(bad_address)?;
+    Ok(match (host, tcp.family()) {
+        (Some(host), family) => resolve(host, port, family).await?,
+        (None, Family::V6) => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
+        (None, Family::V4) => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
+        // All interfaces means both kinds of address where the machine has both.
+        (None, Family::Any) => {
+            vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]
+        }
+    })
+}
+
 /// Binds to `address`. An IPv6 wildcard takes IPv4 as well unless `only_v6`.
-fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
@@ -114,10 +117,16 @@ fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListe
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 impl Listening {
+    /// Accepts what arrives at a socket. Inside the runtime that is to do so.
+    pub(super) fn new(socket: net::TcpListener, options: &ListenOptions) -> io::Result<Self> {
+        let ListenOptions { no_delay, keep_alive, .. } = *options;
+        Ok(Self { socket: TcpListener::from_std(socket)?, no_delay, keep_alive })
+    }
+
     /// The next connection, for whatever runs over it.
     pub(crate) fn poll_stream(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let (stream, _) = ready!(self.socket.poll_accept(cx))?;

@@ -1,7 +1,7 @@
 //! Many connections, many threads, no runtime.
 
 use crate::bare::block_on;
-use crate::transport::{Transport, until};
+use crate::transport::{Socket as _, Transport, until};
 use spanwire::{PullSocket, PushSocket, RepSocket, ReqSocket};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) async fn a_thousand_connections_come_and_go(t: &Transport) {
     let pull = PullSocket::new();
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     for n in 0..1_000_u32 {
         let push = PushSocket::new();
-        push.dial(listener.url()).await.unwrap();
+        push.dial_at(listener.url()).await.unwrap();
         push.send(n.to_be_bytes().to_vec()).await.unwrap();
         assert_eq!(pull.recv().await.unwrap()[..], n.to_be_bytes());
         let report = push.close(SECOND * 10).await;

@@ -165,7 +165,12 @@ fn build_new_nng(house: &House) {
         return println!("nng-c-sys has left no library in {}", folder.display());
     };
     let mut link = house.program("cc", &["-shared", "-Wl,--whole-archive"]);
-    link.arg(archive).args(["-Wl,--no-whole-archive", "-lpthread", "-o"]).arg(house.target.join(NEW_NNG));
+    link.arg(&archive).args(["-Wl,--no-whole-archive", "-Wl,--start-group"]);
+    // What it has TLS from stands beside it.
+    link.args(
+        ["mbedtls", "mbedx509", "mbedcrypto"].map(|name| archive.with_file_name(format!("lib{name}.a"))),
+    );
+    link.args(["-Wl,--end-group", "-lpthread", "-o"]).arg(house.target.join(NEW_NNG));
     say_and_run(&mut link);
 }
 

@@ -2,12 +2,11 @@
 //!
 //! * `roundtrip`, `oneway`, `publish`, `flight`, `load`, `pushers`, `threads`, `idle`, `connect`, `mixed`,
 //!   `outrun`: a work each, both ends, both APIs. `inproc`: both ends in one process.
-//! * `serve`: jobs for an end that lives on a runtime. `clock`: waiting for a point in time there.
+//! * `serve`: jobs for an end that lives on a runtime.
 //!
 //! Bodies are handed over as clones of one `Bytes`, so what is measured is the library and not the
 //! allocator of the caller; the limit copies from one body too.
 
-mod clock;
 mod connect;
 mod flight;
 mod idle;

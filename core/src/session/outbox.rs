@@ -58,6 +58,9 @@ enum Segment {
 /// vectored write and the atomic counting of a reference.
 pub const COPY_BYTES: usize = 4 * 1024;
 
+/// A body of so much is written by itself, most likely.
+const LARGE_BYTES: usize = 16 * 1024;
+
 /// A buffer of small frames is not grown beyond this: one write's worth.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
@@ -344,6 +347,20 @@ impl Batch {
         (count, total)
     }
 
+    /// Whether the next byte to write belongs to the body of a large message: it is not one of many that
+    /// travel together.
+    pub fn is_in_large(&self) -> bool {
+        let mut skip = self.skip;
+        for segment in &self.segments {
+            let length = segment.as_slice().len();
+            if skip < length {
+                return matches!(segment, Segment::Shared(body) if body.len() >= LARGE_BYTES);
+            }
+            skip -= length;
+        }
+        false
+    }
+
     /// The writer cannot take back the next `count` bytes, though it has not written them: they come again first,
     /// as they are.
     pub fn hold(&mut self, count: usize) {
@@ -458,6 +475,52 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_a_writer_holds_is_never_dropped() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        for body in ["aa", "bb", "cc", "dd"] {
+            outbox.push(&mut body.into());
+        }
+        let [aa, bb, dd] = ["aa", "bb", "dd"].map(|body| frame(Framing::Tcp, body.as_bytes()));
+        let mut batch = outbox.take();
+        // 3 bytes have left; the next 8 are sealed, and end within the second frame.
+        batch.hold(8);
+        outbox.settle(batch, 3);
+        assert_eq!(outbox.drop_oldest(), Some(2));
+        outbox.check_invariants();
+        let batch = outbox.take();
+        assert_eq!(bytes_of(&batch), [aa, bb, dd.clone()].concat()[3..]);
+        // What was held has left: nothing is held any more.
+        outbox.settle(batch, 17);
+        assert_eq!((outbox.drop_oldest(), outbox.drop_oldest()), (Some(2), None));
+        outbox.check_invariants();
+        outbox.push(&mut "dd".into());
+        assert_eq!(bytes_of(&outbox.take()), dd);
+    }
+
+    #[test]
+    fn a_message_that_a_transport_holds_is_never_dropped() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        for body in ["aa", "bb", "cc"] {
+            outbox.push(&mut body.into());
+        }
+        let whole = [frame(Framing::Tcp, b"aa"), frame(Framing::Tcp, b"bb")].concat();
+        let mut batch = outbox.take();
+        batch.hold(11);
+        outbox.settle(batch, 0);
+        assert_eq!(outbox.drop_oldest(), Some(2), "the third, as the second is held in part");
+        assert_eq!(outbox.drop_oldest(), None);
+        outbox.check_invariants();
+        let mut batch = outbox.take();
+        assert_eq!(bytes_of(&batch), whole);
+        batch.advance(4);
+        batch.hold(0);
+        outbox.settle(batch, 4);
+        assert_eq!(outbox.drop_oldest(), Some(2), "it holds nothing any more");
+        outbox.check_invariants();
+        assert_eq!(bytes_of(&outbox.take()), whole[4..10]);
+    }
+
+    #[test]
     fn a_steady_stream_reuses_its_buffers() {
         let mut outbox = Outbox::new(Framing::Tcp);
         outbox.push(&mut "x".into());
@@ -499,6 +562,26 @@ mod tests {
         assert_eq!(bytes_of(&batch), b"bc");
         assert_eq!(outbox.settle(batch, 9), Flushed::default());
         assert_eq!(bytes_of(&outbox.take()), b"bc");
+    }
+
+    #[test]
+    fn a_batch_knows_when_it_is_within_a_large_body() {
+        let batch_of = |size: usize| {
+            let mut outbox = Outbox::new(Framing::Tcp);
+            outbox.push(&mut "small".into());
+            outbox.push(&mut Message::new(vec![1; size]));
+            outbox.push(&mut "small".into());
+            outbox.take()
+        };
+        // What stands before the body: a frame of 13 bytes, and a prefix of 8.
+        let is_in_large = |size: usize, written: usize| {
+            let mut batch = batch_of(size);
+            batch.advance(written);
+            batch.is_in_large()
+        };
+        let written = [0, 20, 21, 21 + LARGE_BYTES - 1, 21 + LARGE_BYTES, 34 + LARGE_BYTES];
+        assert_eq!(written.map(|at| is_in_large(LARGE_BYTES, at)), [false, false, true, true, false, false]);
+        assert!(!is_in_large(LARGE_BYTES - 1, 21));
     }
 
     #[test]
@@ -589,6 +672,7 @@ mod tests {
             let mut outbox = Outbox::new(framing);
             let mut frames: Vec<Vec<u8>> = Vec::new();
             let mut head = 0;
+            let mut held = 0;
             let mut next = 0_u8;
             let mut message = |size: usize, header: bool| {
                 next = next.wrapping_add(1);
@@ -605,7 +689,11 @@ mod tests {
                         frames.push(f);
                     }
                     Op::Drop => {
-                        let at = usize::from(head > 0);
+                        let (mut at, mut bytes) = (0, 0);
+                        while bytes < head + held {
+                            bytes += frames[at].len();
+                            at += 1;
+                        }
                         let dropped = outbox.drop_oldest();
                         prop_assert_eq!(dropped.is_some(), at < frames.len());
                         if dropped.is_some() {
@@ -613,7 +701,7 @@ mod tests {
                         }
                     }
                     Op::Write(count) | Op::PushWhileWriting(count) => {
-                        let batch = outbox.take();
+                        let mut batch = outbox.take();
                         let expected = frames.concat()[head..].to_vec();
                         prop_assert_eq!(&bytes_of(&batch), &expected);
                         if matches!(op, Op::PushWhileWriting(_)) {
@@ -622,6 +710,8 @@ mod tests {
                             frames.push(f);
                         }
                         let written = count.min(expected.len());
+                        held = (expected.len() - written).min(count / 2);
+                        batch.hold(held);
                         let flushed = outbox.settle(batch, written);
                         head += written;
                         let mut whole = 0;

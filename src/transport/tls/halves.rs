@@ -125,6 +125,13 @@ impl WriteHalf for Secured {
     }
 }
 
+/// A peer that has ended first, or is left alone, hears of it.
+impl Drop for Secured {
+    fn drop(&mut self) {
+        let _ = self.held.lock().unwrap_or_else(PoisonError::into_inner).close(self);
+    }
+}
+
 /// What a half that has failed returns: the cause is inside.
 pub(super) fn failed(error: TlsError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)

@@ -72,6 +72,8 @@ struct Shaking {
     plain: Vec<u8>,
     /// The peer has ended already.
     closed: bool,
+    /// It takes nothing any more; it may have said why before.
+    broken: bool,
 }
 
 async fn shake(stream: Stream, machine: Machine) -> Result<Shaking, ConnectError> {
@@ -84,6 +86,7 @@ async fn shake(stream: Stream, machine: Machine) -> Result<Shaking, ConnectError
         sent: 0,
         plain: Vec::new(),
         closed: false,
+        broken: false,
     };
     let result = poll_fn(|cx| shaking.poll(cx)).await;
     if let Err(error) = result {
@@ -98,7 +101,7 @@ impl Shaking {
         loop {
             self.digest()?;
             ready!(self.poll_flush(cx))?;
-            if !self.machine.is_handshaking() {
+            if !self.machine.is_handshaking() && !self.broken {
                 return Poll::Ready(Ok(()));
             }
             if self.closed {
@@ -138,8 +141,10 @@ impl Shaking {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ready!(self.stream.writer.poll_writable(cx)).map_err(|_| UpgradeError::Ended)?;
                 }
-                // It may have said why before it ended.
-                Err(_) => break,
+                Err(_) => {
+                    self.broken = true;
+                    break;
+                }
             }
         }
         self.replies.clear();
@@ -164,7 +169,7 @@ impl Shaking {
 
     /// Tells the peer why it failed, if it takes that at once.
     fn say_why(&mut self) {
-        self.machine.last_words(&mut self.sealed, &mut self.replies);
+        self.machine.last_words(&mut self.replies);
         if self.sent < self.replies.len() {
             let _ = self.stream.writer.try_write(&[IoSlice::new(&self.replies[self.sent..])]);
             let _ = self.stream.writer.shut_down();

@@ -1,7 +1,7 @@
 //! [`Incoming`]: the reading half.
 
 use super::halves::{Left, Secured, failed};
-use super::machine::{Machine, Step};
+use super::machine::{Machine, Sealing, Step};
 use crate::tls::TlsError;
 use crate::transport::ReadHalf;
 use std::cell::RefCell;
@@ -12,9 +12,9 @@ use std::task::{Context, Poll, ready};
 
 /// What the lock guards.
 pub(super) struct Session {
-    pub(super) machine: Machine,
+    machine: Machine,
     /// What the peer has sent of a record that is not whole, or of a handshake message in many records.
-    pub(super) rest: Vec<u8>,
+    rest: Vec<u8>,
     /// What rustls wants to be sent, in order: it goes before anything that is sealed later.
     pub(super) replies: Vec<u8>,
     /// What was decrypted and had no room in the caller's buffer; read up to `plain_at`.
@@ -106,7 +106,7 @@ impl Session {
                 Ok(Step::Rest) => break None,
                 Ok(Step::Closed) => break Some(End::Closed),
                 Err(error) => {
-                    machine.last_words(&mut sealed[at..], replies);
+                    machine.last_words(replies);
                     break Some(End::Failed(error));
                 }
             }
@@ -125,6 +125,31 @@ impl Session {
             true => self.rest = Vec::new(),
             false => self.rest.extend_from_slice(rest),
         }
+    }
+
+    /// Adds `plain` to `sealed` in records.
+    pub(super) fn seal(&mut self, plain: &[u8], sealed: &mut Sealing<'_>) -> Result<(), TlsError> {
+        self.write(|machine, rest| machine.seal(rest, plain, sealed))
+    }
+
+    /// Adds to `sealed` that nothing more will come.
+    pub(super) fn close(&mut self, sealed: &mut Sealing<'_>) -> Result<(), TlsError> {
+        self.write(|machine, rest| machine.close(rest, sealed))
+    }
+
+    /// A machine that has failed must not be asked again.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut Machine, &mut [u8]) -> Result<(), TlsError>,
+    ) -> Result<(), TlsError> {
+        if let Some(End::Failed(error)) = &self.end {
+            return Err(error.clone());
+        }
+        let result = write(&mut self.machine, &mut self.rest);
+        if let Err(error) = &result {
+            self.end = Some(End::Failed(error.clone()));
+        }
+        result
     }
 
     /// The connection below has ended.

@@ -38,9 +38,6 @@ pub(super) const RECORD_OVERHEAD: usize = 32;
 /// A new key goes before the record for which the old one was too old.
 const KEY_UPDATE_BYTES: usize = 64;
 
-/// Alerts that a failure leaves behind: there is one.
-const LAST_WORDS: usize = 4;
-
 impl Machine {
     /// One step on what the peer has sent: what it says goes to `plain`, what is to be sent to `replies`. Also
     /// how many bytes at the front of `sealed` are used up.
@@ -56,13 +53,14 @@ impl Machine {
         }
     }
 
-    /// After a step that failed: the alert that tells the peer why. `sealed` is what that step was given, less
-    /// what it used up.
-    pub(super) fn last_words(&mut self, sealed: &mut [u8], replies: &mut Vec<u8>) {
-        for _ in 0..LAST_WORDS {
-            match self.step(sealed, |_| {}, replies) {
-                (0, Ok(Step::More)) => {}
-                _ => break,
+    /// After a step that failed: the alert that tells the peer why, if there is one. Nothing else may be asked of the
+    /// machine from then on.
+    pub(super) fn last_words(&mut self, replies: &mut Vec<u8>) {
+        // While it has something to send it looks at nothing that the peer has sent: looking at it again would be
+        // the same failure again.
+        while self.wants_write() {
+            if self.step(&mut [], |_| {}, replies) != (0, Ok(Step::More)) {
+                break;
             }
         }
     }

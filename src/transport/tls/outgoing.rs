@@ -17,6 +17,8 @@ pub(super) struct Held {
     sent: usize,
     /// Where each lot of records ends in `sealed`, and how much of the caller's is in it; the oldest first.
     lots: VecDeque<Lot>,
+    /// The peer was told that nothing more will come.
+    closed: bool,
 }
 
 #[derive(Copy, Clone)]
@@ -83,7 +85,7 @@ impl Held {
             self.lots.pop_front();
         }
         if self.is_empty() {
-            *self = Self::default();
+            *self = Self { closed: self.closed, ..Self::default() };
         }
         Ok(reported)
     }
@@ -137,13 +139,13 @@ impl Held {
         })
     }
 
-    /// Says that nothing more will come.
+    /// Says that nothing more will come, once.
     pub(super) fn close(&mut self, secured: &Secured) -> io::Result<()> {
-        {
+        if !std::mem::replace(&mut self.closed, true) {
             let session = &mut *secured.session();
             self.add_replies(session);
             let mut sealing = Sealing { used: self.sealed.len(), buffer: &mut self.sealed };
-            let result = session.machine.close(&mut session.rest, &mut sealing);
+            let result = session.close(&mut sealing);
             let used = sealing.used;
             self.sealed.truncate(used);
             result.map_err(failed)?;
@@ -176,7 +178,7 @@ fn seal(secured: &Secured, source: &mut Source<'_>, buffers: &mut Buffers) -> io
         if record.is_empty() {
             break;
         }
-        session.machine.seal(&mut session.rest, record, &mut sealing).map_err(failed)?;
+        session.seal(record, &mut sealing).map_err(failed)?;
         plain += record.len();
         lots.push(Lot { end: sealing.used, plain: record.len() });
     }

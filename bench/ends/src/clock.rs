@@ -1,20 +1,22 @@
 //! Waiting for a point in time on a runtime, more exactly than its timers, which tick in milliseconds.
 
+use crate::Pace;
+use crate::pace::SHORT;
 use anyhow::Result;
-use spanwire_bench_ends::Pace;
 use std::time::{Duration, Instant};
 
 /// A clock of this task.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub struct Clock {
     #[cfg(target_os = "linux")]
     alarm: tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>,
 }
 
 impl Clock {
-    /// Waits until message `number` is due, and returns when that was. Gives the thread away now and then
-    /// even when it is late, or a task that is late would keep the connection from being served.
-    pub(super) async fn wait(&self, pace: &Pace, number: u64) -> Result<Instant> {
+    /// Waits until message `number` is due, and returns when that was. May be dropped. Gives the thread
+    /// away now and then even when it is late, or a task that is late would keep the connection from being
+    /// served.
+    pub async fn wait(&self, pace: &Pace, number: u64) -> Result<Instant> {
         let due = pace.due(number);
         if number % LATE_AT_ONCE != 0 && Instant::now() >= due {
             return Ok(due);
@@ -35,7 +37,8 @@ impl Clock {
 
 #[cfg(target_os = "linux")]
 impl Clock {
-    pub(super) fn new() -> Result<Self> {
+    /// A clock, on the runtime that it is called on.
+    pub fn new() -> Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let alarm = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -61,7 +64,8 @@ impl Clock {
 
 #[cfg(not(target_os = "linux"))]
 impl Clock {
-    pub(super) fn new() -> Result<Self> {
+    /// A clock, on the runtime that it is called on.
+    pub fn new() -> Result<Self> {
         Ok(Self {})
     }
 
@@ -70,9 +74,6 @@ impl Clock {
         Ok(())
     }
 }
-
-/// What is not worth sleeping for: setting the alarm and waking takes about as long.
-const SHORT: Duration = Duration::from_micros(20);
 
 /// So many that are late are sent one after the other.
 const LATE_AT_ONCE: u64 = 16;

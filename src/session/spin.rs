@@ -4,7 +4,7 @@ use spanwire_core::Time;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// How long receivers of a socket spin.
+/// How long those who wait for the same thing spin.
 ///
 /// ```text
 ///              in vain: half as long              in vain, and short already
@@ -12,9 +12,11 @@ use std::time::Duration;
 ///     ▲                                │ something came                         │
 ///     └────────────────────────────────┴── a probe, every 64th wait: it came ───┘
 /// ```
-#[derive(Debug)]
-pub(super) struct Spin {
+#[derive(Debug, Default)]
+pub(crate) struct Spin {
     span: Duration,
+    /// Between so many looks the processor is given away, if anybody wants it: it may be the peer.
+    looks: u32,
     /// Failures in a row; after so many, waits that did not spin are counted.
     in_vain: AtomicU32,
 }
@@ -23,12 +25,17 @@ pub(super) struct Spin {
 const HALVINGS: u32 = 4;
 /// ... but once in so many waits.
 const PROBE: u32 = 64;
-/// Between looks the processor is given away, if anybody wants it: it may be the peer.
+/// A look that costs little is repeated so often before the processor is given away.
 const LOOKS: u32 = 16;
 
 impl Spin {
-    pub(super) fn new(span: Duration) -> Self {
-        Self { span, in_vain: AtomicU32::new(0) }
+    pub(crate) fn new(span: Duration) -> Self {
+        Self { span, looks: LOOKS, in_vain: AtomicU32::new(0) }
+    }
+
+    /// One that lets others run after each look.
+    pub(crate) fn yielding(span: Duration) -> Self {
+        Self { looks: 1, ..Self::new(span) }
     }
 
     /// How long the next wait may spin.
@@ -47,7 +54,7 @@ impl Spin {
     }
 
     /// Asks until there is something or the time for that is up.
-    pub(super) fn until<T>(&self, now: impl Fn() -> Time, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    pub(crate) fn until<T>(&self, now: impl Fn() -> Time, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
         let allowed = self.allowed();
         if allowed.is_zero() {
             return None;
@@ -61,7 +68,7 @@ impl Spin {
             if now() >= until {
                 break;
             }
-            match look % LOOKS {
+            match look % self.looks.max(1) {
                 0 => std::thread::yield_now(),
                 _ => std::hint::spin_loop(),
             }
@@ -114,6 +121,13 @@ mod tests {
         while in_vain(&spin) > 0 {}
         while spin.until(|| Time::ZERO, || Some(())).is_none() {}
         assert_eq!(in_vain(&spin), 64);
+    }
+
+    #[test]
+    fn one_that_yields_gets_shorter_as_well() {
+        let spin = Spin::yielding(Duration::from_micros(64));
+        let spans: Vec<_> = (0..6).map(|_| in_vain(&spin)).collect();
+        assert_eq!(spans, [64, 32, 16, 8, 0, 0]);
     }
 
     #[test]
