@@ -1,13 +1,16 @@
 //! The table that turns an address into something to connect to or to accept from.
 //!
 //! It stands above the transports and beside the sockets, since some schemes are no transport:
-//! `inproc` joins two sockets directly, and later ones run over connections of our own.
+//! `inproc` joins two sockets directly (between plain connections it is bytes in memory), and later ones
+//! run over connections of our own.
 
 use crate::error::ConnectError;
 use crate::options::{DialOptions, ListenOptions};
 use crate::rt::Home;
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport::ipc;
+#[cfg(feature = "inproc")]
+use crate::transport::memory;
 #[cfg(feature = "quic")]
 use crate::transport::quic;
 #[cfg(feature = "tcp")]
@@ -58,6 +61,8 @@ impl Connector {
             Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), home).await?),
             #[cfg(feature = "ws")]
             Addr::Ws(addr) => ws::dial(addr, speaks, &self.options).await,
+            #[cfg(feature = "inproc")]
+            Addr::Inproc(name) if speaks == Speaks::Link => Ok(memory::connect(name)?),
             _ => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
         }
     }
@@ -127,6 +132,10 @@ async fn bind_ours(
         Addr::Ws(addr) => {
             let (listening, bound) = ws::listen(addr, speaks, options).await?;
             Ok((Box::new(listening), Addr::Ws(bound)))
+        }
+        #[cfg(feature = "inproc")]
+        Addr::Inproc(name) if speaks == Speaks::Link => {
+            Ok((Box::new(memory::listen(name, options.backlog)?), addr.clone()))
         }
         _ => Err(io::ErrorKind::Unsupported.into()),
     }

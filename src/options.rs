@@ -4,7 +4,7 @@
 use crate::tls::{TlsClient, TlsServer};
 use crate::transport::Transport;
 #[cfg(feature = "ws")]
-use spanwire_core::framing::ws::upgrade::Origins;
+use spanwire_core::options::Origins;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,12 @@ pub struct DialOptions {
     pub no_delay: bool,
     /// tcp: let the kernel probe a peer that was silent for so long. Default: off, as in NNG.
     pub keep_alive: Option<Duration>,
-    /// tcp: the local address to dial from. Default: the kernel chooses.
+    /// tcp, quic: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
+    /// tcp: bytes of the kernel's send buffer. Default: the kernel's choice, which follows the traffic.
+    pub send_buffer_bytes: Option<usize>,
+    /// tcp: bytes of the kernel's receive buffer. Default: the kernel's choice, which follows the traffic.
+    pub recv_buffer_bytes: Option<usize>,
     /// tls+tcp, wss, quic: whom to trust, and who we are. Default: the authorities of the operating system, and
     /// nobody.
     #[cfg(feature = "tls")]
@@ -51,6 +55,8 @@ impl Default for DialOptions {
             no_delay: true,
             keep_alive: None,
             local_address: None,
+            send_buffer_bytes: None,
+            recv_buffer_bytes: None,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "ws")]
@@ -86,6 +92,12 @@ pub struct ListenOptions {
     pub keep_alive: Option<Duration>,
     /// ipc: the permission bits of the socket file. Default: as the process's umask says.
     pub permissions: Option<u32>,
+    /// tcp: bytes of the kernel's send buffer of each connection. Default: the kernel's choice, which
+    /// follows the traffic.
+    pub send_buffer_bytes: Option<usize>,
+    /// tcp: bytes of the kernel's receive buffer of each connection. Default: the kernel's choice, which
+    /// follows the traffic.
+    pub recv_buffer_bytes: Option<usize>,
     /// tls+tcp, wss, quic: who we are, and whether peers have to prove who they are. These cannot do without.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsServer>,
@@ -108,6 +120,8 @@ impl Default for ListenOptions {
             no_delay: true,
             keep_alive: None,
             permissions: None,
+            send_buffer_bytes: None,
+            recv_buffer_bytes: None,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "ws")]

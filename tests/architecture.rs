@@ -26,19 +26,28 @@ use std::collections::BTreeMap;
 /// The layers from the ground up. Rules are modules of the core, hands those of the library; a
 /// module may use its own layer and those before it in this table. A new module goes into a row here.
 const LAYERS: &[Layer] = &[
-    Layer { name: "ground", rules: &["message", "time", "error", "options", "event"], hands: &["rt", "tls"] },
+    Layer {
+        name: "ground",
+        rules: &["message", "time", "error", "options", "histogram", "event"],
+        hands: &["rt"],
+    },
     // The errors of dialing and listening say what is wrong with an address, so they stand beside it; and
     // their options may name a transport.
-    Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "options", "transport"] },
+    Layer {
+        name: "transport",
+        rules: &["addr", "framing"],
+        hands: &["error", "options", "tls", "trace", "transport"],
+    },
     Layer { name: "session", rules: &["session"], hands: &["session"] },
     Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
     Layer {
         name: "pattern",
-        rules: &["pattern"],
+        // Plain connections stand beside the patterns: what programs use, on the same table of endpoints.
+        rules: &["pattern", "snapshot", "link"],
         // The table of endpoints stands up here: it has inproc in it, and later mux.
-        hands: &["socket", "endpoint", "device", "blocking"],
+        hands: &["socket", "link", "endpoint", "device", "blocking"],
     },
-    Layer { name: "systems", rules: &["broker", "node"], hands: &["broker", "node"] },
+    Layer { name: "systems", rules: &["broker", "node", "watch"], hands: &["broker", "node", "watch"] },
 ];
 
 struct Layer {

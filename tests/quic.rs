@@ -184,6 +184,26 @@ async fn certificates_that_will_not_do_are_named_on_both_sides() {
     .await;
 }
 
+/// It must not be, as it would keep to its local address, also where that is gone.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_dialer_that_has_its_connection_is_bound_to_no_address() {
+    within(async {
+        let (push, pull) = (PushSocket::new(), PullSocket::new());
+        push.dial_with(pull.listen_with(ANY, listening()).await.unwrap().url(), dialing()).await.unwrap();
+        let spanwire::Place::Ip(local) = push.peers()[0].ends.local else { panic!("an IP address") };
+        let sockets = std::fs::read_to_string("/proc/net/udp").unwrap();
+        let port = format!("00000000:{:04X}", local.port());
+        let socket = sockets.lines().find(|line| line.contains(&port)).expect("the port is still its own");
+        assert!(socket.contains("00000000:0000"), "{socket}");
+        push.send("job").await.unwrap();
+        assert_eq!(&pull.recv().await.unwrap()[..], b"job");
+        push.close(SECOND).await;
+        pull.close(SECOND).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_listener_needs_a_certificate() {
     let pull = PullSocket::new();

@@ -316,7 +316,8 @@ impl Plain {
         quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()))
     }
 
-    fn server(&self, alpn: &str) -> quinn::ServerConfig {
+    /// Shows its certificate so many times.
+    fn server(&self, alpn: &str, times: usize) -> quinn::ServerConfig {
         let issued = self.authority.issue(HERE);
         let certificate = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
@@ -325,7 +326,7 @@ impl Plain {
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
+            .with_single_cert(vec![certificate; times], key)
             .unwrap();
         config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
         quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(config).unwrap()))
@@ -356,7 +357,7 @@ async fn another_protocol_over_quic_is_refused_on_both_sides() {
         }
         others.end().await;
 
-        let server = quinn::Endpoint::server(plain.server("h3"), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let server = quinn::Endpoint::server(plain.server("h3", 1), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let url = format!("quic://{}", server.local_addr().unwrap());
         let serve = async { server.accept().await.unwrap().await.map(drop) };
         let push = PushSocket::new();
@@ -365,6 +366,28 @@ async fn another_protocol_over_quic_is_refused_on_both_sides() {
         match dialed {
             Err(DialError::Upgrade { error: UpgradeError::Quic(QuicError::Tls(cause)), .. }) => {
                 assert_eq!(cause, TlsError::Alert { name: "no_application_protocol" });
+            }
+            other => panic!("{other:?}"),
+        }
+        push.close(SECOND).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_gigantic_chain_of_certificates_is_not_taken() {
+    within(async {
+        let plain = Plain::new();
+        let server =
+            quinn::Endpoint::server(plain.server("sp", 300), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let url = format!("quic://{}", server.local_addr().unwrap());
+        let serve = async { server.accept().await.unwrap().await.map(drop) };
+        let push = PushSocket::new();
+        let (dialed, served) = tokio::join!(push.dial_with(&url, plain.dialing()), serve);
+        assert!(served.is_err());
+        match dialed {
+            Err(error @ DialError::Upgrade { .. }) => {
+                assert!(!error.is_transient() && error.to_string().contains("broke the protocol"), "{error}");
             }
             other => panic!("{other:?}"),
         }

@@ -35,6 +35,7 @@ mod device;
 mod duplex;
 mod events;
 mod iter;
+pub mod link;
 mod pipeline;
 mod pubsub;
 mod raw;

@@ -15,12 +15,12 @@ pub(crate) use park::{block_on, block_until};
 use spanwire_core::Time;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 /// Where the tasks of a socket run.
@@ -269,43 +269,97 @@ pub(crate) fn now() -> Time {
     Time::from_nanos(1) + start.elapsed()
 }
 
-/// The library's one thread. It ends when its last user does.
+/// What the users of the library's one thread share. It ends a little after the last of them.
 #[derive(Debug)]
 struct Background {
     handle: Handle,
-    stop: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Arc<Notify>,
+}
+
+/// The thread, while there is one.
+#[derive(Debug)]
+struct Running {
+    users: Weak<Background>,
+    handle: Handle,
+    thread: Arc<Notify>,
+    /// Whose thread it is: after a fork it is not the child's.
+    process: u32,
+    /// It was told that it has no users, and looks whether that stays so.
+    lingers: bool,
+    /// It had users since it looked.
+    used: bool,
+}
+
+static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
+
+/// A program that makes one socket after the other shall not start a thread for each.
+const LINGER: Duration = Duration::from_millis(100);
+
+fn running() -> MutexGuard<'static, Option<Running>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Background {
     fn get() -> Arc<Self> {
-        static RUNNING: Mutex<Weak<Background>> = Mutex::new(Weak::new());
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = running.upgrade() {
-            return thread;
+        let mut running = running();
+        if let Some(running) = &mut *running {
+            if let Some(users) = running.users.upgrade() {
+                return users;
+            }
+            if running.process == std::process::id() {
+                let users = Self { handle: running.handle.clone(), thread: running.thread.clone() };
+                let users = Arc::new(users);
+                (running.users, running.used) = (Arc::downgrade(&users), true);
+                return users;
+            }
         }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("the system has descriptors for one more epoll instance");
-        let (stop, stopped) = oneshot::channel();
-        let thread = Arc::new(Self { handle: runtime.handle().clone(), stop: Mutex::new(Some(stop)) });
+        let (handle, thread) = (runtime.handle().clone(), Arc::new(Notify::new()));
+        let unused = thread.clone();
         thread::Builder::new()
             .name("spanwire".into())
-            .spawn(move || {
-                // An error means that the sender is gone, which is a reason to stop as well.
-                let _ = runtime.block_on(stopped);
-            })
+            .spawn(move || runtime.block_on(until_unused(&unused)))
             .expect("the system has room for one more thread");
-        *running = Arc::downgrade(&thread);
-        thread
+        let users = Arc::new(Self { handle: handle.clone(), thread: thread.clone() });
+        let process = std::process::id();
+        let weak = Arc::downgrade(&users);
+        *running = Some(Running { users: weak, handle, thread, process, lingers: false, used: true });
+        users
+    }
+}
+
+/// The life of the thread: waits until it had no users for a while.
+async fn until_unused(told: &Arc<Notify>) {
+    loop {
+        told.notified().await;
+        loop {
+            tokio::time::sleep(LINGER).await;
+            let mut running = running();
+            let Some(now) = running.as_mut().filter(|now| Arc::ptr_eq(&now.thread, told)) else { return };
+            if now.users.strong_count() > 0 {
+                now.lingers = false;
+                break;
+            }
+            if !std::mem::take(&mut now.used) {
+                *running = None;
+                return;
+            }
+        }
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let stop = self.stop.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(stop) = stop {
-            let _ = stop.send(());
+        let mut running = running();
+        let ours = running.as_mut().filter(|now| Arc::ptr_eq(&now.thread, &self.thread));
+        if let Some(now) = ours.filter(|now| !now.lingers && now.users.strong_count() == 0) {
+            // It looks twice: what has been used up to now is not counted the second time.
+            (now.lingers, now.used) = (true, false);
+            drop(running);
+            self.thread.notify_one();
         }
     }
 }

@@ -10,7 +10,7 @@ use super::reading::Step;
 use super::{Ended, Origin, Owner, SessionOptions, loan};
 use crate::error::{ConnectError, UpgradeError};
 use crate::rt::{self, Home, Sleep};
-use crate::transport::{Incoming, Stream, Upgrade};
+use crate::transport::{Ends, Incoming, Stream, Upgrade};
 use spanwire_core::session::state::{self, Input, Session, State};
 use spanwire_core::{DetachReason, PipeId, Time};
 use std::future::{Future, pending, poll_fn};
@@ -20,23 +20,45 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Serves a connection until it ends. Dropping the future (a runtime that shuts down) ends it too.
+/// Serves a connection until it ends, which `over` is told. Dropping the future (a runtime that shuts down)
+/// ends it too.
+///
+/// The handshake has a box of its own, gone when it is over: connections are many and mostly idle, and
+/// what they need no more is much. (No `async fn`: it would keep each of its arguments twice.)
+pub(crate) fn serve(
+    handshake: Pin<Box<impl Future<Output = Result<Driver, Ended>> + Send>>,
+    over: impl FnOnce(Ended) + Send,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut driver = match handshake.await {
+            Ok(driver) => driver,
+            Err(ended) => return over(ended),
+        };
+        poll_fn(|cx| driver.poll(cx)).await;
+        poll_fn(|cx| driver.poll_detach(cx)).await;
+        Box::pin(driver.settle()).await;
+        over(driver.ended());
+    }
+}
+
+/// Shakes hands; what is a pipe then is to be `serve`d.
 ///
 /// When the handshake is over, `may_attach` is asked whether anybody still wants the connection (who
 /// does not, drops the future). Then `settled` is told the pipe that it became, if it did.
-pub(crate) async fn serve(
+pub(crate) async fn shake_hands(
     incoming: Incoming,
     origin: Origin,
     owner: Arc<dyn Owner>,
-    home: Home,
     options: SessionOptions,
     may_attach: impl FnOnce() -> bool + Send,
     settled: impl FnOnce(Option<PipeId>) + Send,
-) -> Ended {
+) -> Result<Driver, Ended> {
     let deadline = rt::now() + options.handshake_timeout;
     let upgraded = match incoming {
         Incoming::Ready(stream) => Ok(stream),
-        Incoming::Upgrading(upgrade) => upgrade_within(upgrade, options.handshake_timeout, &home).await,
+        Incoming::Upgrading(upgrade) => {
+            upgrade_within(upgrade, options.handshake_timeout, owner.home()).await
+        }
     };
     let stream = match upgraded {
         Ok(stream) => stream,
@@ -44,11 +66,11 @@ pub(crate) async fn serve(
             if may_attach() {
                 settled(None);
             }
-            return Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) };
+            return Err(Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) });
         }
         Err(NoStream::Moved) => {
             may_attach();
-            return Ended { moved: true, ..Ended::plain(DetachReason::ClosedHere) };
+            return Err(Ended { moved: true, ..Ended::plain(DetachReason::ClosedHere) });
         }
     };
     let agreed = stream.agreed;
@@ -56,12 +78,12 @@ pub(crate) async fn serve(
         true => Session::agreed(options.protocol, deadline),
         false => Session::new(options.protocol, deadline),
     };
-    let pipe = Arc::new(StreamPipe::new(stream, origin, options.max_message_bytes));
+    let ends = stream.ends.clone();
+    let pipe = Arc::new(StreamPipe::new(stream, options.max_message_bytes));
     let mut driver = Driver {
         pipe,
         owner,
         session,
-        upgrade: None,
         id: None,
         attached: false,
         parted: false,
@@ -70,33 +92,31 @@ pub(crate) async fn serve(
         patience: FIRST_GRACE,
         pause: None,
         fault: None,
-        home,
     };
     if !agreed {
         let greeting = driver.session.greeting();
         let mut sent = 0;
-        poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
-        if let Some(error) = driver.upgrade.take() {
+        let mut judged = None;
+        poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent, &mut judged)).await;
+        if let Some(error) = judged {
             if may_attach() {
                 settled(None);
             }
-            return Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) };
+            return Err(Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) });
         }
     }
     if !may_attach() {
         return pending().await;
     }
     if driver.session.state() == State::Attaching {
-        driver.attach();
+        driver.attach(ends, origin);
     }
     settled(driver.id);
     if driver.id.is_some() {
-        poll_fn(|cx| driver.poll(cx)).await;
-        poll_fn(|cx| driver.poll_detach(cx)).await;
+        return Ok(driver);
     }
     driver.settle().await;
-    let fault = driver.fault.take();
-    Ended { attached: driver.attached, fault, ..Ended::plain(driver.why()) }
+    Err(driver.ended())
 }
 
 /// Why a handshake below SP came to nothing here.
@@ -116,13 +136,11 @@ async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result
     }
 }
 
-struct Driver {
+/// The hands of one connection.
+pub(crate) struct Driver {
     pipe: Arc<StreamPipe>,
     owner: Arc<dyn Owner>,
     session: Session,
-    /// What the connection below has said of its end during the handshake: with TLS 1.3 a client has done its part
-    /// before the server has judged it.
-    upgrade: Option<UpgradeError>,
     /// Set while the owner counts this connection among its pipes.
     id: Option<PipeId>,
     attached: bool,
@@ -137,7 +155,6 @@ struct Driver {
     pause: Option<Sleep>,
     /// How the peer broke the protocol below SP.
     fault: Option<Arc<str>>,
-    home: Home,
 }
 
 /// So long the driver lets hurried senders run at most: other connections wait meanwhile.
@@ -164,24 +181,30 @@ impl Driver {
         }
     }
 
-    /// Where what was written is not yet safe with the kernel, waits until the peer has it, if there is
-    /// reason to think that it still listens: what it is owed may be no more than our header, from which it
-    /// learns why we part.
+    fn ended(&mut self) -> Ended {
+        let fault = self.fault.take();
+        Ended { attached: self.attached, fault, ..Ended::plain(self.why()) }
+    }
+
+    /// Waits until the peer has what was written to it, where dropping the connection would take that away and the
+    /// peer may still listen: what it is owed can be no more than our header, from which it learns why we part.
     async fn settle(&self) {
-        let judged = matches!(
+        let writer = self.pipe.writer();
+        let listens = matches!(
             self.why(),
             DetachReason::PeerClosed
                 | DetachReason::WrongProtocol
                 | DetachReason::Filtered
                 | DetachReason::Busy
         );
-        if judged && !self.parted {
+        let owed = listens && !self.parted && writer.forgets();
+        if owed {
             // If it fails, there is nobody to wait for.
-            let _ = self.pipe.writer().shut_down();
+            let _ = writer.shut_down();
         }
-        if judged || self.parted {
-            let settled = poll_fn(|cx| self.pipe.writer().poll_settled(cx));
-            self.home.within(Some(SETTLING), settled).await;
+        if owed || self.parted {
+            let settled = poll_fn(|cx| writer.poll_settled(cx));
+            self.owner.home().within(Some(SETTLING), settled).await;
         }
     }
 
@@ -190,7 +213,16 @@ impl Driver {
     }
 
     /// Sends our header, reads the peer's, and watches the deadline: ready when it is settled.
-    fn poll_handshake(&mut self, cx: &mut Context<'_>, greeting: &[u8], sent: &mut usize) -> Poll<()> {
+    ///
+    /// `judged` is what the connection below has said of its end: with TLS 1.3 a client has done its part before
+    /// the server has judged it.
+    fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        greeting: &[u8],
+        sent: &mut usize,
+        judged: &mut Option<UpgradeError>,
+    ) -> Poll<()> {
         let mut broken = false;
         while *sent < greeting.len() && !broken {
             match self.pipe.writer().try_write(&[IoSlice::new(&greeting[*sent..])]) {
@@ -226,7 +258,7 @@ impl Driver {
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => {
-                    self.upgrade = UpgradeError::inside(&error);
+                    *judged = UpgradeError::inside(&error);
                     self.input(Input::Failed(DetachReason::ConnectionLost));
                 }
                 Poll::Pending => break,
@@ -243,8 +275,8 @@ impl Driver {
         Poll::Ready(())
     }
 
-    fn attach(&mut self) {
-        match self.owner.attach(&self.pipe) {
+    fn attach(&mut self, ends: Ends, origin: Origin) {
+        match self.owner.attach(&self.pipe, ends, origin) {
             Ok(id) => {
                 self.id = Some(id);
                 self.attached = true;
@@ -263,7 +295,7 @@ impl Driver {
             return Poll::Pending;
         };
         if self.sleep.as_ref().is_none_or(|(at, _)| *at != deadline) {
-            self.sleep = Some((deadline, self.home.sleep_until(deadline)));
+            self.sleep = Some((deadline, self.owner.home().sleep_until(deadline)));
         }
         if let Some((_, sleep)) = &mut self.sleep {
             ready!(Pin::new(sleep).poll(cx));
@@ -290,7 +322,7 @@ impl Driver {
         });
         let Some((mut drive, closing, mut batch, large)) = looked else { return (Drive::Shut, None) };
         if !pauses {
-            self.pause = large.then(|| self.home.sleep(PAUSE));
+            self.pause = large.then(|| self.owner.home().sleep(PAUSE));
             if self.pause.as_mut().is_some_and(|pause| Pin::new(pause).poll(cx).is_ready()) {
                 cx.waker().wake_by_ref();
             }
@@ -384,7 +416,7 @@ impl Driver {
             loan::Drive::Peek => cx.waker().wake_by_ref(),
             loan::Drive::Look if self.grace.is_some() => {}
             loan::Drive::Look => {
-                let grace = self.grace.insert(self.home.sleep(self.patience));
+                let grace = self.grace.insert(self.owner.home().sleep(self.patience));
                 self.patience = (self.patience * 2).min(GRACE);
                 if Pin::new(grace).poll(cx).is_ready() {
                     cx.waker().wake_by_ref();

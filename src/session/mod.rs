@@ -28,6 +28,8 @@ pub(crate) mod reading;
 pub(crate) mod spin;
 
 use crate::error::UpgradeError;
+use crate::rt::Home;
+use crate::transport::Ends;
 use handoff::Wrote;
 use pipe::{After, PipeState, StreamPipe};
 use spanwire_core::framing::sp::{FrameError, Protocol};
@@ -48,7 +50,7 @@ impl crate::rt::quic::Shelter for gate::Gate {
 /// Whoever the connections belong to.
 pub(crate) trait Owner: Send + Sync + 'static {
     /// The handshake is done: makes the connection a pipe, or refuses it.
-    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason>;
+    fn attach(&self, pipe: &Arc<StreamPipe>, ends: Ends, origin: Origin) -> Result<PipeId, DetachReason>;
 
     /// Takes as many messages out of the inbox as there is room for.
     fn deliver(&self, pipe: PipeId, inbox: &mut Inbox, now: Time) -> Delivery;
@@ -67,6 +69,9 @@ pub(crate) trait Owner: Send + Sync + 'static {
 
     /// Whether somebody waits for a message at this moment.
     fn is_waited_for(&self) -> bool;
+
+    /// Where the connections' tasks run.
+    fn home(&self) -> &Home;
 }
 
 /// How a delivery ended.

@@ -1,12 +1,12 @@
 //! [`StreamPipe`] and [`PipeState`]: what senders, receivers and the driver share of one connection.
 
+use super::Owner;
 use super::handoff::{Drive, HandOff, Kick, Next, Queue, Wrote};
 use super::loan::{By, Loan};
 use super::reading::{How, Reading, Step};
 use super::spin::Spin;
-use super::{Origin, Owner};
 use crate::rt;
-use crate::transport::{Ends, Stream, WriteHalf};
+use crate::transport::{Stream, WriteHalf};
 use spanwire_core::framing::sp::Framing;
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Flushed, Outbox};
@@ -23,8 +23,6 @@ use std::time::Duration;
 /// The part of a connection that is nobody's alone: who is there, the way to write, and the reading side.
 pub(crate) struct StreamPipe {
     id: OnceLock<PipeId>,
-    pub(crate) ends: Ends,
-    pub(crate) origin: Origin,
     framing: Framing,
     writer: Arc<dyn WriteHalf>,
     /// How long to look for room for the rest of a large message.
@@ -42,7 +40,7 @@ pub(crate) struct PipeState {
     handoff: HandOff<Outbox>,
     trail: Trail,
     /// It is to end, and the driver does not know yet.
-    closing: Option<Closing>,
+    closing: Option<Box<Closing>>,
 }
 
 /// How the pipe was asked to end.
@@ -78,15 +76,13 @@ const SENDER_ROUNDS: usize = 2;
 const DRIVER_ROUNDS: usize = 8;
 
 impl StreamPipe {
-    pub(super) fn new(mut stream: Stream, origin: Origin, max_message_bytes: usize) -> Self {
+    pub(super) fn new(mut stream: Stream, max_message_bytes: usize) -> Self {
         stream.reader.limit_messages(max_message_bytes);
         let loan = Arc::new(Loan::default());
         let inbox = Inbox::new(stream.framing, max_message_bytes);
         let reading = Reading::new(stream.reader, inbox, Waker::from(loan.clone()));
         Self {
             id: OnceLock::new(),
-            ends: stream.ends,
-            origin,
             framing: stream.framing,
             writer: stream.writer,
             room: Spin::yielding(ROOM),
@@ -276,6 +272,11 @@ impl PipeState {
         self.handoff.queue().messages()
     }
 
+    /// Bytes of those that no writer has yet.
+    pub(crate) fn waiting_bytes(&mut self) -> usize {
+        self.handoff.queue().waiting_bytes()
+    }
+
     /// Makes the caller the writer of what is owed, if anything is.
     pub(crate) fn claim(&mut self) -> bool {
         self.handoff.claim()
@@ -308,7 +309,7 @@ impl PipeState {
 
     /// The driver runs; how the pipe is to end, if it does not know yet.
     pub(crate) fn drive(&mut self, waker: &Waker, now: impl FnOnce() -> Time) -> (Drive, Option<Closing>) {
-        (self.handoff.drive(waker, now), self.closing.take())
+        (self.handoff.drive(waker, now), self.closing.take().map(|closing| *closing))
     }
 
     /// Messages came.
@@ -368,7 +369,7 @@ impl PipeState {
 
 impl std::fmt::Debug for StreamPipe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamPipe").field("id", &self.id.get()).field("ends", &self.ends).finish()
+        f.debug_struct("StreamPipe").field("id", &self.id.get()).finish_non_exhaustive()
     }
 }
 
@@ -392,7 +393,7 @@ impl Queue for Outbox {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::transport::{Place, ReadHalf};
+    use crate::transport::{Ends, Place, ReadHalf};
     use std::sync::atomic::AtomicUsize;
     use std::task::{Context, Poll};
 
@@ -445,7 +446,7 @@ mod tests {
             agreed: false,
             ends: Ends { local: place.clone(), remote: place, credentials: None, tls: None },
         };
-        let pipe = StreamPipe::new(stream, Origin { url: "tcp://x:1".into(), dialed: true }, 0);
+        let pipe = StreamPipe::new(stream, 0);
         let mut outbox = Outbox::new(Framing::Tcp);
         (0..count).for_each(|_| outbox.push(&mut Message::new(vec![7; length])));
         pipe.write(&mut outbox.take())

@@ -309,8 +309,10 @@ impl Buffers {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::session::Origin;
     use crate::session::handoff::Wrote;
     use crate::session::pipe::{After, PipeState, StreamPipe};
+    use crate::transport::Ends;
     use spanwire_core::Time;
     use spanwire_core::framing::sp::Framing;
     use spanwire_core::session::outbox::Batch;
@@ -350,7 +352,7 @@ mod tests {
     struct Taker(AtomicUsize);
 
     impl Owner for Taker {
-        fn attach(&self, _: &Arc<StreamPipe>) -> Result<PipeId, DetachReason> {
+        fn attach(&self, _: &Arc<StreamPipe>, _: Ends, _: Origin) -> Result<PipeId, DetachReason> {
             unreachable!("it is attached")
         }
         fn deliver(&self, _: PipeId, inbox: &mut Inbox, _: Time) -> Delivery {
@@ -366,6 +368,9 @@ mod tests {
         fn detach(&self, _: PipeId, _: DetachReason, _: usize) {}
         fn is_waited_for(&self) -> bool {
             true
+        }
+        fn home(&self) -> &rt::Home {
+            unreachable!("nobody runs here")
         }
     }
 

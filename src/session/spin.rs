@@ -14,7 +14,8 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Default)]
 pub(crate) struct Spin {
-    span: Duration,
+    /// Small, as there is one for each direction of a connection.
+    span_micros: u32,
     /// Between so many looks the processor is given away, if anybody wants it: it may be the peer.
     looks: u32,
     /// Failures in a row; after so many, waits that did not spin are counted.
@@ -30,7 +31,9 @@ const LOOKS: u32 = 16;
 
 impl Spin {
     pub(crate) fn new(span: Duration) -> Self {
-        Self { span, looks: LOOKS, in_vain: AtomicU32::new(0) }
+        let micros = span.as_nanos().div_ceil(1_000);
+        let span_micros = u32::try_from(micros).unwrap_or(u32::MAX);
+        Self { span_micros, looks: LOOKS, in_vain: AtomicU32::new(0) }
     }
 
     /// One that lets others run after each look.
@@ -40,12 +43,13 @@ impl Spin {
 
     /// How long the next wait may spin.
     fn allowed(&self) -> Duration {
-        if self.span.is_zero() {
+        let span = Duration::from_micros(self.span_micros.into());
+        if span.is_zero() {
             return Duration::ZERO;
         }
         match self.in_vain.load(Ordering::Relaxed) {
-            failures @ 0..HALVINGS => self.span / (1 << failures),
-            waits if waits % PROBE == 0 => self.span,
+            failures @ 0..HALVINGS => span / (1 << failures),
+            waits if waits % PROBE == 0 => span,
             waits => {
                 self.in_vain.store(waits.wrapping_add(1).max(HALVINGS), Ordering::Relaxed);
                 Duration::ZERO

@@ -245,6 +245,10 @@ impl<W: AsyncWrite + Send + Unpin + 'static> WriteHalf for Writer<W> {
         self.poll_flush(cx)
     }
 
+    fn forgets(&self) -> bool {
+        true
+    }
+
     #[cfg(unix)]
     fn threads_may_wait(&self) -> bool {
         false

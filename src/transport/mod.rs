@@ -20,6 +20,7 @@
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
 //! | `ws` | `ws://` `ws4://` `ws6://`, and with `tls` `wss://` `wss4://` `wss6://`: a folder |
 //! | `fd` | descriptors that the application has opened |
+//! | `memory` | `inproc://` between plain connections: bytes in this process |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
 //! | `halves` | the same on systems that are no unix |
 //! | `foreign` | any, of transports that the application brings |
@@ -38,6 +39,8 @@ mod halves;
 pub(crate) mod ipc;
 #[cfg(all(unix, any(feature = "tcp", feature = "ipc")))]
 mod link;
+#[cfg(feature = "inproc")]
+pub(crate) mod memory;
 #[cfg(feature = "quic")]
 pub(crate) mod quic;
 #[cfg(feature = "tcp")]
@@ -141,6 +144,11 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
         Poll::Ready(())
     }
 
+    /// Whether dropping the connection takes away what is not settled. Where the kernel sees to it, it does not.
+    fn forgets(&self) -> bool {
+        false
+    }
+
     /// Whether a thread may wait by itself: `wait_readable` works. If not, only tasks wait here.
     #[cfg(unix)]
     fn threads_may_wait(&self) -> bool {
@@ -178,6 +186,9 @@ impl fmt::Debug for Stream {
 pub(crate) enum Speaks {
     /// A socket of this protocol.
     Sp(Protocol),
+    /// A plain connection: bytes both ways, whose framing is above. What the stream says of its own framing
+    /// does not count.
+    Link,
 }
 
 /// A connection that has just arrived.

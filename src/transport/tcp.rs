@@ -1,5 +1,9 @@
 //! `tcp://`, `tcp4://`, `tcp6://`.
 
+#[cfg(not(unix))]
+use super::halves::Door;
+#[cfg(unix)]
+use super::link::Door;
 use super::{Accept, Ends, Incoming, Place, ReadHalf, Stream, WriteHalf};
 use crate::options::{DialOptions, ListenOptions};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
@@ -10,7 +14,7 @@ use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 /// Connects to any of the addresses that a dialled address means.
 pub(crate) async fn dial(tcp: &Tcp, options: &DialOptions) -> io::Result<Stream> {
@@ -21,8 +25,10 @@ pub(crate) async fn dial(tcp: &Tcp, options: &DialOptions) -> io::Result<Stream>
         if local.is_some_and(|local| local.is_ipv4() != remote.is_ipv4()) {
             continue;
         }
-        match connect(remote, local).await {
-            Ok(stream) => return wrap(stream, options.no_delay, options.keep_alive),
+        match connect(remote, local, options).await {
+            Ok((stream, local, remote)) => {
+                return wrap(stream, local, remote, options.no_delay, options.keep_alive);
+            }
             Err(error) => last = Some(error),
         }
     }
@@ -32,18 +38,65 @@ pub(crate) async fn dial(tcp: &Tcp, options: &DialOptions) -> io::Result<Stream>
     }))
 }
 
-async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+/// A connection and its two addresses.
+async fn connect(
+    remote: SocketAddr,
+    local: Option<IpAddr>,
+    options: &DialOptions,
+) -> io::Result<(net::TcpStream, SocketAddr, SocketAddr)> {
+    let socket = Socket::new(Domain::for_address(remote), Type::STREAM, None)?;
+    set_buffers(SockRef::from(&socket), options.send_buffer_bytes, options.recv_buffer_bytes)?;
     if let Some(local) = local {
-        socket.bind(SocketAddr::new(local, 0))?;
+        socket.bind(&SocketAddr::new(local, 0).into())?;
     }
-    let stream = socket.connect(remote).await?;
-    if stream.local_addr()? == remote {
+    let stream = net::TcpStream::from(socket);
+    stream.set_nonblocking(true)?;
+    let stream = match SockRef::from(&stream).connect(&remote.into()) {
+        Err(error) if is_in_progress(&error) => connected(stream).await?,
+        result => result.map(|()| stream)?,
+    };
+    let local = stream.local_addr()?;
+    if local == remote {
         // Dialing an ephemeral port on which nobody listens, the kernel may connect a socket to
         // itself (simultaneous open). It would then shake hands with its own echo for ever.
         return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connected to itself"));
     }
-    Ok(stream)
+    // Any address of this host is a way to write one that it has.
+    let remote = if remote.ip().is_unspecified() { stream.peer_addr()? } else { remote };
+    Ok((stream, local, remote))
+}
+
+#[cfg(unix)]
+fn is_in_progress(error: &io::Error) -> bool {
+    let begun = [rustix::io::Errno::INPROGRESS, rustix::io::Errno::WOULDBLOCK];
+    begun.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(not(unix))]
+fn is_in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Waits for a connection that has begun. On this host most are there at once: then the runtime need not
+/// watch it.
+async fn connected(mut stream: net::TcpStream) -> io::Result<net::TcpStream> {
+    #[cfg(unix)]
+    let at_once = super::link::is_ready(&stream, rustix::event::PollFlags::OUT)?;
+    #[cfg(not(unix))]
+    let at_once = false;
+    if !at_once {
+        let watched = TcpStream::from_std(stream)?;
+        watched.writable().await?;
+        stream = watched.into_std()?;
+    }
+    stream.take_error()?.map_or(Ok(stream), Err)
+}
+
+/// Before it is connected: the window that is agreed on then depends on it. Those that a listener accepts
+/// have its own.
+fn set_buffers(socket: SockRef<'_>, send: Option<usize>, recv: Option<usize>) -> io::Result<()> {
+    send.map_or(Ok(()), |bytes| socket.set_send_buffer_size(bytes))?;
+    recv.map_or(Ok(()), |bytes| socket.set_recv_buffer_size(bytes))
 }
 
 /// All addresses of a host, as far as the scheme allows them.
@@ -71,7 +124,7 @@ pub(super) fn bad_address(error: AddrError) -> io::Error {
 /// A listening TCP socket, and what its connections are set to.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    socket: TcpListener,
+    socket: Door,
     no_delay: bool,
     keep_alive: Option<Duration>,
 }
@@ -80,7 +133,7 @@ pub(crate) struct Listening {
 pub(crate) async fn listen(tcp: &Tcp, options: &ListenOptions) -> io::Result<(Listening, Tcp)> {
     let mut last = None;
     for address in candidates(tcp).await? {
-        match bind(address, tcp.family() == Family::V6, options.backlog) {
+        match bind(address, tcp.family() == Family::V6, options) {
             Ok(socket) => {
                 let port = socket.local_addr()?.port();
                 return Ok((Listening::new(socket, options)?, tcp.clone().with_port(port)));
@@ -106,8 +159,13 @@ pub(super) async fn candidates(tcp: &Tcp) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Binds to `address`. An IPv6 wildcard takes IPv4 as well unless `only_v6`.
-pub(super) fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<net::TcpListener> {
+pub(super) fn bind(
+    address: SocketAddr,
+    only_v6: bool,
+    options: &ListenOptions,
+) -> io::Result<net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    set_buffers(SockRef::from(&socket), options.send_buffer_bytes, options.recv_buffer_bytes)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
@@ -116,7 +174,7 @@ pub(super) fn bind(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Resu
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 
@@ -124,13 +182,14 @@ impl Listening {
     /// Accepts what arrives at a socket. Inside the runtime that is to do so.
     pub(super) fn new(socket: net::TcpListener, options: &ListenOptions) -> io::Result<Self> {
         let ListenOptions { no_delay, keep_alive, .. } = *options;
-        Ok(Self { socket: TcpListener::from_std(socket)?, no_delay, keep_alive })
+        Ok(Self { socket: Door::new(socket)?, no_delay, keep_alive })
     }
 
     /// The next connection, for whatever runs over it.
     pub(crate) fn poll_stream(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-        let (stream, _) = ready!(self.socket.poll_accept(cx))?;
-        Poll::Ready(wrap(stream, self.no_delay, self.keep_alive))
+        let (stream, remote) = ready!(self.socket.poll_accept(cx))?;
+        let local = stream.local_addr()?;
+        Poll::Ready(wrap(stream, local, remote, self.no_delay, self.keep_alive))
     }
 }
 
@@ -145,28 +204,30 @@ impl Accept for Listening {
 }
 
 /// Makes a connected socket a [`Stream`].
-pub(crate) fn wrap(stream: TcpStream, no_delay: bool, keep_alive: Option<Duration>) -> io::Result<Stream> {
+pub(super) fn wrap(
+    stream: net::TcpStream,
+    local: SocketAddr,
+    remote: SocketAddr,
+    no_delay: bool,
+    keep_alive: Option<Duration>,
+) -> io::Result<Stream> {
     stream.set_nodelay(no_delay)?;
     if let Some(idle) = keep_alive {
         SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
     }
-    let ends = Ends {
-        local: Place::Ip(stream.local_addr()?),
-        remote: Place::Ip(stream.peer_addr()?),
-        credentials: None,
-        tls: None,
-    };
+    let (local, remote) = (Place::Ip(local), Place::Ip(remote));
+    let ends = Ends { local, remote, credentials: None, tls: None };
     let (reader, writer) = halves(stream)?;
     Ok(Stream { reader, writer, framing: Framing::Tcp, agreed: false, ends })
 }
 
 #[cfg(unix)]
-fn halves(stream: TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn WriteHalf>)> {
-    Ok(super::link::Link::halves(stream.into_std()?.into()))
+fn halves(stream: net::TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn WriteHalf>)> {
+    Ok(super::link::Link::halves(stream.into()))
 }
 
 #[cfg(not(unix))]
-fn halves(stream: TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn WriteHalf>)> {
-    let (reader, writer) = stream.into_split();
+fn halves(stream: net::TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn WriteHalf>)> {
+    let (reader, writer) = TcpStream::from_std(stream)?.into_split();
     Ok((Box::new(reader), Arc::new(writer)))
 }

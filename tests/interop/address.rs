@@ -13,6 +13,8 @@ pub(crate) enum Transport {
     Tls,
     #[cfg(feature = "ws")]
     Ws,
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    Wss,
 }
 
 impl Transport {
@@ -24,6 +26,8 @@ impl Transport {
             // Without a path: nanomsg cannot listen at one.
             #[cfg(feature = "ws")]
             Self::Ws => "ws://127.0.0.1:0".into(),
+            #[cfg(all(feature = "ws", feature = "tls"))]
+            Self::Wss => "wss://127.0.0.1:0".into(),
             Self::Ipc => FOLDER.with(|folder| format!("ipc://{}/{}", folder.0.display(), number())),
             Self::Abstract => format!("abstract://spanwire-interop-{}-{}", std::process::id(), number()),
         }

@@ -91,9 +91,10 @@ fn cells(library: Library) -> Vec<Cell> {
     };
     #[cfg(feature = "ws")]
     transports.push(Transport::Ws);
-    #[cfg(feature = "tls")]
-    if library != Library::Nanomsg {
+    if cfg!(feature = "tls") && library != Library::Nanomsg {
         transports.push(Transport::Tls);
+        #[cfg(all(feature = "ws", feature = "tls"))]
+        transports.push(Transport::Wss);
     }
     let mut cells = Vec::new();
     for ours in Ours::ALL.into_iter().filter(|ours| ours.is_known_to(library)) {

@@ -41,8 +41,6 @@ class Failed(Exception):
 class Nng:
     """NNG 1.x through its C interface."""
 
-    EADDRINUSE = 10
-
     def __init__(self, file="libnng.so.1"):
         lib = ctypes.CDLL(file)
         self.lib = lib
@@ -103,8 +101,8 @@ class Nng:
         return config
 
     def listen(self, sock, url):
-        if url.startswith("ws:") and url.endswith(":0"):
-            return self.listen_at_free_port(sock, url)
+        if is_websocket(url) and url.endswith(":0"):
+            return at_free_port(url, lambda chosen: self.listen(sock, chosen))
         listener, port = Id(), ctypes.c_int()
         self.check(self.lib.nng_listener_create(ctypes.byref(listener), sock, url.encode()))
         if is_secure(url):
@@ -114,16 +112,6 @@ class Nng:
             return url
         self.check(self.lib.nng_listener_get_int(listener, b"tcp-bound-port", ctypes.byref(port)))
         return f"{url[:-2]}:{port.value}"
-
-    def listen_at_free_port(self, sock, url):
-        # It tells the port of a WebSocket by no option. Somebody else may be quicker to take one that was free.
-        for _ in range(20):
-            chosen = f"{url[:-2]}:{free_port()}"
-            code = self.lib.nng_listen(sock, chosen.encode(), ctypes.byref(Id()), 0)
-            if code != self.EADDRINUSE:
-                break
-        self.check(code)
-        return chosen
 
     def dial(self, sock, url):
         dialer = Id()
@@ -288,22 +276,12 @@ class Pynng:
         return config(mode, auth_mode=config.AUTH_MODE_REQUIRED, **name, **files)
 
     def listen(self, sock, url):
+        if is_websocket(url) and url.endswith(":0"):
+            return at_free_port(url, lambda chosen: self.listen(sock, chosen))
         if is_secure(url):
             sock.tls_config = self.tls(self.pynng.TLSConfig.MODE_SERVER)
-        if url.startswith("ws:") and url.endswith(":0"):
-            return self.listen_at_free_port(sock, url)
         listener = sock.listen(url)
         return f"{url[:-2]}:{port_of(listener.local_address)}" if url.endswith(":0") else url
-
-    def listen_at_free_port(self, sock, url):
-        for _ in range(20):
-            chosen = f"{url[:-2]}:{free_port()}"
-            try:
-                sock.listen(chosen)
-                return chosen
-            except self.pynng.AddressInUse:
-                pass
-        raise Failed("no port is free")
 
     def dial(self, sock, url):
         if is_secure(url):
@@ -347,6 +325,22 @@ def is_secure(url):
 
 def tls_file(name):
     return os.path.join(os.environ["SPANWIRE_TLS"], name)
+
+
+def is_websocket(url):
+    return url.startswith(("ws:", "wss:"))
+
+
+def at_free_port(url, listen):
+    """Listens where a port was free a moment ago: NNG does not tell which one a WebSocket has got."""
+    for attempt in range(20):
+        chosen = f"{url[:-2]}:{free_port()}"
+        try:
+            return listen(chosen)
+        except Exception:
+            # Somebody else was quicker.
+            if attempt == 19:
+                raise
 
 
 def free_port():

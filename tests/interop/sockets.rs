@@ -29,7 +29,7 @@ pub(crate) trait Receives: Socket {
 /// What a dialer of `url` needs.
 fn dialing(url: &str) -> DialOptions {
     #[cfg(feature = "tls")]
-    if url.starts_with("tls+") {
+    if url.starts_with("tls+") || url.starts_with("wss") {
         return crate::certificates::dialing();
     }
     let _ = url;
@@ -39,7 +39,7 @@ fn dialing(url: &str) -> DialOptions {
 /// What a listener at `url` needs.
 fn listening(url: &str) -> ListenOptions {
     #[cfg(feature = "tls")]
-    if url.starts_with("tls+") {
+    if url.starts_with("tls+") || url.starts_with("wss") {
         return crate::certificates::listening();
     }
     let _ = url;

@@ -8,7 +8,7 @@
 //! * [`words`]: what a workload is: [`Cell`]. * [`role`]: the command line and the talk with the parent.
 //! * [`measure`]: what an end tells. * [`arrivals`], [`stopwatch`]: counting and timing.
 //! * [`pace`]: sending at a rate; `clock`: the same in a task. * [`bulk`]: what is in the messages of `mixed`.
-//! * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
+//! * [`secure`]: the certificate of servers. * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
 //!
 //! # The contract
 //!
@@ -70,6 +70,7 @@ pub mod measure;
 pub mod pace;
 pub mod pin;
 pub mod role;
+pub mod secure;
 pub mod stopwatch;
 pub mod usage;
 pub mod words;

@@ -18,14 +18,15 @@ mod outrun;
 mod publish;
 mod pushers;
 mod roundtrip;
-mod serve;
 mod threads;
 
+use crate::serve;
 use crate::subject::Subject;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use spanwire::{Message, Options, Stats};
-use spanwire_bench_ends::{Cell, Mode, Role, Transport, Work};
+use spanwire::tls::{Identity, Roots, TlsClient, TlsClientOptions, TlsServer, TlsServerOptions};
+use spanwire::{DialOptions, ListenOptions, Message, Options, Stats};
+use spanwire_bench_ends::{Cell, Mode, Role, Transport, Work, secure};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
@@ -79,6 +80,20 @@ fn is_blocking(subject: Subject) -> bool {
 fn options(cell: &Cell) -> Options {
     let spin = if cell.mode == Mode::Spin { SPIN } else { Duration::ZERO };
     Options { spin, ..Options::default() }
+}
+
+/// How servers listen.
+fn listening() -> Result<ListenOptions> {
+    let options = TlsServerOptions::new(Identity::pem(secure::CERTIFICATE, secure::KEY));
+    let tls = TlsServer::new(options).context("setting up TLS")?;
+    Ok(ListenOptions { tls: Some(tls), ..ListenOptions::default() })
+}
+
+/// How clients dial.
+fn dialing() -> Result<DialOptions> {
+    let options = TlsClientOptions { roots: Roots::pem(secure::CERTIFICATE), ..TlsClientOptions::default() };
+    let tls = TlsClient::new(options).context("setting up TLS")?;
+    Ok(DialOptions { tls: Some(tls), ..DialOptions::default() })
 }
 
 /// How long a receiver looks for input before it sleeps, in the mode `spin`.

@@ -153,6 +153,8 @@ pub enum Framing {
     Tcp,
     /// A type byte in front: ipc, unix, abstract.
     Ipc,
+    /// Four bytes of length: what speaks our own handshake instead of SP's ([`link`](super::link)).
+    Link,
 }
 
 /// The only frame type on ipc. nanomsg aborts on any other, so we must never send one.
@@ -168,6 +170,7 @@ impl Framing {
         match self {
             Self::Tcp => 8,
             Self::Ipc => 9,
+            Self::Link => 4,
         }
     }
 
@@ -179,6 +182,8 @@ impl Framing {
         match self {
             Self::Tcp => [a, b, c, d, e, f, g, h, 0],
             Self::Ipc => [IPC_IN_BAND, a, b, c, d, e, f, g, h],
+            // Frames of links are small: larger messages go in pieces.
+            Self::Link => [e, f, g, h, 0, 0, 0, 0, 0],
         }
     }
 
@@ -190,6 +195,7 @@ impl Framing {
         match self {
             Self::Tcp => out.extend_from_slice(&prefix[..8]),
             Self::Ipc => out.extend_from_slice(&prefix),
+            Self::Link => out.extend_from_slice(&prefix[..4]),
         }
     }
 
@@ -201,6 +207,7 @@ impl Framing {
     pub fn decode_prefix(self, bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
         let length = match self {
             Self::Tcp => bytes,
+            Self::Link => return decode_short(bytes, limit),
             Self::Ipc => match bytes.split_first() {
                 None => return Ok(None),
                 Some((&IPC_IN_BAND, rest)) => rest,
@@ -214,6 +221,16 @@ impl Framing {
             Ok(length) if claimed <= limit => Ok(Some(length)),
             _ => Err(FrameError::TooLarge { claimed }),
         }
+    }
+}
+
+/// The length of a frame of a link.
+fn decode_short(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
+    let Some(length) = bytes.first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length);
+    match usize::try_from(length) {
+        Ok(length) if limit == 0 || length <= limit => Ok(Some(length)),
+        _ => Err(FrameError::TooLarge { claimed: length.into() }),
     }
 }
 

@@ -52,6 +52,12 @@ impl Inbox {
         }
     }
 
+    /// Changes the limit for payloads whose prefix has not been looked at: a peer that has shaken hands may
+    /// send more than one that has not.
+    pub fn allow(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+    }
+
     /// Bytes that were read. Call [`next`](Self::next) until it asks for more, before feeding again.
     pub fn feed(&mut self, bytes: Bytes) {
         debug_assert!(self.chunk.is_empty(), "the last chunk was not used up");

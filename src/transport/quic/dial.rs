@@ -2,7 +2,7 @@
 
 use super::error::{QuicError, failure};
 use super::line::{self, Unfinished};
-use super::{ALPN, UDP_BYTES, transport};
+use super::{ALPN, UDP_BYTES, endpoint_config, transport};
 use crate::error::ConnectError;
 use crate::options::DialOptions;
 use crate::rt::Home;
@@ -11,7 +11,7 @@ use crate::transport::Stream;
 use crate::transport::tcp::{bad_address, resolve};
 use crate::transport::tls::client_of;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Endpoint, EndpointConfig};
+use quinn::{ClientConfig, Endpoint};
 use socket2::SockRef;
 use spanwire_core::addr::Tcp;
 use std::future::{Future, poll_fn};
@@ -60,7 +60,7 @@ async fn connect(
     let there = There::new(&socket, remote)?;
     let local = there.local_addr()?;
     let runtime = QuicRuntime::new(home);
-    let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime.clone())?;
+    let endpoint = Endpoint::new(endpoint_config(), None, socket, runtime.clone())?;
     // Dropped after what is made below: then the connection has been closed.
     let unfinished = Unfinished::new();
     let connecting = runtime

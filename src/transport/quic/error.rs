@@ -131,3 +131,87 @@ fn seen_here(alert: u8, why: String) -> TlsError {
 fn text(reason: &[u8]) -> String {
     String::from_utf8_lossy(reason).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quinn::{ApplicationClose, ConnectionClose};
+
+    fn ours(code: TransportErrorCode, reason: &str) -> UpgradeError {
+        let mut error = ConnectionError::TransportError(code.into());
+        if let ConnectionError::TransportError(error) = &mut error {
+            error.reason = reason.into();
+        }
+        failure(error)
+    }
+
+    fn theirs(error_code: TransportErrorCode) -> UpgradeError {
+        let close = ConnectionClose { error_code, frame_type: None, reason: b"because"[..].into() };
+        failure(ConnectionError::ConnectionClosed(close))
+    }
+
+    #[test]
+    fn each_end_has_its_culprit() {
+        assert_eq!(failure(ConnectionError::TimedOut), UpgradeError::TimedOut);
+        assert_eq!(failure(ConnectionError::LocallyClosed), UpgradeError::Ended);
+        for (error, expected) in [
+            (failure(ConnectionError::VersionMismatch), QuicError::VersionMismatch),
+            (failure(ConnectionError::Reset), QuicError::Reset),
+            (theirs(TransportErrorCode::CONNECTION_REFUSED), QuicError::Refused),
+            (theirs(TransportErrorCode::APPLICATION_ERROR), QuicError::Refused),
+            (
+                theirs(TransportErrorCode::FLOW_CONTROL_ERROR),
+                QuicError::Blamed { code: 3, reason: "because".into() },
+            ),
+            (
+                failure(ConnectionError::ApplicationClosed(ApplicationClose {
+                    error_code: 7_u32.into(),
+                    reason: b"\xff"[..].into(),
+                })),
+                QuicError::Closed { code: 7, reason: "\u{fffd}".into() },
+            ),
+            (
+                ours(TransportErrorCode::INTERNAL_ERROR, "no socket"),
+                QuicError::Failed { why: "no socket".into() },
+            ),
+        ] {
+            assert_eq!(error, UpgradeError::Quic(expected));
+        }
+        match ours(TransportErrorCode::STREAM_LIMIT_ERROR, "") {
+            UpgradeError::Quic(error @ QuicError::Protocol { .. }) => assert!(!error.is_transient()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn alerts_are_those_of_who_saw_the_fault() {
+        let crypto = TransportErrorCode::crypto;
+        for (alert, why, expected) in [
+            (45, "invalid peer certificate: certificate expired", TlsError::Expired),
+            (45, "invalid peer certificate: certificate not valid yet", TlsError::NotYetValid),
+            (44, "", TlsError::Revoked),
+            (48, "", TlsError::UnknownAuthority),
+            (116, "", TlsError::NoCertificate),
+            (70, "", TlsError::VersionMismatch),
+            (42, "another name", TlsError::BadCertificate { why: "another name".into() }),
+            (120, "", TlsError::Incompatible { what: "application protocols".into() }),
+            (50, "odd", TlsError::Protocol { why: "odd".into() }),
+        ] {
+            assert_eq!(ours(crypto(alert), why), UpgradeError::Quic(QuicError::Tls(expected)), "{alert}");
+        }
+        for (alert, expected) in [
+            (116, TlsError::CertificateRequired),
+            (48, TlsError::Alert { name: "unknown_ca" }),
+            (120, TlsError::Alert { name: "no_application_protocol" }),
+        ] {
+            assert_eq!(theirs(crypto(alert)), UpgradeError::Quic(QuicError::Tls(expected)), "{alert}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_certificate_is_there_to_stay_and_a_busy_peer_is_not() {
+        assert!(!QuicError::Tls(TlsError::Expired).is_transient());
+        assert!(!QuicError::VersionMismatch.is_transient());
+        assert!(QuicError::Refused.is_transient() && QuicError::Reset.is_transient());
+    }
+}

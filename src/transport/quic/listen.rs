@@ -2,7 +2,7 @@
 
 use super::error::failure;
 use super::line::{self, Unfinished};
-use super::{ALPN, UDP_BYTES, plain_ip, transport};
+use super::{ALPN, UDP_BYTES, endpoint_config, plain_ip, transport};
 use crate::error::ConnectError;
 use crate::options::ListenOptions;
 use crate::rt::Home;
@@ -12,7 +12,7 @@ use crate::transport::tcp::candidates;
 use crate::transport::tls::server_of;
 use crate::transport::{Accept, Incoming, Stream};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, ServerConfig};
+use quinn::{Endpoint, ServerConfig};
 use socket2::{Domain, Socket, Type};
 use spanwire_core::addr::{Family, Tcp};
 use std::fmt;
@@ -35,8 +35,7 @@ pub(crate) async fn listen(addr: &Tcp, options: &ListenOptions, home: &Home) -> 
             Ok(socket) => {
                 let local = socket.local_addr()?;
                 let runtime = QuicRuntime::new(home);
-                let endpoint =
-                    Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime.clone())?;
+                let endpoint = Endpoint::new(endpoint_config(), Some(config), socket, runtime.clone())?;
                 let listening = Listening {
                     site: Arc::new(Site {
                         endpoint,

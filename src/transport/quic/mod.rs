@@ -25,7 +25,7 @@ pub use error::QuicError;
 pub(crate) use listen::listen;
 
 use crate::options::QuicOptions;
-use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -43,12 +43,27 @@ fn transport(options: &QuicOptions, streams_of_the_peer: u32) -> Arc<TransportCo
         // There is one stream, so both windows are its.
         .stream_receive_window(window)
         .receive_window(window)
+        .crypto_buffer_size(HANDSHAKE_BYTES)
         .send_window(bounded(options.send_window_bytes).into_inner())
         .keep_alive_interval(options.keep_alive)
         // What is longer than can be said is as good as for ever.
         .max_idle_timeout(options.idle_timeout.and_then(|span| IdleTimeout::try_from(span).ok()));
     Arc::new(config)
 }
+
+/// Version 1 and no draft of it.
+fn endpoint_config() -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.supported_versions(vec![VERSION]);
+    config
+}
+
+/// RFC 9000.
+const VERSION: u32 = 1;
+
+/// What a peer's part of the handshake may have on its way: chains of certificates, above all. rustls takes no
+/// larger ones.
+const HANDSHAKE_BYTES: usize = 64 * 1024;
 
 /// A window in the units of QUIC: at least one packet.
 fn bounded(bytes: usize) -> VarInt {

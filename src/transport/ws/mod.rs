@@ -17,6 +17,7 @@
 //! | `reader` `writer` | the halves |
 //! | `keys` | masks that nobody can foresee |
 
+mod bytes;
 mod keys;
 mod port;
 mod reader;
@@ -41,7 +42,8 @@ use writer::Writer;
 type Server = crate::tls::TlsServer;
 /// Nobody has one.
 #[cfg(not(feature = "tls"))]
-type Server = std::convert::Infallible;
+#[derive(Clone, PartialEq)]
+enum Server {}
 
 /// TLS over a stream that came in.
 #[cfg(feature = "tls")]
@@ -54,13 +56,17 @@ async fn secured(_: Stream, server: &Server) -> Result<Stream, ConnectError> {
     match *server {}
 }
 
-/// How what the upper layers say goes into the messages of a WebSocket. A byte stream of its own may come to
-/// stand beside this.
+/// How what the upper layers say goes into the messages of a WebSocket.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Mapping {
     /// An SP message is a binary message.
     Messages,
+    /// Each write is a binary message, and where messages end does not matter.
+    Bytes,
 }
+
+/// The sub-protocol of plain connections.
+const LINK: &str = "link.spanwire";
 
 /// What both sides have to agree on: the name of it, and how it is spoken. The one place that knows.
 fn agreement(speaks: Speaks, side: Side) -> (String, Mapping) {
@@ -70,13 +76,21 @@ fn agreement(speaks: Speaks, side: Side) -> (String, Mapping) {
             let listener = if side == Side::Server { protocol } else { protocol.peer() };
             (rules::sub_protocol(listener), Mapping::Messages)
         }
+        Speaks::Link => (LINK.to_owned(), Mapping::Bytes),
     }
 }
 
 /// A WebSocket over `below`, whose opening handshake is done. `rest` came behind the peer's head.
 fn wrap(below: Stream, side: Side, mapping: Mapping, rest: Vec<u8>) -> Stream {
-    let Mapping::Messages = mapping;
     let writer = Arc::new(Writer::new(below.writer, side));
     let reader = Box::new(Reader::new(below.reader, writer.clone(), side, rest));
-    Stream { reader, writer, framing: Framing::Tcp, agreed: true, ends: below.ends }
+    let (framing, ends) = (Framing::Tcp, below.ends);
+    match mapping {
+        Mapping::Messages => Stream { reader, writer, framing, agreed: true, ends },
+        Mapping::Bytes => {
+            let (reader, writer) =
+                (Box::new(bytes::Reader::new(reader)), Arc::new(bytes::Writer::new(writer)));
+            Stream { reader, writer, framing, agreed: true, ends }
+        }
+    }
 }

@@ -84,7 +84,7 @@ impl Port {
         address: SocketAddr,
         only_v6: bool,
         server: &Option<Server>,
-        backlog: u32,
+        options: &ListenOptions,
     ) -> io::Result<Arc<Self>> {
         let mut ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
         ports.retain(|port| port.strong_count() > 0);
@@ -95,7 +95,7 @@ impl Port {
                 false => Err(io::Error::new(ErrorKind::AddrInUse, "the port is shared, but not its TLS")),
             };
         }
-        let socket = tcp::bind(address, only_v6, backlog)?;
+        let socket = tcp::bind(address, only_v6, options)?;
         let address = socket.local_addr()?;
         let port = Arc::new(Self { address, server: server.clone(), socket, routes: Mutex::default() });
         ports.push(Arc::downgrade(&port));
@@ -152,7 +152,7 @@ pub(crate) async fn listen(
     let server = None;
     let mut last = None;
     for address in tcp::candidates(addr.tcp()).await? {
-        match Port::open(address, only_v6, &server, options.backlog) {
+        match Port::open(address, only_v6, &server, options) {
             Ok(port) => {
                 let tcp = tcp::Listening::new(port.socket.try_clone()?, options)?;
                 port.add(&route)?;

@@ -3,7 +3,7 @@
 use super::keys;
 use crate::transport::WriteHalf;
 use spanwire_core::framing::ws::frame::close;
-use spanwire_core::framing::ws::{Encoder, Opcode, Side};
+use spanwire_core::framing::ws::{Encoder, Opcode, Side, Stage};
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
 #[cfg(unix)]
@@ -27,6 +27,8 @@ pub(super) struct Writer {
     owed: Mutex<Owed>,
     /// Whether something is owed.
     owes: AtomicBool,
+    /// We have said farewell: nothing may follow. Changed by who has the encoder.
+    silent: AtomicBool,
     /// Our end is to be shut as soon as everything has left.
     shutting: AtomicBool,
     /// The peer hears nothing any more.
@@ -58,7 +60,7 @@ const WRITE_PIECES: usize = 64;
 thread_local! {
     /// What frames are staged in. A connection has it for as long as something is on its way, so that one
     /// which is idle has none.
-    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Stage> = RefCell::default();
 }
 
 impl Writer {
@@ -68,6 +70,7 @@ impl Writer {
             encoder: Mutex::new(Encoder::new(side)),
             owed: Mutex::default(),
             owes: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             shutting: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
             holds: AtomicBool::new(false),
@@ -154,6 +157,7 @@ impl Writer {
         }
         if let Farewell::Owed(code) = owed.farewell {
             owed.farewell = Farewell::Said;
+            self.silent.store(true, Ordering::Relaxed);
             encoder.control(Opcode::Close, &code.to_be_bytes(), keys::random);
         }
     }
@@ -172,12 +176,9 @@ impl Writer {
             }
         };
         let gone = encoder.advance(wrote);
-        if let Some(buffer) = encoder.take_back() {
-            SPARE.with_borrow_mut(|spare| {
-                if spare.capacity() < buffer.capacity() {
-                    *spare = buffer;
-                }
-            });
+        if encoder.is_idle() {
+            // A thread that ends has none, and needs none.
+            let _ = SPARE.try_with(|spare| encoder.give_back(&mut spare.borrow_mut()));
         }
         Ok(Wrote::Some(gone))
     }
@@ -189,7 +190,7 @@ impl Writer {
                 self.stage_owed(&mut encoder);
             }
             if encoder.held_bytes() == 0 {
-                if self.owed().farewell == Farewell::Said {
+                if self.silent.load(Ordering::Relaxed) {
                     return Err(ErrorKind::BrokenPipe.into());
                 }
                 lend(&mut encoder);
@@ -232,7 +233,7 @@ enum Wrote {
 }
 
 fn lend(encoder: &mut Encoder) {
-    SPARE.with_borrow_mut(|spare| encoder.lend(spare));
+    let _ = SPARE.try_with(|spare| encoder.lend(&mut spare.borrow_mut()));
 }
 
 impl WriteHalf for Writer {

@@ -23,8 +23,7 @@ use core::ops::Deref;
 #[derive(Debug)]
 pub struct Encoder {
     side: Side,
-    items: VecDeque<Item>,
-    staged: Vec<u8>,
+    stage: Stage,
     /// Staged bytes that have left.
     start: usize,
     /// A length that was cut in two by what was offered.
@@ -34,6 +33,13 @@ pub struct Encoder {
     message: Option<Rest>,
     /// The current frame, as far as its payload is not planned yet.
     frame: Option<Open>,
+}
+
+/// What a plan is made in. Who has many encoders lends it to the one that writes, so that idle ones need none.
+#[derive(Debug, Default)]
+pub struct Stage {
+    items: VecDeque<Item>,
+    bytes: Vec<u8>,
 }
 
 /// A piece of what leaves.
@@ -74,8 +80,7 @@ impl Encoder {
     pub fn new(side: Side) -> Self {
         Self {
             side,
-            items: VecDeque::new(),
-            staged: Vec::new(),
+            stage: Stage::default(),
             start: 0,
             prefix: [0; PREFIX_BYTES],
             prefix_len: 0,
@@ -86,7 +91,7 @@ impl Encoder {
 
     /// Whether nothing that was planned is still to leave.
     pub fn is_idle(&self) -> bool {
-        self.items.is_empty()
+        self.stage.items.is_empty()
     }
 
     /// Whether a control frame may come next: what was planned does not end inside a frame.
@@ -96,34 +101,39 @@ impl Encoder {
 
     /// So many of the offered bytes are in the plan and not gone: they have to come again.
     pub fn held_bytes(&self) -> usize {
-        self.items.iter().map(|item| item.stands_for()).sum()
+        self.stage.items.iter().map(|item| item.stands_for()).sum()
     }
 
-    /// Takes a buffer to stage in, if it has none: one that somebody else has used.
-    pub fn lend(&mut self, spare: &mut Vec<u8>) {
-        if self.staged.capacity() == 0 {
-            core::mem::swap(&mut self.staged, spare);
-            self.staged.clear();
+    /// Takes a stage, if it has none.
+    pub fn lend(&mut self, spare: &mut Stage) {
+        if self.stage.bytes.capacity() == 0 {
+            core::mem::swap(&mut self.stage, spare);
         }
     }
 
-    /// Gives the buffer back, if nothing is in it.
-    pub fn take_back(&mut self) -> Option<Vec<u8>> {
-        self.is_idle().then(|| core::mem::take(&mut self.staged)).filter(|buffer| buffer.capacity() > 0)
+    /// Gives the stage back, if nothing is on it: to who has lent it, unless he has got a larger one.
+    pub fn give_back(&mut self, spare: &mut Stage) {
+        if !self.is_idle() {
+            return;
+        }
+        let stage = core::mem::take(&mut self.stage);
+        if stage.bytes.capacity() > spare.bytes.capacity() {
+            *spare = stage;
+        }
     }
 
     /// Plans a control frame behind what is planned, where [`at_frame_end`](Self::at_frame_end). `payload` has at
     /// most 125 bytes.
     pub fn control(&mut self, opcode: Opcode, payload: &[u8], key: impl FnOnce() -> [u8; 4]) {
         debug_assert!(self.at_frame_end(), "inside a frame");
-        let before = self.staged.len();
+        let before = self.stage.bytes.len();
         let key = (self.side == Side::Client).then(key);
-        Header::whole(opcode, key, payload.len()).encode(&mut self.staged);
+        Header::whole(opcode, key, payload.len()).encode(&mut self.stage.bytes);
         match key {
-            Some(key) => append_masked(&mut self.staged, payload, key, 0),
-            None => self.staged.extend_from_slice(payload),
+            Some(key) => append_masked(&mut self.stage.bytes, payload, key, 0),
+            None => self.stage.bytes.extend_from_slice(payload),
         }
-        self.items.push_back(Item::Staged { bytes: self.staged.len() - before, stands_for: 0 });
+        self.stage.items.push_back(Item::Staged { bytes: self.stage.bytes.len() - before, stands_for: 0 });
     }
 
     /// Plans some of the bytes that are offered; only where nothing is planned, control frames apart. Each frame
@@ -133,7 +143,7 @@ impl Encoder {
         for piece in offered {
             let mut piece: &[u8] = piece;
             while !piece.is_empty() {
-                if self.staged.len() - self.start >= STAGE_BYTES || self.items.len() >= MAX_ITEMS {
+                if self.stage.bytes.len() - self.start >= STAGE_BYTES || self.stage.items.len() >= MAX_ITEMS {
                     return;
                 }
                 if self.message.is_none() {
@@ -152,7 +162,7 @@ impl Encoder {
         self.prefix_len += count;
         if self.prefix_len < PREFIX_BYTES {
             // There is nothing to say yet, and so nothing to wait for.
-            self.items.push_back(Item::Staged { bytes: 0, stands_for: count });
+            self.stage.items.push_back(Item::Staged { bytes: 0, stands_for: count });
             return;
         }
         self.prefix_len = 0;
@@ -171,10 +181,10 @@ impl Encoder {
         let left = rest.left.min(FRAGMENT_BYTES);
         let key = (self.side == Side::Client).then(key);
         let opcode = if rest.begun { Opcode::Continuation } else { Opcode::Binary };
-        let before = self.staged.len();
-        Header { last: left == rest.left, opcode, key, length: left as u64 }.encode(&mut self.staged);
-        let bytes = self.staged.len() - before;
-        self.items.push_back(Item::Staged { bytes, stands_for });
+        let before = self.stage.bytes.len();
+        Header { last: left == rest.left, opcode, key, length: left as u64 }.encode(&mut self.stage.bytes);
+        let bytes = self.stage.bytes.len() - before;
+        self.stage.items.push_back(Item::Staged { bytes, stands_for });
         rest.begun = true;
         self.frame = Some(Open { key: key.unwrap_or_default(), done: 0, left });
     }
@@ -194,20 +204,20 @@ impl Encoder {
         if self.copies(count) {
             let bytes = take(piece, count);
             match self.side {
-                Side::Client => append_masked(&mut self.staged, bytes, frame.key, frame.done),
-                Side::Server => self.staged.extend_from_slice(bytes),
+                Side::Client => append_masked(&mut self.stage.bytes, bytes, frame.key, frame.done),
+                Side::Server => self.stage.bytes.extend_from_slice(bytes),
             }
-            match self.items.back_mut() {
+            match self.stage.items.back_mut() {
                 // The header, and what came before of the same frame: a frame is whole or it is not.
                 Some(Item::Staged { bytes, stands_for }) => {
                     *bytes += count;
                     *stands_for += count;
                 }
-                _ => self.items.push_back(Item::Staged { bytes: count, stands_for: count }),
+                _ => self.stage.items.push_back(Item::Staged { bytes: count, stands_for: count }),
             }
         } else {
             take(piece, count);
-            self.items.push_back(Item::Direct { bytes: count });
+            self.stage.items.push_back(Item::Direct { bytes: count });
         }
         frame.done += count;
         frame.left -= count;
@@ -237,14 +247,14 @@ impl Encoder {
             Some(_) => true,
             None => false,
         };
-        for item in &self.items {
+        for item in &self.stage.items {
             match *item {
                 Item::Staged { bytes, stands_for } => {
                     staged.end += bytes;
                     source.skip(stands_for);
                 }
                 Item::Direct { bytes } => {
-                    if !put(&self.staged[staged.clone()], &mut count) {
+                    if !put(&self.stage.bytes[staged.clone()], &mut count) {
                         return (count, total);
                     }
                     staged.start = staged.end;
@@ -259,7 +269,7 @@ impl Encoder {
                 }
             }
         }
-        put(&self.staged[staged], &mut count);
+        put(&self.stage.bytes[staged], &mut count);
         (count, total)
     }
 
@@ -267,7 +277,7 @@ impl Encoder {
     /// gone with them: those of frames that are staged when their last byte has left.
     pub fn advance(&mut self, mut count: usize) -> usize {
         let mut gone = 0;
-        while let Some(front) = self.items.front_mut() {
+        while let Some(front) = self.stage.items.front_mut() {
             match front {
                 Item::Staged { bytes, stands_for } => {
                     let part = count.min(*bytes);
@@ -289,10 +299,10 @@ impl Encoder {
                     }
                 }
             }
-            self.items.pop_front();
+            self.stage.items.pop_front();
         }
-        if self.items.is_empty() {
-            self.staged.clear();
+        if self.stage.items.is_empty() {
+            self.stage.bytes.clear();
             self.start = 0;
         }
         gone
@@ -300,11 +310,11 @@ impl Encoder {
 
     /// Panics when the account does not add up.
     pub fn check_invariants(&self) {
-        let staged: usize = self.items.iter().map(|item| item.staged()).sum();
-        assert_eq!(staged, self.staged.len() - self.start, "every staged byte belongs to an item");
+        let staged: usize = self.stage.items.iter().map(|item| item.staged()).sum();
+        assert_eq!(staged, self.stage.bytes.len() - self.start, "every staged byte belongs to an item");
         assert!(self.prefix_len < PREFIX_BYTES, "a whole length is not kept");
         assert!(self.frame.is_none() || self.message.is_some(), "a frame without a message");
-        assert!(self.items.len() <= MAX_ITEMS + 4);
+        assert!(self.stage.items.len() <= MAX_ITEMS + 4);
     }
 }
 
@@ -496,12 +506,12 @@ mod tests {
         let bytes = tcp(&vec![vec![7; 1_000]; 1_000]);
         let mut encoder = Encoder::new(Side::Client);
         encoder.plan(&[&bytes[..]], || KEY);
-        let staged = encoder.items.iter().map(Item::staged).sum::<usize>();
+        let staged = encoder.stage.items.iter().map(Item::staged).sum::<usize>();
         assert!(staged < STAGE_BYTES + FRAGMENT_BYTES, "{staged}");
         let tiny = tcp(&vec![vec![]; 10_000]);
         let mut encoder = Encoder::new(Side::Server);
         encoder.plan(&[&tiny[..]], || KEY);
-        assert!(encoder.items.len() <= MAX_ITEMS);
+        assert!(encoder.stage.items.len() <= MAX_ITEMS);
     }
 
     #[test]

@@ -23,5 +23,5 @@ pub mod frame;
 pub mod upgrade;
 
 pub use decoder::{Control, Decoder};
-pub use encoder::Encoder;
+pub use encoder::{Encoder, Stage};
 pub use frame::{Fault, Header, Opcode, Side, mask};

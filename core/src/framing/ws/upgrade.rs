@@ -11,6 +11,7 @@
 //! exactly, as NNG and nanomsg compare it.
 
 use crate::framing::sp::Protocol;
+use crate::options::Origins;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -49,31 +50,6 @@ pub fn key_text(random: [u8; 16]) -> String {
 /// What has to come back for a key.
 fn accept_text(key: &str) -> String {
     BASE64_STANDARD.encode(Sha1::new().chain_update(key).chain_update(MAGIC).finalize())
-}
-
-/// Which web pages may connect. A browser says in `Origin` whose page it is that does, and nothing else keeps
-/// a foreign page from using a listener that its visitor can reach. Programs send no `Origin`, and are let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origins {
-    /// Those of these sites, as in `https://example.org`; an empty list, the default, allows no page at all.
-    Listed(Vec<String>),
-    /// Those of every site. Only for what the whole world may see.
-    Any,
-}
-
-impl Default for Origins {
-    fn default() -> Self {
-        Self::Listed(Vec::new())
-    }
-}
-
-impl Origins {
-    fn allow(&self, origin: &str) -> bool {
-        match self {
-            Self::Listed(origins) => origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)),
-            Self::Any => true,
-        }
-    }
 }
 
 /// Whether a listener at `path` is meant by a request for `target`: one slash at the end does not count, nor
@@ -852,20 +828,6 @@ mod tests {
             ("/", "/path", false),
         ] {
             assert_eq!(is_at(path, target), same, "{path} {target}");
-        }
-    }
-
-    #[test]
-    fn pages_are_allowed_by_name_only() {
-        let none = Origins::default();
-        assert!(!none.allow("https://a.example") && !none.allow("null"));
-        assert!(Origins::Any.allow("https://a.example"));
-        let listed = Origins::Listed(vec!["https://a.example".to_owned()]);
-        assert!(listed.allow("https://A.example"));
-        for other in
-            ["http://a.example", "https://a.example:444", "https://a.example.evil", "https://b.a.example"]
-        {
-            assert!(!listed.allow(other), "{other}");
         }
     }
 }

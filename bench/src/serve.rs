@@ -8,7 +8,7 @@ use tokio::sync::mpsc::unbounded_channel;
 ///
 /// A thread of its own hears the parent, so that the runtime goes on driving connections between jobs:
 /// the tail of a burst leaves only then.
-pub(super) async fn on_runtime(mut run: impl AsyncFnMut(Job) -> Result<Measure>) -> Result<()> {
+pub(crate) async fn on_runtime(mut run: impl AsyncFnMut(Job) -> Result<Measure>) -> Result<()> {
     let (sender, mut jobs) = unbounded_channel();
     std::thread::spawn(move || {
         while let Some(job) = role::next_job().transpose() {
