@@ -11,9 +11,15 @@ use crate::rt::Home;
 use crate::transport::ipc;
 #[cfg(feature = "inproc")]
 use crate::transport::memory;
+#[cfg(feature = "quic")]
+use crate::transport::quic;
 #[cfg(feature = "tcp")]
 use crate::transport::tcp;
-use crate::transport::{Accept, Speaks, Stream};
+#[cfg(feature = "tls")]
+use crate::transport::tls;
+#[cfg(feature = "ws")]
+use crate::transport::ws;
+use crate::transport::{Accept, Speaks, Stream, foreign};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
 
@@ -26,7 +32,10 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(url: &str, options: DialOptions) -> Result<Self, AddrError> {
-        let addr = Addr::parse(url)?;
+        let addr = match &options.transport {
+            Some(_) => Addr::foreign(url)?,
+            None => Addr::parse(url)?,
+        };
         addr.for_dial()?;
         built_in(&addr)?;
         Ok(Self { addr, options })
@@ -34,14 +43,24 @@ impl Connector {
 
     /// Connects. Names are resolved anew each time, and every address is tried.
     pub(crate) async fn connect(&self, speaks: Speaks, home: &Home) -> Result<Stream, ConnectError> {
-        let _used_by_some = (home, speaks);
+        let _used_by_some = speaks;
         match &self.addr {
+            Addr::Foreign(addr) => match &self.options.transport {
+                Some(transport) => Ok(foreign::connect(&**transport, addr, home).await?),
+                None => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
+            },
             #[cfg(feature = "tcp")]
             Addr::Tcp(addr) => Ok(tcp::dial(addr, &self.options).await?),
+            #[cfg(feature = "quic")]
+            Addr::Quic(addr) => quic::dial(addr, &self.options, home).await,
+            #[cfg(feature = "tls")]
+            Addr::Tls(addr) => tls::dial(addr, &self.options).await,
             #[cfg(all(unix, feature = "ipc"))]
             Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
             Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), home).await?),
+            #[cfg(feature = "ws")]
+            Addr::Ws(addr) => ws::dial(addr, speaks, &self.options).await,
             #[cfg(feature = "inproc")]
             Addr::Inproc(name) if speaks == Speaks::Link => Ok(memory::connect(name)?),
             _ => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
@@ -50,8 +69,11 @@ impl Connector {
 }
 
 /// Parses an address to listen on.
-pub(crate) fn listen_addr(url: &str) -> Result<Addr, AddrError> {
-    let addr = Addr::parse(url)?;
+pub(crate) fn listen_addr(url: &str, options: &ListenOptions) -> Result<Addr, AddrError> {
+    let addr = match &options.transport {
+        Some(_) => Addr::foreign(url)?,
+        None => Addr::parse(url)?,
+    };
     addr.for_listen()?;
     built_in(&addr)?;
     Ok(addr)
@@ -62,13 +84,39 @@ pub(crate) async fn bind(
     addr: &Addr,
     speaks: Speaks,
     options: &ListenOptions,
+    home: &Home,
 ) -> io::Result<(Box<dyn Accept>, Addr)> {
-    let _used_by_some = (options, speaks);
+    match (addr, &options.transport) {
+        (Addr::Foreign(addr), Some(transport)) => {
+            let (listening, bound) = foreign::listen(&**transport, addr, home).await?;
+            Ok((Box::new(listening), Addr::Foreign(bound)))
+        }
+        _ => bind_ours(addr, speaks, options, home).await,
+    }
+}
+
+async fn bind_ours(
+    addr: &Addr,
+    speaks: Speaks,
+    options: &ListenOptions,
+    home: &Home,
+) -> io::Result<(Box<dyn Accept>, Addr)> {
+    let _used_by_some = (speaks, options, home);
     match addr {
         #[cfg(feature = "tcp")]
         Addr::Tcp(addr) => {
             let (listening, bound) = tcp::listen(addr, options).await?;
             Ok((Box::new(listening), Addr::Tcp(bound)))
+        }
+        #[cfg(feature = "quic")]
+        Addr::Quic(addr) => {
+            let (listening, bound) = quic::listen(addr, options, home).await?;
+            Ok((Box::new(listening), Addr::Quic(bound)))
+        }
+        #[cfg(feature = "tls")]
+        Addr::Tls(addr) => {
+            let (listening, bound) = tls::listen(addr, options).await?;
+            Ok((Box::new(listening), Addr::Tls(bound)))
         }
         #[cfg(all(unix, feature = "ipc"))]
         Addr::Ipc(path) => {
@@ -79,6 +127,11 @@ pub(crate) async fn bind(
         Addr::Abstract(name) => {
             let (listening, bound) = ipc::bind_abstract(name.name(), options.backlog)?;
             Ok((Box::new(listening), Addr::Abstract(bound)))
+        }
+        #[cfg(feature = "ws")]
+        Addr::Ws(addr) => {
+            let (listening, bound) = ws::listen(addr, speaks, options).await?;
+            Ok((Box::new(listening), Addr::Ws(bound)))
         }
         #[cfg(feature = "inproc")]
         Addr::Inproc(name) if speaks == Speaks::Link => {
@@ -96,6 +149,10 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         Addr::Ipc(_) => cfg!(all(unix, feature = "ipc")),
         Addr::Abstract(_) => cfg!(all(target_os = "linux", feature = "ipc")),
         Addr::Inproc(_) => cfg!(feature = "inproc"),
+        Addr::Quic(_) => cfg!(feature = "quic"),
+        Addr::Foreign(_) => true,
+        Addr::Tls(_) => cfg!(feature = "tls"),
+        Addr::Ws(addr) => cfg!(feature = "ws") && (cfg!(feature = "tls") || !addr.is_secure()),
         _ => false,
     };
     if built_in { Ok(()) } else { Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }) }

@@ -2,6 +2,8 @@
 
 use spanwire_core::DetachReason;
 use spanwire_core::addr::AddrError;
+#[cfg(feature = "ws")]
+use spanwire_core::framing::ws::upgrade::WsError;
 use std::io;
 use std::sync::Arc;
 
@@ -77,8 +79,10 @@ pub(crate) enum ConnectError {
     /// What the system said.
     Io(io::Error),
     /// The handshake below SP.
-    #[cfg_attr(not(any(feature = "tls", feature = "ws", feature = "quic")), allow(dead_code))]
     Upgrade(UpgradeError),
+    /// The connection is for another listener at the same port, which has it now.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
+    Moved,
 }
 
 impl From<io::Error> for ConnectError {
@@ -93,6 +97,20 @@ impl From<UpgradeError> for ConnectError {
     }
 }
 
+#[cfg(feature = "quic")]
+impl From<crate::transport::QuicError> for ConnectError {
+    fn from(error: crate::transport::QuicError) -> Self {
+        Self::Upgrade(error.into())
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<crate::tls::TlsError> for ConnectError {
+    fn from(error: crate::tls::TlsError) -> Self {
+        Self::Upgrade(error.into())
+    }
+}
+
 /// Why the handshake of TLS, WebSocket or QUIC failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -103,14 +121,63 @@ pub enum UpgradeError {
     /// It took too long.
     #[error("the handshake timed out")]
     TimedOut,
+    /// TLS: the peer's certificate, ours, or what it sent.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
+    /// The opening handshake of WebSocket.
+    #[cfg(feature = "ws")]
+    #[error("WebSocket: {0}")]
+    WebSocket(#[source] WsError),
+    /// QUIC.
+    #[cfg(feature = "quic")]
+    #[error(transparent)]
+    Quic(#[from] crate::transport::QuicError),
+    /// A transport of the application says so.
+    #[error("{text}")]
+    Foreign {
+        /// Of which kind its error is.
+        kind: io::ErrorKind,
+        /// What it says.
+        text: Arc<str>,
+    },
+}
+
+impl From<io::Error> for UpgradeError {
+    fn from(error: io::Error) -> Self {
+        Self::Foreign { kind: error.kind(), text: error.to_string().into() }
+    }
 }
 
 impl UpgradeError {
+    /// What a connection that runs over another one has to say of its failure, if it is that.
+    pub(crate) fn inside(error: &io::Error) -> Option<Self> {
+        #[cfg(feature = "tls")]
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<crate::tls::TlsError>()) {
+            return Some(error.clone().into());
+        }
+        error.get_ref()?.downcast_ref::<Self>().cloned()
+    }
+
     /// Whether trying again soon may well succeed without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Ended | Self::TimedOut => true,
+            #[cfg(feature = "quic")]
+            Self::Quic(error) => error.is_transient(),
+            Self::Foreign { kind, .. } => is_transient_kind(*kind),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.is_transient(),
+            #[cfg(feature = "ws")]
+            Self::WebSocket(error) => error.is_transient(),
         }
+    }
+}
+
+#[cfg(feature = "ws")]
+impl From<WsError> for ConnectError {
+    fn from(error: WsError) -> Self {
+        Self::Upgrade(UpgradeError::WebSocket(error))
     }
 }
 
@@ -199,9 +266,13 @@ pub struct SendManyError {
 
 /// Errors after which trying again soon makes sense.
 fn is_transient(error: &io::Error) -> bool {
+    is_transient_kind(error.kind())
+}
+
+fn is_transient_kind(kind: io::ErrorKind) -> bool {
     use io::ErrorKind as Kind;
     !matches!(
-        error.kind(),
+        kind,
         Kind::PermissionDenied
             | Kind::Unsupported
             | Kind::InvalidInput

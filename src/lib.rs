@@ -46,6 +46,8 @@
 //! # Around them
 //!
 //! * [`link`] has plain connections, for programs that want messages but no pattern.
+//! * With the feature `tls` there is `tls+tcp://`, and the module `tls` says who is who.
+//! * [`watch`] shows the sockets of a program from outside: to `spanwire top`, to Prometheus, to `metrics`.
 //! * [`blocking`] has the same sockets without `async`, for programs without a runtime.
 //! * [`device`] joins two raw sockets, so that those on one side need not know the other.
 //! * An async socket lives in the tokio runtime in which it was made; outside of one, on a thread of
@@ -62,11 +64,12 @@
 //!
 //! | layer | module | what it does |
 //! | --- | --- | --- |
+//! | 5 systems | `watch` | what a program shows of its sockets |
 //! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
 //! | | `link` | plain connections: messages without a pattern |
 //! | | `blocking` | the same without `async` |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
-//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, descriptors |
+//! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, TLS, WebSocket, QUIC, descriptors, your own |
 //! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
 //!
 //! Each layer uses those below it, and none above. Everything that *decides* is in `spanwire-core`.
@@ -77,6 +80,8 @@
 pub mod blocking;
 pub mod device;
 pub mod link;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 mod endpoint;
 mod error;
@@ -89,25 +94,38 @@ mod session;
 #[doc(hidden)]
 pub mod session;
 mod socket;
-mod transport;
+mod trace;
+pub mod transport;
+pub mod watch;
 
 pub use error::{AdoptError, DialError, ListenError, SendManyError, UpgradeError};
+#[cfg(feature = "quic")]
+pub use options::QuicOptions;
 pub use options::{DialOptions, ListenOptions, Start};
+#[cfg(feature = "ws")]
+pub use options::{WsDialOptions, WsListenOptions};
 pub use session::Origin;
 #[cfg(unix)]
 pub use socket::PollFd;
 pub use socket::{
-    BusSocket, CloseReport, Dialer, EndpointState, EndpointStats, Event, Events, Listener, MessageSink,
-    Messages, Pair0Socket, Pair1Socket, Peer, PeerStats, PolySocket, PubSocket, PullSocket, PushSocket,
-    RawSocket, Receiving, RepContext, RepSocket, ReqContext, ReqSocket, Request, Requests, RespondSocket,
-    Sending, Stats, SubContext, SubSocket, Survey, SurveyContext, SurveySocket,
+    BusSocket, CloseReport, Dialer, Event, Events, Listener, MessageSink, Messages, Pair0Socket, Pair1Socket,
+    Peer, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket, Receiving, RepContext, RepSocket,
+    ReqContext, ReqSocket, Request, Requests, RespondSocket, Sending, Stats, SubContext, SubSocket, Survey,
+    SurveyContext, SurveySocket,
 };
-pub use spanwire_core::addr::{Addr, AddrError};
+pub use spanwire_core::addr::{self, Addr, AddrError};
 pub use spanwire_core::framing::sp::Protocol;
+#[cfg(feature = "ws")]
+pub use spanwire_core::framing::ws::upgrade::WsError;
+#[cfg(feature = "ws")]
+pub use spanwire_core::options::Origins;
+pub use spanwire_core::snapshot::{EndpointState, EndpointStats, PeerStats};
 pub use spanwire_core::{
-    DetachReason, Dropped, Header, Ledger, Message, NotSubscribed, Options, Overflow, PipeId, Prefer,
-    RecvError, RequestError, SendError, Time, Topic,
+    DetachReason, Dropped, Header, Histogram, Latencies, Latency, Ledger, Message, NotSubscribed, Options,
+    Overflow, PipeId, Prefer, RecvError, RequestError, SendError, Time, Topic,
 };
+#[cfg(feature = "quic")]
+pub use transport::QuicError;
 pub use transport::{Credentials, Ends, Place, TlsPeer};
 
 /// The time on the clock that [`Message::arrived`] is read from.

@@ -1,6 +1,12 @@
 //! Options of dialers and listeners. Those of sockets are [`Options`](crate::Options).
 
+#[cfg(feature = "tls")]
+use crate::tls::{TlsClient, TlsServer};
+use crate::transport::Transport;
+#[cfg(feature = "ws")]
+use spanwire_core::options::Origins;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Options of a dialer.
@@ -18,12 +24,25 @@ pub struct DialOptions {
     pub no_delay: bool,
     /// tcp: let the kernel probe a peer that was silent for so long. Default: off, as in NNG.
     pub keep_alive: Option<Duration>,
-    /// tcp: the local address to dial from. Default: the kernel chooses.
+    /// tcp, quic: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
     /// tcp: bytes of the kernel's send buffer. Default: the kernel's choice, which follows the traffic.
     pub send_buffer_bytes: Option<usize>,
     /// tcp: bytes of the kernel's receive buffer. Default: the kernel's choice, which follows the traffic.
     pub recv_buffer_bytes: Option<usize>,
+    /// tls+tcp, wss, quic: whom to trust, and who we are. Default: the authorities of the operating system, and
+    /// nobody.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsClient>,
+    /// ws, wss: what the request says besides.
+    #[cfg(feature = "ws")]
+    pub ws: WsDialOptions,
+    /// quic: timers and windows.
+    #[cfg(feature = "quic")]
+    pub quic: QuicOptions,
+    /// A transport of your own, which says what the address means. Default: none, and the scheme of the
+    /// address says which of ours it is.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Default for DialOptions {
@@ -38,6 +57,13 @@ impl Default for DialOptions {
             local_address: None,
             send_buffer_bytes: None,
             recv_buffer_bytes: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "ws")]
+            ws: WsDialOptions::default(),
+            #[cfg(feature = "quic")]
+            quic: QuicOptions::default(),
+            transport: None,
         }
     }
 }
@@ -72,6 +98,18 @@ pub struct ListenOptions {
     /// tcp: bytes of the kernel's receive buffer of each connection. Default: the kernel's choice, which
     /// follows the traffic.
     pub recv_buffer_bytes: Option<usize>,
+    /// tls+tcp, wss, quic: who we are, and whether peers have to prove who they are. These cannot do without.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsServer>,
+    /// ws, wss: which pages may connect, and what the answer says besides.
+    #[cfg(feature = "ws")]
+    pub ws: WsListenOptions,
+    /// quic: timers, windows, and when newcomers have to prove their address.
+    #[cfg(feature = "quic")]
+    pub quic: QuicOptions,
+    /// A transport of your own, which says what the address means. Default: none, and the scheme of the
+    /// address says which of ours it is.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Default for ListenOptions {
@@ -84,6 +122,71 @@ impl Default for ListenOptions {
             permissions: None,
             send_buffer_bytes: None,
             recv_buffer_bytes: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "ws")]
+            ws: WsListenOptions::default(),
+            #[cfg(feature = "quic")]
+            quic: QuicOptions::default(),
+            transport: None,
         }
     }
+}
+
+/// Options of `quic://`, for both sides.
+#[cfg(feature = "quic")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuicOptions {
+    /// A connection on which nothing happens says so after this, so that neither side takes the other
+    /// for dead, and no router forgets it. Default 10 s; `None`: never.
+    pub keep_alive: Option<Duration>,
+    /// A peer that was not heard of for so long is gone. Default 30 s; `None`: never. The smaller one of both
+    /// sides counts.
+    pub idle_timeout: Option<Duration>,
+    /// How many bytes the peer may send before we have taken them: as much as the way between holds, or it
+    /// waits. Memory of this size is used only where we are slower than the peer. Default 2 MiB; at least
+    /// a packet.
+    pub receive_window_bytes: usize,
+    /// How many bytes we keep that the peer has not acknowledged. Default 2 MiB; at least a packet.
+    pub send_window_bytes: usize,
+    /// Listeners: while so many handshakes are under way, a newcomer has to prove its address first, which
+    /// costs it a round trip. Default 64; 0: always.
+    pub retry_above: usize,
+}
+
+#[cfg(feature = "quic")]
+impl Default for QuicOptions {
+    fn default() -> Self {
+        Self {
+            keep_alive: Some(Duration::from_secs(10)),
+            idle_timeout: Some(Duration::from_secs(30)),
+            receive_window_bytes: 2 * 1024 * 1024,
+            send_window_bytes: 2 * 1024 * 1024,
+            retry_above: 64,
+        }
+    }
+}
+
+/// What a dialer of `ws://` or `wss://` says in its request besides what belongs there.
+#[cfg(feature = "ws")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WsDialOptions {
+    /// More headers, by name and value, as in `("Authorization", "Bearer …")`. Default: none. Those of the
+    /// handshake itself cannot be given, nor line breaks; the whole request has at most 4,095 bytes.
+    pub headers: Vec<(String, String)>,
+    /// The site on whose behalf it dials (`Origin`), as in `https://example.org`. Default: none, since it is no
+    /// browser.
+    pub origin: Option<String>,
+}
+
+/// What a listener at `ws://` or `wss://` allows, and what it says besides.
+#[cfg(feature = "ws")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WsListenOptions {
+    /// Of which sites web pages may connect. Default: of none. Programs that are no browsers name no site, and
+    /// are let in.
+    pub origins: Origins,
+    /// More headers of the answer, by name and value. Default: none. Those of the handshake itself cannot be
+    /// given, nor line breaks; the whole answer has at most 511 bytes, as nanomsg takes no more.
+    pub headers: Vec<(String, String)>,
 }

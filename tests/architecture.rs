@@ -28,21 +28,26 @@ use std::collections::BTreeMap;
 const LAYERS: &[Layer] = &[
     Layer {
         name: "ground",
-        rules: &["message", "time", "error", "options", "event"],
-        hands: &["rt", "options"],
+        rules: &["message", "time", "error", "options", "histogram", "event"],
+        hands: &["rt"],
     },
-    // The errors of dialing and listening say what is wrong with an address, so they stand beside it.
-    Layer { name: "transport", rules: &["addr", "framing"], hands: &["error", "transport"] },
+    // The errors of dialing and listening say what is wrong with an address, so they stand beside it; and
+    // their options may name a transport.
+    Layer {
+        name: "transport",
+        rules: &["addr", "framing"],
+        hands: &["error", "options", "tls", "trace", "transport"],
+    },
     Layer { name: "session", rules: &["session"], hands: &["session"] },
     Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
     Layer {
         name: "pattern",
         // Plain connections stand beside the patterns: what programs use, on the same table of endpoints.
-        rules: &["pattern", "link"],
+        rules: &["pattern", "snapshot", "link"],
         // The table of endpoints stands up here: it has inproc in it, and later mux.
         hands: &["socket", "link", "endpoint", "device", "blocking"],
     },
-    Layer { name: "systems", rules: &["broker", "node"], hands: &["broker", "node"] },
+    Layer { name: "systems", rules: &["broker", "node", "watch"], hands: &["broker", "node", "watch"] },
 ];
 
 struct Layer {

@@ -1,6 +1,7 @@
 //! What the documents list is what there is: options, reasons, headings.
 
-use spanwire::Dropped;
+use spanwire::watch::SERIES;
+use spanwire::{Dropped, Latency};
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -9,6 +10,9 @@ const OPTIONS: &[(&str, &str)] = &[
     ("core/src/options.rs", "Options"),
     ("src/options.rs", "DialOptions"),
     ("src/options.rs", "ListenOptions"),
+    ("src/options.rs", "WsDialOptions"),
+    ("src/options.rs", "WsListenOptions"),
+    ("src/options.rs", "QuicOptions"),
     ("core/src/link/options.rs", "LinkOptions"),
     ("src/link/host.rs", "HostOptions"),
     ("src/link/server.rs", "ServerOptions"),
@@ -29,6 +33,14 @@ fn every_reason_for_a_drop_has_its_row_in_the_guide() {
     let guide = read("GUIDE.md");
     let reasons: BTreeSet<_> = Dropped::ALL.iter().map(|why| format!("{why:?}")).collect();
     assert!(rows(section(&guide, "## Reliability")).is_superset(&reasons));
+}
+
+#[test]
+fn every_series_and_every_latency_has_its_row_in_the_guide() {
+    let guide = read("GUIDE.md");
+    let series = SERIES.iter().map(|series| series.full_name().to_string());
+    let latencies = Latency::ALL.iter().map(|what| what.name().to_string());
+    assert_eq!(rows(section(&guide, "### Latencies and series")), series.chain(latencies).collect());
 }
 
 #[test]

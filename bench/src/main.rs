@@ -13,7 +13,8 @@
 //!   libraries there are; `options` reads the command line.
 //! * `pair` starts the two ends of a workload, each an `end`. What an end needs whatever it is about is in
 //!   a crate of its own, `ends/`.
-//! * `limit` is the work done with raw sockets and channels; `spanwire` the same work with ours.
+//! * `limit` is the work done with raw sockets and channels; `spanwire` the same work with ours; `serve`
+//!   has the jobs of those that live on a runtime.
 //! * `run` repeats and interleaves, `report` prints and writes, `trace` counts system calls and
 //!   instructions, `bounds` says how many may be needed, `smoke` moves a few messages through everything and
 //!   looks at no clock.
@@ -29,6 +30,7 @@ mod peers;
 mod plan;
 mod report;
 mod run;
+mod serve;
 mod smoke;
 mod spanwire;
 mod subject;

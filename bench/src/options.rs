@@ -17,7 +17,7 @@ usage: spanwire-bench [WORDS] [OPTION]...   measure and print a table
 
   WORDS           run a part: comma-separated words, for example push,tcp,64
                     work       req push pub stall flight pushers threads idle load connect mixed outrun
-                    transport  tcp ipc inproc
+                    transport  tcp ipc inproc tls ws wss quic
                     body       64, 1k, 64k, 1m, or any size
                     many       x64: subscribers, requests in flight, pushers, threads, connections;
                                50%: of capacity (load)

@@ -54,6 +54,10 @@ impl Workshop {
                 Transport::Tcp => "tcp://127.0.0.1:0".to_owned(),
                 Transport::Ipc => format!("ipc://{}", self.next_path()?),
                 Transport::Inproc => "inproc://bench".to_owned(),
+                Transport::Tls => "tls+tcp://127.0.0.1:0".to_owned(),
+                Transport::Ws => "ws://127.0.0.1:0/bench".to_owned(),
+                Transport::Wss => "wss://127.0.0.1:0/bench".to_owned(),
+                Transport::Quic => "quic://127.0.0.1:0".to_owned(),
             })
         };
         match cell.work {

@@ -128,9 +128,10 @@ pub(crate) fn baseline(cell: &Cell) -> Option<Cell> {
 fn exists(cell: &Cell) -> bool {
     let is_plain = matches!(cell.work, Work::RoundTrip | Work::OneWay);
     let is_local = cell.transport == Transport::Inproc;
+    let is_bare = matches!(cell.transport, Transport::Tcp | Transport::Ipc);
     let mode = match cell.mode {
         Mode::Runtime => is_local,
-        Mode::Spin => cell.work == Work::RoundTrip && !is_local,
+        Mode::Spin => cell.work == Work::RoundTrip && is_bare,
         _ => true,
     };
     let body = match cell.work {
@@ -141,13 +142,17 @@ fn exists(cell: &Cell) -> bool {
         Work::Mixed => cell.body_bytes > 8 && cell.many <= 1,
         _ => true,
     };
-    mode && body && (is_plain || !is_local) && (cell.many > 0 || cell.work == Work::Mixed)
+    mode && body
+        && (is_plain || is_bare || (cell.work == Work::Idle && !is_local))
+        && (cell.many > 0 || cell.work == Work::Mixed)
 }
 
 fn transports(work: Work) -> &'static [Transport] {
+    use Transport::{Inproc, Ipc, Quic, Tcp, Tls, Ws, Wss};
     match work {
-        Work::RoundTrip | Work::OneWay => &[Transport::Tcp, Transport::Ipc, Transport::Inproc],
-        _ => &[Transport::Tcp],
+        Work::RoundTrip | Work::OneWay => &[Tcp, Ipc, Inproc, Tls, Ws, Wss, Quic],
+        Work::Idle => &[Tcp, Tls, Ws, Wss, Quic],
+        _ => &[Tcp],
     }
 }
 
@@ -163,6 +168,9 @@ fn bodies(work: Work) -> &'static [usize] {
 fn modes(work: Work, transport: Transport, body_bytes: usize) -> Vec<Mode> {
     match (work, transport) {
         (Work::RoundTrip | Work::OneWay, Transport::Inproc) => vec![Mode::Runtime, Mode::Split],
+        (Work::RoundTrip, Transport::Tls | Transport::Ws | Transport::Wss | Transport::Quic) => {
+            vec![Mode::Split, Mode::Same]
+        }
         (Work::RoundTrip, _) => {
             let mut modes = vec![Mode::Split, Mode::Same];
             // What the scheduler does, and spinning, matter where waking up is most of the time.

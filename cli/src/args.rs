@@ -1,6 +1,6 @@
 //! The command line as a whole. Each command says its own part in its own folder.
 
-use crate::{demo, device, docs, perf};
+use crate::{demo, device, docs, metrics, perf, top};
 use std::ffi::OsString;
 
 /// Scalability Protocols from the shell: messages between programs, without a broker
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Nanocat(Foreign),
     Device(device::Args),
     Perf(perf::Args),
+    Top(top::Args),
+    Metrics(metrics::Args),
     Completions(docs::CompletionsArgs),
     Man(docs::ManArgs),
 }

@@ -5,6 +5,8 @@
 //! | `demo` | [`demo`] | with clap |
 //! | `perf` | [`perf`] | with clap |
 //! | `device` | [`device`] | with clap |
+//! | `top` | [`top`] | with clap |
+//! | `metrics` | [`metrics`] | with clap |
 //! | `cat` | [`cat`] | itself, as nngcat does |
 //! | `nanocat` | [`nanocat`] | itself, as nanocat does |
 //! | `completions` `man` | [`docs`] | with clap |
@@ -25,9 +27,12 @@ mod device;
 mod docs;
 mod failure;
 mod flags;
+mod metrics;
 mod nanocat;
 mod perf;
+mod stats;
 mod terminal;
+mod top;
 
 use args::{Args, Command, Foreign};
 use clap::Parser;
@@ -66,6 +71,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Perf(args) => perf::run(args),
         Command::Device(args) => device::run(args),
+        Command::Top(args) => top::run(args),
+        Command::Metrics(args) => metrics::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };

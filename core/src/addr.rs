@@ -14,6 +14,7 @@
 //! | `ws://host:port/path?query` | WebSocket, on port 80 without a port; also `ws4://`, `ws6://` |
 //! | `wss://host:port/path?query` | WebSocket over TLS, on port 443 without a port; also `wss4://`, `wss6://` |
 //! | `quic://host:port` | QUIC; hosts and ports as above; also `quic4://`, `quic6://` |
+//! | `anything://...` | what a transport of the application makes of it: [`Foreign`] |
 //!
 //! Schemes are not case-sensitive, hosts neither; paths and names are.
 
@@ -61,6 +62,8 @@ pub enum Addr {
     Ws(Ws),
     /// `quic://`, `quic4://`, `quic6://`.
     Quic(Tcp),
+    /// Of a transport that is not ours: [`Addr::foreign`].
+    Foreign(Foreign),
 }
 
 impl Addr {
@@ -94,9 +97,17 @@ impl Addr {
         }
     }
 
+    /// Reads an address whose transport comes from outside: only what it means for that is not ours to
+    /// say. The scheme may be any, also one of the table above.
+    pub fn foreign(text: &str) -> Result<Self, AddrError> {
+        let (scheme, rest) = text.split_once("://").ok_or(AddrError::NoScheme)?;
+        Foreign::new(scheme, rest).map(Self::Foreign)
+    }
+
     /// Its scheme, as it is printed.
-    pub const fn scheme(&self) -> &'static str {
+    pub fn scheme(&self) -> &str {
         match self {
+            Self::Foreign(foreign) => &foreign.scheme,
             Self::Tcp(tcp) => tcp.family.of(["tcp", "tcp4", "tcp6"]),
             Self::Ipc(_) => "ipc",
             Self::Abstract(_) => "abstract",
@@ -114,7 +125,7 @@ impl Addr {
             Self::Tcp(tcp) | Self::Tls(tcp) | Self::Quic(tcp) => tcp.remote().map(drop),
             Self::Ws(ws) => ws.tcp.remote().map(drop),
             Self::Abstract(name) if name.name().is_empty() => Err(AddrError::NoName),
-            Self::Ipc(_) | Self::Abstract(_) | Self::Inproc(_) => Ok(()),
+            Self::Ipc(_) | Self::Abstract(_) | Self::Inproc(_) | Self::Foreign(_) => Ok(()),
         }
     }
 
@@ -123,7 +134,7 @@ impl Addr {
         match self {
             Self::Tcp(tcp) | Self::Tls(tcp) | Self::Quic(tcp) => tcp.bind().map(drop),
             Self::Ws(ws) => ws.tcp.bind().map(drop),
-            Self::Ipc(_) | Self::Abstract(_) | Self::Inproc(_) => Ok(()),
+            Self::Ipc(_) | Self::Abstract(_) | Self::Inproc(_) | Self::Foreign(_) => Ok(()),
         }
     }
 }
@@ -147,6 +158,7 @@ impl fmt::Display for Addr {
             Self::Ipc(ipc) => f.write_str(&ipc.path),
             Self::Abstract(name) => percent_encode(&name.name, f),
             Self::Inproc(name) => f.write_str(name),
+            Self::Foreign(foreign) => f.write_str(&foreign.rest),
         }
     }
 }
@@ -396,7 +408,7 @@ impl Ipc {
             0 => Err(AddrError::NoPath),
             1..=MAX_UNIX_BYTES if path.contains('\0') => Err(AddrError::NulInPath),
             1..=MAX_UNIX_BYTES => Ok(Self { path }),
-            bytes => Err(AddrError::TooLong { bytes }),
+            bytes => Err(AddrError::TooLong { bytes, most: MAX_UNIX_BYTES }),
         }
     }
 
@@ -418,13 +430,52 @@ impl Abstract {
         let name = name.into();
         match name.len() {
             0..=MAX_UNIX_BYTES => Ok(Self { name }),
-            bytes => Err(AddrError::TooLong { bytes }),
+            bytes => Err(AddrError::TooLong { bytes, most: MAX_UNIX_BYTES }),
         }
     }
 
     /// The name, without the zero byte in front that the kernel wants, and without padding.
     pub fn name(&self) -> &[u8] {
         &self.name
+    }
+}
+
+/// An address of a transport that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Foreign {
+    scheme: String,
+    rest: String,
+}
+
+impl Foreign {
+    /// The longest scheme, and the longest of what follows it.
+    pub const MAX_BYTES: usize = 2_048;
+
+    /// `scheme://rest`. The scheme is a letter and then letters, digits, `+`, `-` and `.` (RFC 3986 3.1);
+    /// what follows may be any text.
+    pub fn new(scheme: &str, rest: impl Into<String>) -> Result<Self, AddrError> {
+        let rest = rest.into();
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        match scheme.as_bytes() {
+            [] => Err(AddrError::NoScheme),
+            [first, others @ ..] if first.is_ascii_alphabetic() && others.iter().all(|b| allowed(*b)) => {
+                match scheme.len().max(rest.len()) {
+                    0..=Self::MAX_BYTES => Ok(Self { scheme: scheme.to_ascii_lowercase(), rest }),
+                    bytes => Err(AddrError::TooLong { bytes, most: Self::MAX_BYTES }),
+                }
+            }
+            _ => Err(AddrError::BadScheme { scheme: scheme.to_owned() }),
+        }
+    }
+
+    /// The scheme, in lower case.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What follows `://`, as it was given.
+    pub fn rest(&self) -> &str {
+        &self.rest
     }
 }
 
@@ -437,6 +488,11 @@ pub enum AddrError {
     /// Nobody knows this scheme.
     UnknownScheme {
         /// The scheme, in lower case.
+        scheme: String,
+    },
+    /// What stands for the scheme is none.
+    BadScheme {
+        /// It as it was given.
         scheme: String,
     },
     /// The scheme exists, but this build cannot do it.
@@ -486,10 +542,12 @@ pub enum AddrError {
     NulInPath,
     /// Dialling needs a name.
     NoName,
-    /// The path or the name is longer than [`MAX_UNIX_BYTES`].
+    /// The path, the name or the address is too long.
     TooLong {
         /// Its length.
         bytes: usize,
+        /// The most that there may be: [`MAX_UNIX_BYTES`], [`Foreign::MAX_BYTES`].
+        most: usize,
     },
     /// A `%` without two hexadecimal digits behind it.
     BadEscape,
@@ -499,7 +557,13 @@ impl fmt::Display for AddrError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoScheme => f.write_str("an address starts with its scheme, as in tcp://host:port"),
-            Self::UnknownScheme { scheme } => write!(f, "there is no scheme {scheme:?}; use one of: {HERE}"),
+            Self::UnknownScheme { scheme } => write!(
+                f,
+                "there is no scheme {scheme:?}; use one of: {HERE}; or give the transport in the options"
+            ),
+            Self::BadScheme { scheme } => {
+                write!(f, "{scheme:?} is not a scheme; use a letter, then letters, digits, '+', '-' and '.'")
+            }
             Self::NotBuiltIn { scheme } => {
                 write!(f, "the scheme {scheme:?} is not part of this build; it may be a feature of the crate")
             }
@@ -529,8 +593,8 @@ impl fmt::Display for AddrError {
             Self::NoPath => f.write_str("the address needs a path, as in ipc://path"),
             Self::NulInPath => f.write_str("a path cannot contain a zero byte; leave it out"),
             Self::NoName => f.write_str("dialling needs a name; write it as in abstract://name"),
-            Self::TooLong { bytes } => {
-                write!(f, "{bytes} bytes are too many for a unix socket; use at most {MAX_UNIX_BYTES}")
+            Self::TooLong { bytes, most } => {
+                write!(f, "{bytes} bytes are too many for an address of this kind; use at most {most}")
             }
             Self::BadEscape => f.write_str("a '%' needs two hexadecimal digits; write '%' itself as %25"),
         }
@@ -647,6 +711,26 @@ mod tests {
             assert_eq!(printed(text), expected, "{text}");
             assert_eq!(parse(expected), parse(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_foreign_address_is_kept_as_it_is() {
+        let addr = Addr::foreign("Memory+X://A b?\u{1f980}").unwrap();
+        assert_eq!((addr.to_string().as_str(), addr.scheme()), ("memory+x://A b?\u{1f980}", "memory+x"));
+        assert_eq!((addr.for_dial(), addr.for_listen()), (Ok(()), Ok(())));
+        assert_eq!(Addr::foreign(&addr.to_string()), Ok(addr));
+        // A scheme of ours means what the transport makes of it, too.
+        assert!(matches!(Addr::foreign("tcp://not a host"), Ok(Addr::Foreign(_))));
+        for text in ["", "memory:x", "://x"] {
+            assert_eq!(Addr::foreign(text), Err(AddrError::NoScheme), "{text}");
+        }
+        for scheme in ["1x", "a b", "\u{e4}", "-"] {
+            let text = alloc::format!("{scheme}://x");
+            assert_eq!(Addr::foreign(&text), Err(AddrError::BadScheme { scheme: scheme.to_owned() }));
+        }
+        let long = "x".repeat(Foreign::MAX_BYTES + 1);
+        let too_long = AddrError::TooLong { bytes: Foreign::MAX_BYTES + 1, most: Foreign::MAX_BYTES };
+        assert_eq!(Addr::foreign(&alloc::format!("m://{long}")), Err(too_long));
     }
 
     #[test]
@@ -776,7 +860,10 @@ mod tests {
         let (longest, too_long) = ("x".repeat(107), "x".repeat(108));
         for scheme in ["ipc", "unix", "abstract"] {
             assert!(parse(&format!("{scheme}://{longest}")).is_ok());
-            assert_eq!(parse(&format!("{scheme}://{too_long}")), Err(AddrError::TooLong { bytes: 108 }));
+            assert_eq!(
+                parse(&format!("{scheme}://{too_long}")),
+                Err(AddrError::TooLong { bytes: 108, most: MAX_UNIX_BYTES })
+            );
         }
         // What counts is the length after decoding.
         assert!(parse(&format!("abstract://{}", "%00".repeat(107))).is_ok());

@@ -1,6 +1,8 @@
-//! The ledger: why messages were dropped, why pipes went away, and how often.
+//! The ledger: why messages were dropped, why pipes went away, how often, and how long things took.
 
+use crate::histogram::Histogram;
 use core::fmt;
+use core::time::Duration;
 
 /// Declares an enum whose variants have a short sentence and can be counted in an array.
 macro_rules! reasons {
@@ -14,7 +16,17 @@ macro_rules! reasons {
             /// All of them, in the order of their counters.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// What happened, in a few words.
+            /// Its name, which never changes: for labels and for programs.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant),)* }
+            }
+
+            /// The one with this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.name() == name)
+            }
+
+            /// What it is, in a few words.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -98,6 +110,53 @@ reasons! {
     }
 }
 
+reasons! {
+    /// What takes time, and is measured: each span is counted in a [`Histogram`] of the socket.
+    Latency {
+        /// REQ: from a request's being sent to its reply's coming in, resends included.
+        Reply => "request to reply",
+        /// SURVEYOR: from a survey's being sent to each of its answers.
+        Answer => "survey to answer",
+        /// How long a sender waited for room, or for a peer; those that gave up included. Sends that
+        /// found room at once are not counted.
+        Room => "wait for room to send",
+        /// How long a dialer needed to resolve a name and to connect; with TLS, WebSocket or QUIC, to
+        /// shake hands below SP, too.
+        Connect => "connecting",
+        /// From a connection's being there to its being a peer: what is left of the handshakes, and the
+        /// filter.
+        Handshake => "handshake",
+        /// How long peers that are gone had been attached.
+        Connection => "life of a connection",
+    }
+}
+
+/// A [`Histogram`] for each [`Latency`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latencies([Histogram; Latency::ALL.len()]);
+
+impl Latencies {
+    /// Counts one span.
+    pub fn record(&mut self, what: Latency, span: Duration) {
+        self.0[what as usize].record(span);
+    }
+
+    /// What was counted of one kind.
+    pub fn of(&self, what: Latency) -> &Histogram {
+        &self.0[what as usize]
+    }
+
+    /// The same, to change it.
+    pub fn of_mut(&mut self, what: Latency) -> &mut Histogram {
+        &mut self.0[what as usize]
+    }
+
+    /// Those kinds of which something was counted.
+    pub fn measured(&self) -> impl Iterator<Item = (Latency, &Histogram)> {
+        Latency::ALL.iter().map(|what| (*what, self.of(*what))).filter(|(_, all)| !all.is_empty())
+    }
+}
+
 impl DetachReason {
     /// Whether trying again soon may well succeed without anybody changing anything.
     pub const fn is_transient(self) -> bool {
@@ -134,6 +193,8 @@ pub struct Ledger {
     /// Connections that were refused before they became pipes.
     pub refused_pipes: u64,
     dropped: [u64; Dropped::ALL.len()],
+    detached: [u64; DetachReason::ALL.len()],
+    refused: [u64; DetachReason::ALL.len()],
 }
 
 impl Ledger {
@@ -149,7 +210,7 @@ impl Ledger {
 
     /// Every reason that occurred, with its count.
     pub fn drops(&self) -> impl Iterator<Item = (Dropped, u64)> + '_ {
-        Dropped::ALL.iter().map(|why| (*why, self.dropped(*why))).filter(|(_, count)| *count > 0)
+        counted(Dropped::ALL, |why| self.dropped(why))
     }
 
     /// Counts a discarded message: the one place where that happens.
@@ -157,6 +218,55 @@ impl Ledger {
     pub fn count_dropped(&mut self, why: Dropped) {
         self.dropped[why as usize] += 1;
     }
+
+    /// How many pipes went away for this reason.
+    pub fn detached(&self, why: DetachReason) -> u64 {
+        self.detached[why as usize]
+    }
+
+    /// Every reason for which pipes went away, with its count.
+    pub fn detaches(&self) -> impl Iterator<Item = (DetachReason, u64)> + '_ {
+        counted(DetachReason::ALL, |why| self.detached(why))
+    }
+
+    /// How many connections were refused for this reason before they became pipes.
+    pub fn refused(&self, why: DetachReason) -> u64 {
+        self.refused[why as usize]
+    }
+
+    /// Every reason for which connections were refused, with its count.
+    pub fn refusals(&self) -> impl Iterator<Item = (DetachReason, u64)> + '_ {
+        counted(DetachReason::ALL, |why| self.refused(why))
+    }
+
+    /// Counts a pipe that went away.
+    pub fn count_detached(&mut self, why: DetachReason) {
+        self.detached[why as usize] += 1;
+    }
+
+    /// Counts a connection that did not become a pipe.
+    pub fn count_refused(&mut self, why: DetachReason) {
+        self.refused[why as usize] += 1;
+        self.refused_pipes += 1;
+    }
+
+    /// For whoever reads a ledger from somewhere: sets the count of one reason.
+    pub(crate) fn set_dropped(&mut self, why: Dropped, count: u64) {
+        self.dropped[why as usize] = count;
+    }
+
+    pub(crate) fn set_detached(&mut self, why: DetachReason, count: u64) {
+        self.detached[why as usize] = count;
+    }
+
+    pub(crate) fn set_refused(&mut self, why: DetachReason, count: u64) {
+        self.refused[why as usize] = count;
+    }
+}
+
+/// Those of `all` that occurred, with their counts.
+fn counted<R: Copy>(all: &'static [R], count: impl Fn(R) -> u64) -> impl Iterator<Item = (R, u64)> {
+    all.iter().map(move |why| (*why, count(*why))).filter(|(_, count)| *count > 0)
 }
 
 #[cfg(test)]
@@ -175,5 +285,22 @@ mod tests {
             assert_eq!(ledger.dropped(*why), n as u64 + 1, "{why}");
         }
         assert_eq!(ledger.drops().count(), Dropped::ALL.len());
+        for why in DetachReason::ALL {
+            ledger.count_detached(*why);
+            ledger.count_refused(*why);
+            ledger.count_refused(*why);
+            assert_eq!((ledger.detached(*why), ledger.refused(*why)), (1, 2), "{why}");
+        }
+        assert_eq!(ledger.refused_pipes, 2 * DetachReason::ALL.len() as u64);
+        assert_eq!(ledger.detaches().count(), ledger.refusals().count());
+    }
+
+    #[test]
+    fn a_name_finds_its_reason() {
+        for why in Dropped::ALL {
+            assert_eq!(Dropped::from_name(why.name()), Some(*why));
+        }
+        assert_eq!(Dropped::PipeLost.name(), "PipeLost");
+        assert_eq!(Dropped::from_name("pipe lost"), None);
     }
 }

@@ -29,12 +29,13 @@
 //!
 //! | module | what it decides |
 //! | --- | --- |
+//! | [`watch`] [`snapshot`] | what a socket shows of itself: as bytes, as series, as Prometheus text |
 //! | [`pattern`] | who gets a message, who waits, what is dropped: one side of one protocol a file |
 //! | [`link`] | one plain connection: handshake, priorities, pieces, credit, keep-alive |
 //! | [`session`] | one connection: handshake, state, backoff, what waits to be written and read |
 //! | [`framing`] | what the bytes on a wire mean: one format a file |
 //! | [`addr`] | what an address says |
-//! | [`message`] [`time`] [`error`] [`options`] [`event`] | the ground they stand on |
+//! | [`message`] [`time`] [`error`] [`options`] [`event`] [`histogram`] | the ground they stand on |
 //!
 //! Each may use those below it in this table, and none above.
 
@@ -50,16 +51,20 @@ pub mod addr;
 pub mod error;
 pub mod event;
 pub mod framing;
+pub mod histogram;
 pub mod link;
 pub mod message;
 pub mod options;
 pub mod pattern;
 pub mod session;
+pub mod snapshot;
 pub mod time;
+pub mod watch;
 
 pub use addr::{Addr, AddrError};
 pub use error::{NotSubscribed, RecvError, RequestError, SendError};
-pub use event::{DetachReason, Dropped, Ledger};
+pub use event::{DetachReason, Dropped, Latencies, Latency, Ledger};
+pub use histogram::Histogram;
 pub use message::{Header, Message, PipeId};
 pub use options::{Options, Overflow, Prefer, Topic};
 pub use time::Time;

@@ -1,5 +1,7 @@
 //! [`Options`] of a socket: every bound and every timer, with its default.
 
+#[cfg(feature = "ws")]
+use alloc::{string::String, vec::Vec};
 use core::time::Duration;
 
 /// The options of a socket. Change the fields that matter and keep the rest:
@@ -153,6 +155,34 @@ impl Topic {
     }
 }
 
+#[cfg(feature = "ws")]
+/// Which web pages may connect. A browser says in `Origin` whose page it is that does, and nothing else keeps
+/// a foreign page from using a listener that its visitor can reach. Programs send no `Origin`, and are let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Those of these sites, as in `https://example.org`; an empty list, the default, allows no page at all.
+    Listed(Vec<String>),
+    /// Those of every site. Only for what the whole world may see.
+    Any,
+}
+
+#[cfg(feature = "ws")]
+impl Default for Origins {
+    fn default() -> Self {
+        Self::Listed(Vec::new())
+    }
+}
+
+#[cfg(feature = "ws")]
+impl Origins {
+    pub(crate) fn allow(&self, origin: &str) -> bool {
+        match self {
+            Self::Listed(origins) => origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)),
+            Self::Any => true,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,5 +207,20 @@ mod tests {
         assert_eq!(Topic::Until(b' ').of(b"temp"), b"temp");
         assert_eq!(Topic::Bytes(2).of(b"temp"), b"te");
         assert_eq!(Topic::Bytes(9).of(b"temp"), b"temp");
+    }
+
+    #[cfg(feature = "ws")]
+    #[test]
+    fn pages_are_allowed_by_name_only() {
+        let none = Origins::default();
+        assert!(!none.allow("https://a.example") && !none.allow("null"));
+        assert!(Origins::Any.allow("https://a.example"));
+        let listed = Origins::Listed(vec!["https://a.example".into()]);
+        assert!(listed.allow("https://A.example"));
+        for other in
+            ["http://a.example", "https://a.example:444", "https://a.example.evil", "https://b.a.example"]
+        {
+            assert!(!listed.allow(other), "{other}");
+        }
     }
 }

@@ -10,6 +10,9 @@ use spanwire_core::addr::MAX_UNIX_BYTES;
 /// It does not.
 pub fn addr(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else { return };
+    if let Ok(foreign) = Addr::foreign(text) {
+        assert_eq!(Addr::foreign(&foreign.to_string()).as_ref(), Ok(&foreign), "{text:?}");
+    }
     let addr = match Addr::parse(text) {
         Ok(addr) => addr,
         Err(error) => {
@@ -30,6 +33,11 @@ pub fn addr(data: &[u8]) {
         }
         Addr::Abstract(name) => assert!(name.name().len() <= MAX_UNIX_BYTES),
         Addr::Inproc(name) => assert!(text.ends_with(name.as_str())),
+        Addr::Tls(tcp) | Addr::Quic(tcp) => {
+            assert_eq!(tcp.remote().is_ok(), dial.is_ok());
+            assert_eq!(tcp.bind().is_ok(), listen.is_ok());
+        }
+        Addr::Ws(ws) => assert!(ws.target().starts_with('/')),
         other => panic!("a scheme without a check: {other}"),
     }
 }

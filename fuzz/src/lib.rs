@@ -10,6 +10,9 @@ mod link;
 mod lives;
 mod outbox;
 mod payloads;
+mod report;
+mod tls;
+mod websocket;
 
 pub use addr::addr;
 pub use handshake::handshake;
@@ -18,6 +21,9 @@ pub use link::link;
 pub use lives::lives;
 pub use outbox::outbox_ops;
 pub use payloads::payloads;
+pub use report::report;
+pub use tls::tls;
+pub use websocket::{ws_frames, ws_upgrade};
 
 /// The program of a fuzz target. Without a fuzzer it replays the files it is given.
 #[macro_export]

@@ -34,6 +34,14 @@ macro_rules! twin {
 /// Methods that every socket has, whatever it does with messages.
 macro_rules! common_twin {
     ($name:ident) => {
+        impl crate::socket::Watchable for $name {}
+
+        impl crate::socket::Sealed for $name {
+            fn watched(&self) -> crate::socket::Watched {
+                crate::socket::Sealed::watched(&self.inner)
+            }
+        }
+
         impl $name {
             /// Listens at an address and accepts peers from then on.
             ///
@@ -131,9 +139,15 @@ macro_rules! common_twin {
                 crate::blocking::Events::new(self.inner.events())
             }
 
-            /// What the socket has counted.
+            /// What the socket has counted, in short.
             pub fn stats(&self) -> crate::Stats {
                 self.inner.stats()
+            }
+
+            /// All that the socket counts and measures: also by peer, transport, dialer, listener and
+            /// reason, with the queues and how long things took.
+            pub fn snapshot(&self) -> spanwire_core::snapshot::Snapshot {
+                self.inner.snapshot()
             }
 
             /// Asks `filter` about every peer from now on, after the handshake and before the peer
@@ -151,7 +165,7 @@ macro_rules! common_twin {
             /// on the socket gets `Closed`. When this returns, no task and no descriptor of the
             /// socket is left.
             pub fn close(&self, deadline: std::time::Duration) -> crate::CloseReport {
-                crate::rt::block_on(self.inner.close(deadline))
+                self.inner.handle.close_blocking(deadline)
             }
         }
     };

@@ -196,7 +196,7 @@ impl Server {
     pub async fn listen(&self, url: &str) -> Result<String, ListenError> {
         let core = self.core();
         let address = |error| ListenError::Address { url: url.into(), error };
-        let addr = endpoint::listen_addr(url).map_err(address)?;
+        let addr = endpoint::listen_addr(url, &core.options.listen).map_err(address)?;
         let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
         let (acceptor, addr) = core.bind(&addr).await.map_err(bind)?;
         let listening = core.add(acceptor, &addr).ok_or(ListenError::Closed)?;
@@ -280,8 +280,8 @@ impl ServerCore {
     }
 
     async fn bind(&self, addr: &Addr) -> io::Result<(Box<dyn Accept>, Addr)> {
-        let bind = endpoint::bind(addr, Speaks::Link, &self.options.listen);
-        self.host.home.run(bind).await
+        let home = &self.host.home;
+        home.run(endpoint::bind(addr, Speaks::Link, &self.options.listen, home)).await
     }
 
     fn add(self: &Arc<Self>, acceptor: Box<dyn Accept>, addr: &Addr) -> Option<Arc<Listening>> {
@@ -570,7 +570,7 @@ mod tests {
         let host = Host::with(HostOptions::default());
         let mut events = host.events();
         let server = host.server(ServerOptions::default());
-        let addr = endpoint::listen_addr("tcp://127.0.0.1:1").unwrap();
+        let addr = endpoint::listen_addr("tcp://127.0.0.1:1", &ListenOptions::default()).unwrap();
         server.core().add(Box::new(Failing(Mutex::new(3))), &addr).unwrap();
         for _ in 0..3 {
             let Some(Event::ListenerFailed { url, error }) = events.next().await else { panic!() };

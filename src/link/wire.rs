@@ -12,7 +12,7 @@ use super::host::HostCore;
 use super::server::Guest;
 use super::{Event, Peer};
 use crate::error::UpgradeError;
-use crate::rt::{self, Sleep};
+use crate::rt::{self, Home, Sleep};
 use crate::session::handoff::{Kick, Wrote};
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Ended, Origin, Owner, SessionOptions, driver};
@@ -311,26 +311,25 @@ impl Wire {
             max_message_bytes: MAX_HANDSHAKE_BYTES,
         };
         let owner: Arc<dyn Owner> = Arc::new(self.clone());
-        let session = driver::serve(
+        let handshake = driver::shake_hands(
             incoming,
             self.origin.clone(),
             owner,
-            host.home.clone(),
             options,
             || true,
             drop::<Option<PipeId>>,
         );
+        let session = driver::serve(Box::pin(handshake), move |ended| over.with(ended));
         let mut session = std::pin::pin!(session);
         let mut timer = None;
-        let ended = poll_fn(|cx| {
-            let ended = session.as_mut().poll(cx);
-            if ended.is_pending() {
+        poll_fn(|cx| {
+            let over = session.as_mut().poll(cx);
+            if over.is_pending() {
                 self.poll_timer(cx, &mut timer);
             }
-            ended
+            over
         })
         .await;
-        over.with(ended);
     }
 
     /// Lets the machine do what is due, and comes back when more is.
@@ -475,13 +474,13 @@ fn as_link(stream: Stream) -> Stream {
 }
 
 impl Owner for Arc<Wire> {
-    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason> {
+    fn attach(&self, pipe: &Arc<StreamPipe>, ends: Ends, _: Origin) -> Result<PipeId, DetachReason> {
         let id = PipeId::new(1, 0).ok_or(DetachReason::ConnectionLost)?;
         pipe.set_id(id);
+        self.host.connected(self, &ends);
+        let welcome = self.guest.as_ref().is_none_or(|guest| guest.passes_filter(&ends));
         // Attached once.
-        let _ = self.ends.set(pipe.ends.clone());
-        self.host.connected(self, &pipe.ends);
-        let welcome = self.guest.as_ref().is_none_or(|guest| guest.passes_filter(&pipe.ends));
+        let _ = self.ends.set(ends);
         self.visit(|state| {
             state.pipe = Some(pipe.new_state());
             state.stream = Some(pipe.clone());
@@ -490,6 +489,10 @@ impl Owner for Arc<Wire> {
             }
         });
         Ok(id)
+    }
+
+    fn home(&self) -> &Home {
+        &self.host.home
     }
 
     fn deliver(&self, _: PipeId, inbox: &mut Inbox, now: Time) -> Delivery {

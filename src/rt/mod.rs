@@ -4,21 +4,23 @@
 //! none, on the library's one background thread. Blocking sockets always live on that thread, so
 //! that a blocking call never waits for a task that only the blocked thread could run.
 //!
-//! `park` is how a thread waits.
+//! `park` is how a thread waits, `quic` how quinn gets its tasks.
 
 pub(crate) mod park;
+#[cfg(feature = "quic")]
+pub(crate) mod quic;
 
 pub(crate) use park::{block_on, block_until};
 
 use spanwire_core::Time;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 /// Where the tasks of a socket run.
@@ -28,6 +30,9 @@ pub(crate) struct Home {
     /// Kept for its `Drop`: the library's thread lives as long as one of its sockets.
     _thread: Option<Arc<Background>>,
     gone: Gone,
+    /// Who counts the tasks that are not started by a socket itself.
+    #[cfg(feature = "quic")]
+    shelter: Option<Arc<dyn quic::Shelter>>,
 }
 
 /// Whether the runtime is going away, as far as one socket knows.
@@ -48,20 +53,42 @@ impl Home {
     /// The runtime of the caller, else the library's thread.
     pub(crate) fn current() -> Self {
         match Handle::try_current() {
-            Ok(handle) => Self { handle, _thread: None, gone: Gone::default() },
+            Ok(handle) => Self::at(handle, None),
             Err(_) => Self::background(),
         }
+    }
+
+    fn at(handle: Handle, thread: Option<Arc<Background>>) -> Self {
+        Self {
+            handle,
+            _thread: thread,
+            gone: Gone::default(),
+            #[cfg(feature = "quic")]
+            shelter: None,
+        }
+    }
+
+    /// The same, where what transports start is counted.
+    #[cfg(feature = "quic")]
+    pub(crate) fn sheltered(mut self, shelter: Arc<dyn quic::Shelter>) -> Self {
+        self.shelter = Some(shelter);
+        self
     }
 
     /// The library's thread, started if it does not run.
     pub(crate) fn background() -> Self {
         let thread = Background::get();
-        Self { handle: thread.handle.clone(), _thread: Some(thread), gone: Gone::default() }
+        Self::at(thread.handle.clone(), Some(thread))
     }
 
     /// Starts a task.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.handle.spawn(task).abort_handle()
+    }
+
+    /// Makes this runtime the current one, for work that looks for it.
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.handle.enter()
     }
 
     /// `work`, polled as if inside this runtime, so that it can make sockets and timers of it under
@@ -122,6 +149,35 @@ pub(crate) fn give_way(cx: &mut Context<'_>) {
     if turn.poll(cx).is_ready() {
         cx.waker().wake_by_ref();
     }
+}
+
+/// The same for a future of the application, which may be polled by any executor.
+///
+/// Only a future that tokio polls itself waits for tokio to look for I/O: one that somebody else polls
+/// inside a task, and who blocks it meanwhile, would wait for ever.
+pub(crate) fn take_turns(cx: &mut Context<'_>) {
+    match is_of_tokio(cx.waker()) {
+        true => give_way(cx),
+        false => cx.waker().wake_by_ref(),
+    }
+}
+
+/// Whether it is the waker of a tokio task, or of what a single-threaded runtime was started with. `false`
+/// where that cannot be told.
+fn is_of_tokio(waker: &Waker) -> bool {
+    static KNOWN: OnceLock<Option<[&'static RawWakerVTable; 2]>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| {
+        // A runtime of its own, for a moment: no thread, no I/O, no timers.
+        let runtime = Builder::new_current_thread().build().ok()?;
+        let own = || std::future::poll_fn(|cx| Poll::Ready(cx.waker().vtable()));
+        // Inside a runtime it cannot be asked.
+        thread::spawn(move || {
+            runtime.block_on(async { Some([own().await, runtime.spawn(own()).await.ok()?]) })
+        })
+        .join()
+        .ok()?
+    });
+    known.iter().flatten().any(|known| std::ptr::eq(*known, waker.vtable()))
 }
 
 /// Lets the other tasks of this runtime run, and looks for I/O. For tasks of a [`Home`] only.
@@ -213,43 +269,128 @@ pub(crate) fn now() -> Time {
     Time::from_nanos(1) + start.elapsed()
 }
 
-/// The library's one thread. It ends when its last user does.
+/// What the users of the library's one thread share. It ends a little after the last of them.
 #[derive(Debug)]
 struct Background {
     handle: Handle,
-    stop: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Arc<Notify>,
+}
+
+/// The thread, while there is one.
+#[derive(Debug)]
+struct Running {
+    users: Weak<Background>,
+    handle: Handle,
+    thread: Arc<Notify>,
+    /// Whose thread it is: after a fork it is not the child's.
+    process: u32,
+    /// It was told that it has no users, and looks whether that stays so.
+    lingers: bool,
+    /// It had users since it looked.
+    used: bool,
+}
+
+static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
+
+/// A program that makes one socket after the other shall not start a thread for each.
+const LINGER: Duration = Duration::from_millis(100);
+
+fn running() -> MutexGuard<'static, Option<Running>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Background {
     fn get() -> Arc<Self> {
-        static RUNNING: Mutex<Weak<Background>> = Mutex::new(Weak::new());
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = running.upgrade() {
-            return thread;
+        let mut running = running();
+        if let Some(running) = &mut *running {
+            if let Some(users) = running.users.upgrade() {
+                return users;
+            }
+            if running.process == std::process::id() {
+                let users = Self { handle: running.handle.clone(), thread: running.thread.clone() };
+                let users = Arc::new(users);
+                (running.users, running.used) = (Arc::downgrade(&users), true);
+                return users;
+            }
         }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("the system has descriptors for one more epoll instance");
-        let (stop, stopped) = oneshot::channel();
-        let thread = Arc::new(Self { handle: runtime.handle().clone(), stop: Mutex::new(Some(stop)) });
+        let (handle, thread) = (runtime.handle().clone(), Arc::new(Notify::new()));
+        let unused = thread.clone();
         thread::Builder::new()
             .name("spanwire".into())
-            .spawn(move || {
-                // An error means that the sender is gone, which is a reason to stop as well.
-                let _ = runtime.block_on(stopped);
-            })
+            .spawn(move || runtime.block_on(until_unused(&unused)))
             .expect("the system has room for one more thread");
-        *running = Arc::downgrade(&thread);
-        thread
+        let users = Arc::new(Self { handle: handle.clone(), thread: thread.clone() });
+        let process = std::process::id();
+        let weak = Arc::downgrade(&users);
+        *running = Some(Running { users: weak, handle, thread, process, lingers: false, used: true });
+        users
+    }
+}
+
+/// The life of the thread: waits until it had no users for a while.
+async fn until_unused(told: &Arc<Notify>) {
+    loop {
+        told.notified().await;
+        loop {
+            tokio::time::sleep(LINGER).await;
+            let mut running = running();
+            let Some(now) = running.as_mut().filter(|now| Arc::ptr_eq(&now.thread, told)) else { return };
+            if now.users.strong_count() > 0 {
+                now.lingers = false;
+                break;
+            }
+            if !std::mem::take(&mut now.used) {
+                *running = None;
+                return;
+            }
+        }
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let stop = self.stop.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(stop) = stop {
-            let _ = stop.send(());
+        let mut running = running();
+        let ours = running.as_mut().filter(|now| Arc::ptr_eq(&now.thread, &self.thread));
+        if let Some(now) = ours.filter(|now| !now.lingers && now.users.strong_count() == 0) {
+            // It looks twice: what has been used up to now is not counted the second time.
+            (now.lingers, now.used) = (true, false);
+            drop(running);
+            self.thread.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+
+    /// Whether the waker that this is polled with is one of tokio's own.
+    async fn polled_by_tokio() -> bool {
+        std::future::poll_fn(|cx| Poll::Ready(is_of_tokio(cx.waker()))).await
+    }
+
+    #[test]
+    fn futures_that_tokio_polls_are_known() {
+        let one = Builder::new_current_thread().build().unwrap();
+        assert!(one.block_on(polled_by_tokio()));
+        assert!(one.block_on(async { tokio::spawn(polled_by_tokio()).await.unwrap() }));
+        let many = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        assert!(many.block_on(async { tokio::spawn(polled_by_tokio()).await.unwrap() }));
+    }
+
+    #[test]
+    fn futures_that_somebody_else_polls_are_not() {
+        assert!(!is_of_tokio(Waker::noop()));
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let inside = runtime.block_on(async {
+            let polled = pin!(polled_by_tokio());
+            polled.poll(&mut Context::from_waker(Waker::noop()))
+        });
+        assert_eq!(inside, Poll::Ready(false));
     }
 }

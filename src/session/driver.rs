@@ -10,7 +10,7 @@ use super::reading::Step;
 use super::{Ended, Origin, Owner, SessionOptions, loan};
 use crate::error::{ConnectError, UpgradeError};
 use crate::rt::{self, Home, Sleep};
-use crate::transport::{Incoming, Stream, Upgrade};
+use crate::transport::{Ends, Incoming, Stream, Upgrade};
 use spanwire_core::session::state::{self, Input, Session, State};
 use spanwire_core::{DetachReason, PipeId, Time};
 use std::future::{Future, pending, poll_fn};
@@ -20,31 +20,57 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Serves a connection until it ends. Dropping the future (a runtime that shuts down) ends it too.
+/// Serves a connection until it ends, which `over` is told. Dropping the future (a runtime that shuts down)
+/// ends it too.
+///
+/// The handshake has a box of its own, gone when it is over: connections are many and mostly idle, and
+/// what they need no more is much. (No `async fn`: it would keep each of its arguments twice.)
+pub(crate) fn serve(
+    handshake: Pin<Box<impl Future<Output = Result<Driver, Ended>> + Send>>,
+    over: impl FnOnce(Ended) + Send,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut driver = match handshake.await {
+            Ok(driver) => driver,
+            Err(ended) => return over(ended),
+        };
+        poll_fn(|cx| driver.poll(cx)).await;
+        poll_fn(|cx| driver.poll_detach(cx)).await;
+        Box::pin(driver.settle()).await;
+        over(driver.ended());
+    }
+}
+
+/// Shakes hands; what is a pipe then is to be `serve`d.
 ///
 /// When the handshake is over, `may_attach` is asked whether anybody still wants the connection (who
 /// does not, drops the future). Then `settled` is told the pipe that it became, if it did.
-pub(crate) async fn serve(
+pub(crate) async fn shake_hands(
     incoming: Incoming,
     origin: Origin,
     owner: Arc<dyn Owner>,
-    home: Home,
     options: SessionOptions,
     may_attach: impl FnOnce() -> bool + Send,
     settled: impl FnOnce(Option<PipeId>) + Send,
-) -> Ended {
+) -> Result<Driver, Ended> {
     let deadline = rt::now() + options.handshake_timeout;
     let upgraded = match incoming {
         Incoming::Ready(stream) => Ok(stream),
-        Incoming::Upgrading(upgrade) => upgrade_within(upgrade, options.handshake_timeout, &home).await,
+        Incoming::Upgrading(upgrade) => {
+            upgrade_within(upgrade, options.handshake_timeout, owner.home()).await
+        }
     };
     let stream = match upgraded {
         Ok(stream) => stream,
-        Err(error) => {
+        Err(NoStream::Failed(error)) => {
             if may_attach() {
                 settled(None);
             }
-            return Ended { why: DetachReason::UpgradeFailed, attached: false, upgrade: Some(error) };
+            return Err(Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) });
+        }
+        Err(NoStream::Moved) => {
+            may_attach();
+            return Err(Ended { moved: true, ..Ended::plain(DetachReason::ClosedHere) });
         }
     };
     let agreed = stream.agreed;
@@ -52,7 +78,8 @@ pub(crate) async fn serve(
         true => Session::agreed(options.protocol, deadline),
         false => Session::new(options.protocol, deadline),
     };
-    let pipe = Arc::new(StreamPipe::new(stream, origin, options.max_message_bytes));
+    let ends = stream.ends.clone();
+    let pipe = Arc::new(StreamPipe::new(stream, options.max_message_bytes));
     let mut driver = Driver {
         pipe,
         owner,
@@ -64,41 +91,53 @@ pub(crate) async fn serve(
         grace: None,
         patience: FIRST_GRACE,
         pause: None,
-        home,
+        fault: None,
     };
     if !agreed {
         let greeting = driver.session.greeting();
         let mut sent = 0;
-        poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent)).await;
+        let mut judged = None;
+        poll_fn(|cx| driver.poll_handshake(cx, &greeting, &mut sent, &mut judged)).await;
+        if let Some(error) = judged {
+            if may_attach() {
+                settled(None);
+            }
+            return Err(Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) });
+        }
     }
     if !may_attach() {
         return pending().await;
     }
     if driver.session.state() == State::Attaching {
-        driver.attach();
+        driver.attach(ends, origin);
     }
     settled(driver.id);
     if driver.id.is_some() {
-        poll_fn(|cx| driver.poll(cx)).await;
-        poll_fn(|cx| driver.poll_detach(cx)).await;
-        if driver.parted {
-            let settled = poll_fn(|cx| driver.pipe.writer().poll_settled(cx));
-            driver.home.within(Some(SETTLING), settled).await;
-        }
+        return Ok(driver);
     }
-    Ended { why: driver.why(), attached: driver.attached, upgrade: None }
+    driver.settle().await;
+    Err(driver.ended())
 }
 
-async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, UpgradeError> {
+/// Why a handshake below SP came to nothing here.
+enum NoStream {
+    Failed(UpgradeError),
+    /// The connection is with another listener of this process.
+    Moved,
+}
+
+async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, NoStream> {
     match home.within(Some(span), upgrade).await {
         Some(Ok(stream)) => Ok(stream),
-        Some(Err(ConnectError::Upgrade(error))) => Err(error),
-        Some(Err(ConnectError::Io(_))) => Err(UpgradeError::Ended),
-        None => Err(UpgradeError::TimedOut),
+        Some(Err(ConnectError::Upgrade(error))) => Err(NoStream::Failed(error)),
+        Some(Err(ConnectError::Io(_))) => Err(NoStream::Failed(UpgradeError::Ended)),
+        Some(Err(ConnectError::Moved)) => Err(NoStream::Moved),
+        None => Err(NoStream::Failed(UpgradeError::TimedOut)),
     }
 }
 
-struct Driver {
+/// The hands of one connection.
+pub(crate) struct Driver {
     pipe: Arc<StreamPipe>,
     owner: Arc<dyn Owner>,
     session: Session,
@@ -114,7 +153,8 @@ struct Driver {
     patience: Duration,
     /// When to look whether the buffers that a burst has left are still in use.
     pause: Option<Sleep>,
-    home: Home,
+    /// How the peer broke the protocol below SP.
+    fault: Option<Arc<str>>,
 }
 
 /// So long the driver lets hurried senders run at most: other connections wait meanwhile.
@@ -141,12 +181,48 @@ impl Driver {
         }
     }
 
+    fn ended(&mut self) -> Ended {
+        let fault = self.fault.take();
+        Ended { attached: self.attached, fault, ..Ended::plain(self.why()) }
+    }
+
+    /// Waits until the peer has what was written to it, where dropping the connection would take that away and the
+    /// peer may still listen: what it is owed can be no more than our header, from which it learns why we part.
+    async fn settle(&self) {
+        let writer = self.pipe.writer();
+        let listens = matches!(
+            self.why(),
+            DetachReason::PeerClosed
+                | DetachReason::WrongProtocol
+                | DetachReason::Filtered
+                | DetachReason::Busy
+        );
+        let owed = listens && !self.parted && writer.forgets();
+        if owed {
+            // If it fails, there is nobody to wait for.
+            let _ = writer.shut_down();
+        }
+        if owed || self.parted {
+            let settled = poll_fn(|cx| writer.poll_settled(cx));
+            self.owner.home().within(Some(SETTLING), settled).await;
+        }
+    }
+
     fn input(&mut self, input: Input) -> state::Step {
         self.session.input(input, Time::MAX)
     }
 
     /// Sends our header, reads the peer's, and watches the deadline: ready when it is settled.
-    fn poll_handshake(&mut self, cx: &mut Context<'_>, greeting: &[u8], sent: &mut usize) -> Poll<()> {
+    ///
+    /// `judged` is what the connection below has said of its end: with TLS 1.3 a client has done its part before
+    /// the server has judged it.
+    fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        greeting: &[u8],
+        sent: &mut usize,
+        judged: &mut Option<UpgradeError>,
+    ) -> Poll<()> {
         let mut broken = false;
         while *sent < greeting.len() && !broken {
             match self.pipe.writer().try_write(&[IoSlice::new(&greeting[*sent..])]) {
@@ -163,6 +239,7 @@ impl Driver {
                 Err(_) => broken = true,
             }
         }
+        let _ = self.pipe.writer().poll_flush(cx);
         let mut bytes = Vec::with_capacity(self.session.handshake_missing());
         // The peer's header is read even when ours cannot be sent: its end tells why.
         while self.session.state() == State::Handshaking {
@@ -180,7 +257,8 @@ impl Driver {
                     self.session.handshake(&bytes);
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(error)) => {
+                    *judged = UpgradeError::inside(&error);
                     self.input(Input::Failed(DetachReason::ConnectionLost));
                 }
                 Poll::Pending => break,
@@ -197,8 +275,8 @@ impl Driver {
         Poll::Ready(())
     }
 
-    fn attach(&mut self) {
-        match self.owner.attach(&self.pipe) {
+    fn attach(&mut self, ends: Ends, origin: Origin) {
+        match self.owner.attach(&self.pipe, ends, origin) {
             Ok(id) => {
                 self.id = Some(id);
                 self.attached = true;
@@ -217,7 +295,7 @@ impl Driver {
             return Poll::Pending;
         };
         if self.sleep.as_ref().is_none_or(|(at, _)| *at != deadline) {
-            self.sleep = Some((deadline, self.home.sleep_until(deadline)));
+            self.sleep = Some((deadline, self.owner.home().sleep_until(deadline)));
         }
         if let Some((_, sleep)) = &mut self.sleep {
             ready!(Pin::new(sleep).poll(cx));
@@ -244,7 +322,7 @@ impl Driver {
         });
         let Some((mut drive, closing, mut batch, large)) = looked else { return (Drive::Shut, None) };
         if !pauses {
-            self.pause = large.then(|| self.home.sleep(PAUSE));
+            self.pause = large.then(|| self.owner.home().sleep(PAUSE));
             if self.pause.as_mut().is_some_and(|pause| Pin::new(pause).poll(cx).is_ready()) {
                 cx.waker().wake_by_ref();
             }
@@ -280,6 +358,8 @@ impl Driver {
     /// One turn of an attached connection: ready when it is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (drive, closing) = self.write(cx);
+        // Whatever it keeps back wakes this task when it can go on.
+        let _ = self.pipe.writer().poll_flush(cx);
         if let Some(closing) = closing {
             self.pipe.loan.close();
             match closing.abort {
@@ -336,7 +416,7 @@ impl Driver {
             loan::Drive::Peek => cx.waker().wake_by_ref(),
             loan::Drive::Look if self.grace.is_some() => {}
             loan::Drive::Look => {
-                let grace = self.grace.insert(self.home.sleep(self.patience));
+                let grace = self.grace.insert(self.owner.home().sleep(self.patience));
                 self.patience = (self.patience * 2).min(GRACE);
                 if Pin::new(grace).poll(cx).is_ready() {
                     cx.waker().wake_by_ref();
@@ -363,6 +443,7 @@ impl Driver {
             };
             more = last == Step::Enough;
             over = reading.over();
+            self.fault = reading.fault().cloned();
         }
         if pipe.loan.done() || more {
             rt::give_way(cx);

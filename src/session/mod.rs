@@ -13,6 +13,7 @@
 //! | `handoff` | who may write at this moment |
 //! | `loan` | who may read at this moment |
 //! | `reading` | reading, whoever does it |
+//! | `spin` | a busy wait before a real one |
 //! | `gate` | who is still inside a socket that closes |
 //!
 //! Whoever the connections belong to (a socket) is an [`Owner`] here: this layer knows no patterns.
@@ -24,8 +25,11 @@ pub mod loan;
 pub(crate) mod driver;
 pub(crate) mod pipe;
 pub(crate) mod reading;
+pub(crate) mod spin;
 
 use crate::error::UpgradeError;
+use crate::rt::Home;
+use crate::transport::Ends;
 use handoff::Wrote;
 use pipe::{After, PipeState, StreamPipe};
 use spanwire_core::framing::sp::{FrameError, Protocol};
@@ -35,10 +39,18 @@ use spanwire_core::{DetachReason, PipeId, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What transports start for a socket is waited for as if the socket had started it.
+#[cfg(feature = "quic")]
+impl crate::rt::quic::Shelter for gate::Gate {
+    fn enter(self: Arc<Self>) -> Option<Box<dyn Send>> {
+        Some(Box::new(gate::Gate::enter(&self)?))
+    }
+}
+
 /// Whoever the connections belong to.
 pub(crate) trait Owner: Send + Sync + 'static {
     /// The handshake is done: makes the connection a pipe, or refuses it.
-    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason>;
+    fn attach(&self, pipe: &Arc<StreamPipe>, ends: Ends, origin: Origin) -> Result<PipeId, DetachReason>;
 
     /// Takes as many messages out of the inbox as there is room for.
     fn deliver(&self, pipe: PipeId, inbox: &mut Inbox, now: Time) -> Delivery;
@@ -57,6 +69,9 @@ pub(crate) trait Owner: Send + Sync + 'static {
 
     /// Whether somebody waits for a message at this moment.
     fn is_waited_for(&self) -> bool;
+
+    /// Where the connections' tasks run.
+    fn home(&self) -> &Home;
 }
 
 /// How a delivery ended.
@@ -86,6 +101,17 @@ pub(crate) struct Ended {
     pub(crate) attached: bool,
     /// With [`DetachReason::UpgradeFailed`], what it was.
     pub(crate) upgrade: Option<UpgradeError>,
+    /// With [`DetachReason::ProtocolViolation`] below SP, what it was.
+    pub(crate) fault: Option<Arc<str>>,
+    /// It was for another listener at the same port, which has it now.
+    pub(crate) moved: bool,
+}
+
+impl Ended {
+    /// An end of which there is nothing more to say.
+    pub(crate) fn plain(why: DetachReason) -> Self {
+        Self { why, attached: false, upgrade: None, fault: None, moved: false }
+    }
 }
 
 /// Where a connection came from.

@@ -1,10 +1,12 @@
 //! [`StreamPipe`] and [`PipeState`]: what senders, receivers and the driver share of one connection.
 
+use super::Owner;
 use super::handoff::{Drive, HandOff, Kick, Next, Queue, Wrote};
 use super::loan::{By, Loan};
 use super::reading::{How, Reading, Step};
-use super::{Origin, Owner};
-use crate::transport::{Ends, Stream, WriteHalf};
+use super::spin::Spin;
+use crate::rt;
+use crate::transport::{Stream, WriteHalf};
 use spanwire_core::framing::sp::Framing;
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Flushed, Outbox};
@@ -16,16 +18,15 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
-#[cfg(unix)]
 use std::time::Duration;
 
 /// The part of a connection that is nobody's alone: who is there, the way to write, and the reading side.
 pub(crate) struct StreamPipe {
     id: OnceLock<PipeId>,
-    pub(crate) ends: Ends,
-    pub(crate) origin: Origin,
     framing: Framing,
     writer: Arc<dyn WriteHalf>,
+    /// How long to look for room for the rest of a large message.
+    room: Spin,
     pub(crate) loan: Arc<Loan>,
     /// Locked by whom the loan lets read, and so by one at a time. Gone once the connection has ended.
     reading: Mutex<Option<Reading>>,
@@ -39,7 +40,7 @@ pub(crate) struct PipeState {
     handoff: HandOff<Outbox>,
     trail: Trail,
     /// It is to end, and the driver does not know yet.
-    closing: Option<Closing>,
+    closing: Option<Box<Closing>>,
 }
 
 /// How the pipe was asked to end.
@@ -61,26 +62,30 @@ pub(crate) enum After {
     Done,
 }
 
-/// One vectored write takes at most so many bytes ...
-const WRITE_BYTES: usize = 256 * 1024;
+/// One vectored write takes at most so many bytes ... With that, a message of a MiB leaves in one: over tcp
+/// each write ends in a segment of its own, and windows count segments.
+const WRITE_BYTES: usize = 1024 * 1024 + 4096;
 /// ... in so many pieces.
 const WRITE_PIECES: usize = 64;
+/// Room for the rest of a large message is looked for so long, if that pays: a little longer than it takes
+/// to be woken.
+const ROOM: Duration = Duration::from_micros(50);
 /// A sender that became the writer goes on for so many rounds; then the driver does.
 const SENDER_ROUNDS: usize = 2;
 /// The driver lets others run after so many.
 const DRIVER_ROUNDS: usize = 8;
 
 impl StreamPipe {
-    pub(super) fn new(stream: Stream, origin: Origin, max_message_bytes: usize) -> Self {
+    pub(super) fn new(mut stream: Stream, max_message_bytes: usize) -> Self {
+        stream.reader.limit_messages(max_message_bytes);
         let loan = Arc::new(Loan::default());
         let inbox = Inbox::new(stream.framing, max_message_bytes);
         let reading = Reading::new(stream.reader, inbox, Waker::from(loan.clone()));
         Self {
             id: OnceLock::new(),
-            ends: stream.ends,
-            origin,
             framing: stream.framing,
             writer: stream.writer,
+            room: Spin::yielding(ROOM),
             loan,
             reading: Mutex::new(Some(reading)),
             resumed: AtomicBool::new(false),
@@ -144,13 +149,25 @@ impl StreamPipe {
             if bytes == 0 {
                 return (Wrote::All, written);
             }
-            match self.writer.try_write(&pieces[..count]) {
+            let mut wrote = self.writer.try_write(&pieces[..count]);
+            if is_full(&wrote) && batch.is_in_large() {
+                // The peer is reading it: to sleep and be woken would take longer than it does.
+                let found = self.room.until(rt::now, || {
+                    let wrote = self.writer.try_write(&pieces[..count]);
+                    (!is_full(&wrote)).then_some(wrote)
+                });
+                wrote = found.unwrap_or(wrote);
+            }
+            match wrote {
                 Ok(0) => return (Wrote::Broken, written),
                 Ok(count) => {
                     written += count;
                     batch.advance(count);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (Wrote::Full, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    batch.hold(self.writer.held_bytes());
+                    return (Wrote::Full, written);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return (Wrote::Broken, written),
             }
@@ -234,6 +251,10 @@ impl StreamPipe {
     }
 }
 
+fn is_full(wrote: &io::Result<usize>) -> bool {
+    matches!(wrote, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
 impl PipeState {
     /// Adds to the outbox; the caller carries out the kick once it holds no lock.
     #[inline]
@@ -251,7 +272,7 @@ impl PipeState {
         self.handoff.queue().messages()
     }
 
-    /// Bytes that a writer could take now.
+    /// Bytes of those that no writer has yet.
     pub(crate) fn waiting_bytes(&mut self) -> usize {
         self.handoff.queue().waiting_bytes()
     }
@@ -288,7 +309,7 @@ impl PipeState {
 
     /// The driver runs; how the pipe is to end, if it does not know yet.
     pub(crate) fn drive(&mut self, waker: &Waker, now: impl FnOnce() -> Time) -> (Drive, Option<Closing>) {
-        (self.handoff.drive(waker, now), self.closing.take())
+        (self.handoff.drive(waker, now), self.closing.take().map(|closing| *closing))
     }
 
     /// Messages came.
@@ -348,7 +369,7 @@ impl PipeState {
 
 impl std::fmt::Debug for StreamPipe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamPipe").field("id", &self.id.get()).field("ends", &self.ends).finish()
+        f.debug_struct("StreamPipe").field("id", &self.id.get()).finish_non_exhaustive()
     }
 }
 
@@ -366,5 +387,83 @@ impl Queue for Outbox {
     #[inline]
     fn waiting_bytes(&self) -> usize {
         self.waiting_bytes()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::transport::{Ends, Place, ReadHalf};
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Poll};
+
+    struct Nobody;
+
+    impl ReadHalf for Nobody {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut Vec<u8>, _: usize) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+        fn try_read(&mut self, _: &mut Vec<u8>, _: usize) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        fn unwatch(&mut self) {}
+    }
+
+    /// Takes 10,000 bytes at a time, and nothing for `in_vain` times after each.
+    struct Narrow {
+        in_vain: usize,
+        calls: AtomicUsize,
+    }
+
+    impl WriteHalf for Narrow {
+        fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+            match self.calls.fetch_add(1, Ordering::Relaxed) % (self.in_vain + 1) {
+                0 => Ok(pieces.iter().map(|piece| piece.len()).sum::<usize>().min(10_000)),
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        }
+        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+        fn kernel_bytes(&self) -> usize {
+            0
+        }
+        fn shut_down(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn wait_readable(&self, _: BorrowedFd<'_>, _: Option<Duration>) -> io::Result<bool> {
+            Ok(false)
+        }
+    }
+
+    /// How `count` bodies of `length` are written.
+    fn written(count: usize, length: usize, in_vain: usize) -> (Wrote, usize) {
+        let place = Place::Ip(([127, 0, 0, 1], 1).into());
+        let stream = Stream {
+            reader: Box::new(Nobody),
+            writer: Arc::new(Narrow { in_vain, calls: AtomicUsize::new(0) }),
+            framing: Framing::Tcp,
+            agreed: false,
+            ends: Ends { local: place.clone(), remote: place, credentials: None, tls: None },
+        };
+        let pipe = StreamPipe::new(stream, 0);
+        let mut outbox = Outbox::new(Framing::Tcp);
+        (0..count).for_each(|_| outbox.push(&mut Message::new(vec![7; length])));
+        pipe.write(&mut outbox.take())
+    }
+
+    #[test]
+    fn room_for_the_rest_of_a_large_message_is_looked_for() {
+        assert_eq!(written(1, 100_000, 1), (Wrote::All, 100_008));
+    }
+
+    #[test]
+    fn room_for_small_ones_is_waited_for() {
+        assert_eq!(written(20, 1_000, 1), (Wrote::Full, 10_000));
+    }
+
+    #[test]
+    fn looking_for_room_comes_to_an_end() {
+        assert_eq!(written(1, 100_000, 1_000_000), (Wrote::Full, 10_000));
     }
 }

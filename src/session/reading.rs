@@ -5,6 +5,7 @@
 //! for the driver, which alone ends sessions.
 
 use super::loan::By;
+use super::spin::Spin;
 use super::{Delivery, Owner};
 use crate::rt;
 use crate::transport::ReadHalf;
@@ -15,8 +16,10 @@ use spanwire_core::session::state::Input;
 use spanwire_core::{DetachReason, PipeId};
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 /// The reading side of a connection.
 pub(crate) struct Reading {
@@ -28,12 +31,16 @@ pub(crate) struct Reading {
     stalled: bool,
     /// How the stream ended.
     over: Option<Input>,
+    /// How the peer broke the protocol below SP, if that was it.
+    fault: Option<Arc<str>>,
     /// A thread has read last, and the runtime does not know what has come since.
     alone: bool,
     /// The last read took much: there is more, most likely.
     flowing: bool,
     /// Reads since there was nothing for the last time.
     in_a_row: usize,
+    /// How long to look for the rest of a large message.
+    rest: Spin,
 }
 
 /// What came of a step.
@@ -64,23 +71,43 @@ pub(crate) enum How {
 
 /// Reads that one task makes in a row; then others have their turn.
 const READS_PER_TURN: usize = 4;
-/// A read takes at most so much. Every thread has one such buffer for all its connections, so an
-/// idle connection has none.
-const READ_BYTES: usize = 64 * 1024;
-/// A read of less than this would pin a buffer more than eight times its size: it is copied out.
-const SPARSE_BYTES: usize = READ_BYTES / 8;
+/// A read takes at most so much: a message of 64 KiB with all that stands before it, which would else
+/// take two reads and a copy. Every thread has one such buffer for all its connections, so an idle
+/// connection has none.
+const READ_BYTES: usize = 68 * 1024;
+/// A read of less than this would pin a buffer some eight times its size: it is copied out.
+const SPARSE_BYTES: usize = 8 * 1024;
+/// The rest of a large message is looked for so long, if that pays: a little longer than it takes to be
+/// woken.
+const REST: Duration = Duration::from_micros(50);
 /// What is copied for a receiver that waits shares memory with others of its kind, so that a message
 /// is not an allocation; it is gone in a moment.
 const SHARED_BYTES: usize = 8 * 1024;
 
 impl Reading {
     pub(super) fn new(reader: Box<dyn ReadHalf>, inbox: Inbox, waker: Waker) -> Self {
-        Self { reader, inbox, waker, stalled: false, over: None, alone: false, flowing: false, in_a_row: 0 }
+        Self {
+            reader,
+            inbox,
+            waker,
+            stalled: false,
+            over: None,
+            fault: None,
+            alone: false,
+            flowing: false,
+            in_a_row: 0,
+            rest: Spin::yielding(REST),
+        }
     }
 
     /// How the stream ended, if it did.
     pub(super) fn over(&self) -> Option<Input> {
         self.over
+    }
+
+    /// How the peer broke the protocol below SP, in words.
+    pub(super) fn fault(&self) -> Option<&Arc<str>> {
+        self.fault.as_ref()
     }
 
     /// Whether the runtime knows that the peer has ended; if not, it will tell of what comes next.
@@ -136,6 +163,11 @@ impl Reading {
             Poll::Ready(Ok(_)) if self.inbox.is_empty() => Step::Part,
             Poll::Ready(Ok(_)) => self.deliver(id, owner),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Step::Part,
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                self.fault = Some(error.to_string().into());
+                self.over = Some(Input::Failed(DetachReason::ProtocolViolation));
+                Step::Stuck
+            }
             Poll::Ready(Err(_)) => {
                 self.over = Some(Input::Failed(DetachReason::ConnectionLost));
                 Step::Stuck
@@ -143,12 +175,31 @@ impl Reading {
         }
     }
 
-    /// Reads once: straight into a large message, or into this thread's buffer.
+    /// Reads once: straight into a large message, or into this thread's buffer. Where the rest of a large
+    /// message is missing it looks for it a while.
     fn read(&mut self, how: How, waited_for: bool) -> Poll<io::Result<usize>> {
         // A thread is told when there is more; in a stream that flows, asking at once is cheaper.
         if how == (How::Alone { ready: false }) && !self.flowing {
             return Poll::Pending;
         }
+        let mut result = self.read_once(how, waited_for);
+        if result.is_pending() && self.flowing && self.inbox.is_in_large() {
+            // The peer is in the middle of it: to sleep and be woken would take longer than it does.
+            let rest = std::mem::take(&mut self.rest);
+            let found = rest.until(rt::now, || match self.read_once(How::Peek, waited_for) {
+                Poll::Pending => None,
+                result => Some(result),
+            });
+            self.rest = rest;
+            result = found.unwrap_or(Poll::Pending);
+        }
+        self.flowing = matches!(result, Poll::Ready(Ok(count)) if count >= SPARSE_BYTES);
+        self.in_a_row += 1;
+        result
+    }
+
+    /// The same, without looking for the rest.
+    fn read_once(&mut self, how: How, waited_for: bool) -> Poll<io::Result<usize>> {
         let (reader, waker, alone) = (&mut self.reader, &self.waker, &mut self.alone);
         let mut read = |buffer: &mut Vec<u8>, limit| {
             if how != How::Watched || *alone {
@@ -160,13 +211,10 @@ impl Reading {
             }
             reader.poll_read(&mut Context::from_waker(waker), buffer, limit)
         };
-        let result = match self.inbox.direct() {
+        match self.inbox.direct() {
             Some((body, missing)) => read(body, missing),
             None => BUFFERS.with_borrow_mut(|buffers| buffers.read(waited_for, &mut self.inbox, read)),
-        };
-        self.flowing = matches!(result, Poll::Ready(Ok(count)) if count >= SPARSE_BYTES);
-        self.in_a_row += 1;
-        result
+        }
     }
 
     /// Hands on what is whole.
@@ -255,5 +303,121 @@ impl Buffers {
         let mut buffer = Vec::from(std::mem::take(free));
         buffer.clear();
         Some(buffer)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::session::Origin;
+    use crate::session::handoff::Wrote;
+    use crate::session::pipe::{After, PipeState, StreamPipe};
+    use crate::transport::Ends;
+    use spanwire_core::Time;
+    use spanwire_core::framing::sp::Framing;
+    use spanwire_core::session::outbox::Batch;
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Gives what it was told to give; `None` is a look in vain.
+    struct Script(VecDeque<Option<Vec<u8>>>);
+
+    impl ReadHalf for Script {
+        fn poll_read(
+            &mut self,
+            _: &mut Context<'_>,
+            buffer: &mut Vec<u8>,
+            limit: usize,
+        ) -> Poll<io::Result<usize>> {
+            try_read(self, buffer, limit)
+        }
+
+        fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+            let Some(mut bytes) = self.0.pop_front().flatten() else {
+                return Err(io::ErrorKind::WouldBlock.into());
+            };
+            if bytes.len() > limit {
+                self.0.push_front(Some(bytes.split_off(limit)));
+            }
+            buffer.extend_from_slice(&bytes);
+            Ok(bytes.len())
+        }
+
+        fn unwatch(&mut self) {}
+    }
+
+    /// Takes everything, and counts.
+    #[derive(Default)]
+    struct Taker(AtomicUsize);
+
+    impl Owner for Taker {
+        fn attach(&self, _: &Arc<StreamPipe>, _: Ends, _: Origin) -> Result<PipeId, DetachReason> {
+            unreachable!("it is attached")
+        }
+        fn deliver(&self, _: PipeId, inbox: &mut Inbox, _: Time) -> Delivery {
+            while inbox.next().expect("a frame").is_some() {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+            Delivery::Hungry
+        }
+        fn look(&self, _: PipeId, _: &mut dyn FnMut(&mut PipeState)) {}
+        fn settle(&self, _: PipeId, _: Batch, _: Wrote, _: usize, _: bool) -> After {
+            After::Done
+        }
+        fn detach(&self, _: PipeId, _: DetachReason, _: usize) {}
+        fn is_waited_for(&self) -> bool {
+            true
+        }
+        fn home(&self) -> &rt::Home {
+            unreachable!("nobody runs here")
+        }
+    }
+
+    /// A frame of `length` comes in two parts, with looks in vain between. After how many steps it is there,
+    /// unless there is nothing to read before that.
+    fn steps(length: usize, first: usize, in_vain: usize, how: How) -> Option<usize> {
+        let prefix = Framing::Tcp.encode_prefix(length as u64);
+        let mut frame = [&prefix[..Framing::Tcp.prefix_bytes()], &vec![7; length]].concat();
+        let rest = frame.split_off(first);
+        let looks = std::iter::repeat_n(None, in_vain);
+        let script = [Some(frame)].into_iter().chain(looks).chain([Some(rest)]).collect();
+        let inbox = Inbox::new(Framing::Tcp, 0);
+        let mut reading = Reading::new(Box::new(Script(script)), inbox, Waker::noop().clone());
+        let (taker, id) = (Taker::default(), PipeId::new(1, 0).expect("a number"));
+        for count in 1.. {
+            let step = reading.step(id, &taker, &AtomicBool::new(false), true, how);
+            if taker.0.load(Ordering::Relaxed) > 0 {
+                return Some(count);
+            }
+            if step == Step::Nothing {
+                break;
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn the_rest_of_a_large_message_is_looked_for() {
+        for how in [How::Watched, How::Alone { ready: true }, How::Peek] {
+            assert!(steps(100_000, 60_000, 1, how).is_some(), "{how:?}");
+            assert!(steps(65_536, 65_000, 1, how).is_some(), "{how:?}: even when little is missing");
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_small_message_is_waited_for() {
+        assert_eq!(steps(9_000, 8_500, 1, How::Watched), None);
+    }
+
+    #[test]
+    fn looking_comes_to_an_end() {
+        assert_eq!(steps(100_000, 60_000, 100_000, How::Watched), None);
+    }
+
+    #[test]
+    fn a_message_of_64_kib_is_one_read() {
+        let length = 64 * 1024 + 256;
+        assert_eq!(steps(length, length + 8, 0, How::Watched), Some(1));
     }
 }

@@ -4,7 +4,7 @@
 //! again later; nothing is allocated and no runtime is entered for a call that is done at once.
 
 use super::Handle;
-use super::core::{Core, NoMessage, Why};
+use super::core::{CloseReport, Core, NoMessage, Why};
 use super::ops::{Get, In, Put, SendOp, recv_error, send_error};
 use super::receiver::Receiver;
 use crate::rt;
@@ -13,6 +13,7 @@ use spanwire_core::pattern::{CtxId, Nothing, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// When a wait of this length is over; `None` when it never is.
 fn deadline(timeout: Option<Duration>) -> Option<Instant> {
@@ -68,5 +69,15 @@ impl Handle {
 
     pub(crate) fn recv_blocking(&self, ctx: CtxId, timeout: Option<Duration>) -> Result<Message, RecvError> {
         self.core.recv_blocking(ctx, timeout, In::context(ctx))
+    }
+
+    /// Closes on the library's thread: to wake its tasks from here is a system call for each.
+    pub(crate) fn close_blocking(&self, deadline: Duration) -> CloseReport {
+        let (core, (tell, closed)) = (self.core.clone(), oneshot::channel());
+        self.core.home.spawn(async move {
+            // Whoever asked waits for it.
+            let _ = tell.send(core.close(deadline).await);
+        });
+        rt::block_on(closed).unwrap_or_else(|_| rt::block_on(self.core.close(deadline)))
     }
 }

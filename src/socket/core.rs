@@ -13,22 +13,25 @@ use super::outgoing::{Outgoing, Pickup};
 #[cfg(unix)]
 use super::poll_fd::Signal;
 use super::receiver::Lender;
-use super::spin::Spin;
 use super::waits::{For, Ticket, Waits};
 use super::work::{Out, Work};
 use super::{Peer, PeerStats, Stats};
 use crate::rt::{self, Home};
-#[cfg(all(unix, feature = "ipc"))]
-use crate::session::Origin;
 use crate::session::gate::Gate;
 use crate::session::handoff::Wrote;
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
-use crate::session::{Delivery, Owner};
+use crate::session::spin::Spin;
+use crate::session::{Delivery, Origin, Owner};
+use crate::trace::Span;
+use crate::transport::Ends;
 use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, Rules};
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Flushed};
-use spanwire_core::{DetachReason, Dropped, Ledger, Message, Options, PipeId, RecvError, SendError, Time};
+use spanwire_core::snapshot::Transports;
+use spanwire_core::{
+    DetachReason, Dropped, Latencies, Latency, Ledger, Message, Options, PipeId, RecvError, SendError, Time,
+};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -41,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) home: Home,
     /// Everything that runs for this socket holds a pass of it.
     pub(crate) gate: Arc<Gate>,
+    /// When it was made.
+    pub(super) made: Time,
     state: Mutex<State>,
     /// Receivers that wait, kept beside the lock for the driver's sake.
     receivers: AtomicUsize,
@@ -69,6 +74,8 @@ pub(crate) struct State {
     pub(super) pipes: Vec<Option<Entry>>,
     pub(super) waits: Waits,
     pub(super) ledger: Ledger,
+    pub(super) latencies: Latencies,
+    pub(super) transports: Transports,
     pub(super) hub: Hub,
     pub(super) phase: Phase,
     filter: Option<Filter>,
@@ -93,6 +100,10 @@ pub(super) struct Entry {
     pub(super) lane: Option<Lane>,
     pub(super) peer: Arc<Peer>,
     pub(super) stats: PeerStats,
+    /// When it was attached.
+    pub(super) since: Option<Time>,
+    /// Lives as long as this does.
+    span: Option<Span>,
 }
 
 /// The life of a socket.
@@ -141,16 +152,22 @@ impl Core {
     pub(crate) fn new(protocol: Protocol, rule: Rules, options: Options, home: Home) -> Arc<Self> {
         let timed = matches!(protocol, Protocol::Req | Protocol::Surveyor);
         let spin = Spin::new(options.spin);
+        let gate = Arc::new(Gate::default());
+        #[cfg(feature = "quic")]
+        let home = home.sheltered(gate.clone());
         let core = Arc::new(Self {
             protocol,
             options,
             home,
-            gate: Arc::new(Gate::default()),
+            gate,
+            made: rt::now(),
             state: Mutex::new(State {
                 rule,
                 pipes: Vec::new(),
                 waits: Waits::default(),
                 ledger: Ledger::default(),
+                latencies: Latencies::default(),
+                transports: Transports::default(),
                 hub: Hub::default(),
                 phase: Phase::Open,
                 filter: None,
@@ -414,18 +431,24 @@ impl Core {
             return true;
         }
         state.waits.wait(what, ticket, waker);
+        if let (For::Room, Some(ticket)) = (what, ticket) {
+            ticket.begun(rt::now);
+        }
         false
     }
 
-    /// A future is dropped before it had what it waited for. If it had been woken for it, the next
-    /// in line is woken instead.
+    /// A future waits no longer: it was dropped, or has what it waited for in another way. If it had been
+    /// woken for it, the next in line is woken instead.
     pub(super) fn leave(&self, what: For, ticket: Ticket) {
         let mut wake = None;
+        let now = if what == For::Room { rt::now() } else { Time::ZERO };
         {
             let mut state = self.lock();
             let state = &mut *state;
-            if matches!(what, For::Message(_)) {
-                self.receivers.fetch_sub(1, Ordering::Relaxed);
+            match what {
+                For::Message(_) => drop(self.receivers.fetch_sub(1, Ordering::Relaxed)),
+                For::Room => state.latencies.record(Latency::Room, now - ticket.since()),
+                For::Peers => {}
             }
             if state.waits.leave(what, ticket) {
                 let useful = match what {
@@ -513,7 +536,9 @@ impl Core {
             }
         };
         let peer = Arc::new(peer(id));
-        state.pipes[slot] = Some(Entry { id, lane: None, peer: peer.clone(), stats: PeerStats::default() });
+        let stats = PeerStats::default();
+        state.pipes[slot] =
+            Some(Entry { id, lane: None, peer: peer.clone(), stats, since: None, span: None });
         let filter = state.filter.clone();
         let mut out = Out::default();
         state.hub.tell(|| Event::Attaching(peer.clone()), |waker| out.wakers.push(waker));
@@ -531,7 +556,11 @@ impl Core {
         let (id, peer, filter) = self.reserve(peer)?;
         let pleasant = filter.is_none_or(|filter| filter(&peer));
         let lane = lane(id);
+        let origin = &peer.origin;
+        let span =
+            Span::connection(&origin.url, self.protocol, origin.dialed, &peer.ends.remote, peer.pipe.get());
         let mut out = Out::default();
+        let now = rt::now();
         let result = {
             let mut state = self.lock();
             let state = &mut *state;
@@ -542,7 +571,6 @@ impl Core {
                     if let Some(entry) = &mut state.pipes[id.slot()] {
                         entry.lane = Some(lane);
                     }
-                    let now = rt::now();
                     let result = state.visit(self, &mut out, |rule, fx| rule.attach(now, id, fx));
                     state.arm(&mut out);
                     result
@@ -554,17 +582,24 @@ impl Core {
                 Ok(()) => {
                     state.attached += 1;
                     state.ledger.attached_pipes += 1;
+                    state.transports.attached(&peer.origin.url);
+                    if let Some(entry) = &mut state.pipes[id.slot()] {
+                        (entry.since, entry.span) = (Some(now), Some(span.clone()));
+                    }
                     state.hub.tell(|| Event::Attached(peer), wake);
                     state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
                 }
                 Err(why) => {
                     state.pipes[id.slot()] = None;
-                    state.ledger.refused_pipes += 1;
+                    state.ledger.count_refused(why);
                     state.hub.tell(|| Event::Refused(Some(peer), why), wake);
                 }
             }
             result
         };
+        if result.is_ok() {
+            span.attached();
+        }
         out.run();
         self.relend();
         result.map(|()| id)
@@ -575,7 +610,7 @@ impl Core {
         let mut out = Out::default();
         {
             let mut state = self.lock();
-            state.ledger.refused_pipes += 1;
+            state.ledger.count_refused(why);
             state.hub.tell(|| Event::Refused(None, why), |waker| out.wakers.push(waker));
         }
         out.run();
@@ -633,6 +668,7 @@ impl Core {
             // Asked for under the lock: before, the rules may have sent to a pipe that had ended.
             let (mut unsent, unknown) = rest(&mut entry.lane);
             state.ledger.unknown_messages += unknown as u64;
+            let dropped_before = state.ledger.dropped_total();
             if state.phase != Phase::Open {
                 state.farewell.abandoned += unsent.len() as u64;
                 state.farewell.unknown += unknown as u64;
@@ -646,9 +682,19 @@ impl Core {
             let now = rt::now();
             state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
             state.arm(&mut out);
+            // What is dropped because it goes was its own.
+            entry.stats.dropped_messages += state.ledger.dropped_total() - dropped_before;
+            state.ledger.count_detached(why);
+            state.transports.detached(&entry.peer.origin.url, &entry.stats);
+            if let Some(since) = entry.since {
+                state.latencies.record(Latency::Connection, now - since);
+            }
             let peer = || Arc::new(Peer { stats: entry.stats, ..(*entry.peer).clone() });
             state.hub.tell(|| Event::Detached(peer(), why), |waker| out.wakers.push(waker));
             state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
+        }
+        if let Some(span) = gone.as_ref().and_then(|entry| entry.span.as_ref()) {
+            span.lost(why);
         }
         out.run();
         self.relend();
@@ -780,6 +826,7 @@ impl State {
             pipes: &mut self.pipes,
             waits: &mut self.waits,
             ledger: &mut self.ledger,
+            latencies: &mut self.latencies,
             hub: &mut self.hub,
             out,
             #[cfg(feature = "inproc")]
@@ -857,8 +904,8 @@ impl Entry {
 
 /// The connections belong to a core through a wrapper, since their driver holds a plain reference.
 impl Owner for Arc<Core> {
-    fn attach(&self, pipe: &Arc<StreamPipe>) -> Result<PipeId, DetachReason> {
-        let peer = |id| Peer::new(id, pipe.ends.clone(), &pipe.origin);
+    fn attach(&self, pipe: &Arc<StreamPipe>, ends: Ends, origin: Origin) -> Result<PipeId, DetachReason> {
+        let peer = |id| Peer::new(id, ends, &origin);
         self.admit(peer, |id| {
             pipe.set_id(id);
             Lane::Stream(pipe.clone(), pipe.new_state())
@@ -946,6 +993,10 @@ impl Owner for Arc<Core> {
 
     fn is_waited_for(&self) -> bool {
         self.waiting_receivers() > 0
+    }
+
+    fn home(&self) -> &Home {
+        &self.home
     }
 }
 

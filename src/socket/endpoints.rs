@@ -11,14 +11,16 @@ use crate::error::{ConnectError, DialError, ListenError};
 use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
 use crate::session::pipe::{Closing, StreamPipe};
-use crate::session::{Ended, Origin, SessionOptions, driver};
+use crate::session::{Ended, Origin, Owner, SessionOptions, driver};
+use crate::trace::{self, Span};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::transport;
 use crate::transport::{Accept, Incoming, Speaks};
 #[cfg(feature = "inproc")]
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
-use spanwire_core::{DetachReason, PipeId};
+use spanwire_core::snapshot::{EndpointSnapshot, EndpointState, EndpointStats};
+use spanwire_core::{DetachReason, Latency, PipeId};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -30,47 +32,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-
-/// What a dialer or listener is doing.
-///
-/// ```text
-///   Listening ─────────────────────────────── close ──▶ Closed
-///
-///   Connecting ── attached ──▶ Connected ──── close ──▶ Closed
-///     ▲  │ failed                 │ connection lost
-///     │  ▼                        ▼
-///     └ Waiting (backoff) ◀───────┘
-/// ```
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EndpointState {
-    /// A listener takes connections.
-    Listening,
-    /// A dialer is connecting or shaking hands.
-    Connecting,
-    /// A dialer has its connection.
-    Connected,
-    /// A dialer waits before it tries again.
-    Waiting,
-    /// Over.
-    Closed,
-}
-
-/// What a dialer or listener counts.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EndpointStats {
-    /// Connections made or accepted, whatever became of them.
-    pub connections: u64,
-    /// Those that became pipes, those that have ended since included.
-    pub attached: u64,
-    /// Those that did not.
-    pub refused: u64,
-    /// Half-open connections that were dropped because there were too many.
-    pub evicted: u64,
-    /// Failed attempts to connect or accept.
-    pub failures: u64,
-}
 
 /// What handle, task and socket share of an endpoint.
 #[derive(Debug)]
@@ -153,6 +114,17 @@ impl Endpoint {
         inner.last_error = Some(error.into());
     }
 
+    /// What it shows of itself.
+    pub(super) fn snapshot(&self) -> EndpointSnapshot {
+        let inner = self.lock();
+        let mut all = EndpointSnapshot::new(self.url.to_string(), inner.state);
+        all.dials = self.dialed;
+        all.stats = inner.stats;
+        all.half_open = inner.half_open.len();
+        all.last_error = inner.last_error.as_deref().map(str::to_owned);
+        all
+    }
+
     /// A connection was made, on its way to become a pipe.
     #[cfg(feature = "inproc")]
     pub(super) fn connected(&self) {
@@ -170,9 +142,17 @@ impl Endpoint {
 
     pub(super) fn ended(&self, ended: &Ended) {
         let mut inner = self.lock();
-        if ended.why != DetachReason::ClosedHere {
-            inner.last_error = Some(ended.why.as_str().into());
+        if ended.moved {
+            // It counts where it belongs.
+            inner.stats.connections -= 1;
+            return;
         }
+        inner.last_error = match (&ended.upgrade, &ended.fault) {
+            (Some(error), _) => Some(error.to_string().into()),
+            (None, Some(fault)) => Some(fault.clone()),
+            (None, None) if ended.why == DetachReason::ClosedHere => inner.last_error.take(),
+            (None, None) => Some(ended.why.as_str().into()),
+        };
         if self.once {
             inner.state = EndpointState::Closed;
         }
@@ -318,7 +298,7 @@ impl Core {
     ) -> Result<Listener, ListenError> {
         let closed = || self.closed_or(ListenError::Closed, ListenError::RuntimeGone);
         let address = |error| ListenError::Address { url: url.into(), error };
-        let addr = endpoint::listen_addr(url).map_err(address)?;
+        let addr = endpoint::listen_addr(url, &options).map_err(address)?;
         let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
         if self.gate.is_shut() {
             return Err(closed());
@@ -332,7 +312,7 @@ impl Core {
             return Ok(Listener { core: self.clone(), endpoint });
         }
         let (acceptor, addr) =
-            self.home.run(endpoint::bind(&addr, self.speaks(), &options)).await.map_err(bind)?;
+            self.home.run(endpoint::bind(&addr, self.speaks(), &options, &self.home)).await.map_err(bind)?;
         let local = acceptor.local_addr();
         let endpoint = Endpoint::new(addr.to_string().into(), local, EndpointState::Listening);
         *endpoint.acceptor() = Some(acceptor);
@@ -348,11 +328,13 @@ impl Core {
 
     async fn accept_connections(self: Arc<Self>, endpoint: Arc<Endpoint>, limit: usize) {
         let mut wait = ACCEPT_MIN;
+        // One for all connections.
+        let owner: Arc<dyn Owner> = Arc::new(self.clone());
         loop {
             match poll_fn(|cx| endpoint.poll_accept(cx)).await {
                 Ok(incoming) => {
                     wait = ACCEPT_MIN;
-                    if self.serve(&endpoint, incoming, limit, None) == Crowd::Full {
+                    if self.serve(&endpoint, incoming, limit, &owner, None) == Crowd::Full {
                         // In a flood each newcomer pushes another one out: those who came before
                         // the next one get the chance to say what they have to say.
                         rt::yield_now().await;
@@ -363,6 +345,7 @@ impl Core {
                 Err(error) => {
                     let text: Arc<str> = error.to_string().into();
                     endpoint.failed(&text);
+                    trace::accept_failed(&endpoint.url, self.protocol, &text);
                     self.tell(|| Event::AcceptFailed { url: endpoint.url.clone(), error: text });
                     self.home.sleep(wait).await;
                     wait = (wait * 2).min(ACCEPT_MAX);
@@ -377,6 +360,7 @@ impl Core {
         endpoint: &Arc<Endpoint>,
         incoming: Incoming,
         limit: usize,
+        owner: &Arc<dyn Owner>,
         dialer: Option<(oneshot::Sender<bool>, oneshot::Sender<Ended>)>,
     ) -> Crowd {
         let Some(pass) = self.gate.enter() else { return Crowd::Fits };
@@ -387,11 +371,17 @@ impl Core {
                 task.abort();
             }
             self.refused(DetachReason::HalfOpenLimit);
+            trace::refused(&endpoint.url, self.protocol, DetachReason::HalfOpenLimit, None);
         }
+        let (began, span) = (rt::now(), Span::handshake(&endpoint.url, self.protocol, endpoint.dialed));
         let number = half_open.number;
         let (tell_settled, tell_end) = dialer.unzip();
         let (core, shared) = (self.clone(), endpoint.clone());
         let settled = move |pipe: Option<PipeId>| {
+            span.end();
+            if pipe.is_some() {
+                core.took(Latency::Handshake, rt::now() - began);
+            }
             shared.settled(pipe.is_some());
             if let (Some(pipe), true) = (pipe, shared.is_closed()) {
                 // Closed between the handshake and now, when there was no pipe to be found yet.
@@ -400,25 +390,28 @@ impl Core {
             // A dialer that was closed does not listen any more, here and below.
             tell_settled.map(|tell| tell.send(pipe.is_some()));
         };
-        let session = driver::serve(
+        let handshake = driver::shake_hands(
             incoming,
             endpoint.origin(),
-            Arc::new(self.clone()),
-            self.home.clone(),
+            owner.clone(),
             self.session_options(),
             move || half_open.leave(),
             settled,
         );
-        let (core, shared) = (self.clone(), endpoint.clone());
+        let core = self.clone();
         let recalled = self.recall_reading();
-        let task = self.home.spawn(pass.hold(async move {
+        let handshake = Box::pin(async move {
             if let Some(former) = recalled {
                 core.let_run(&former).await;
             }
-            let result = session.await;
-            core.note_end(&shared, &result);
-            tell_end.map(|tell| tell.send(result));
-        }));
+            handshake.await
+        });
+        let (core, shared) = (self.clone(), endpoint.clone());
+        let over = move |ended: Ended| {
+            core.note_end(&shared, &ended);
+            tell_end.map(|tell| tell.send(ended));
+        };
+        let task = self.home.spawn(pass.hold(driver::serve(handshake, over)));
         endpoint.note_task(number, task);
         crowd
     }
@@ -437,13 +430,19 @@ impl Core {
 
     fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
         endpoint.ended(ended);
+        if !ended.attached && !ended.moved {
+            trace::refused(&endpoint.url, self.protocol, ended.why, ended.upgrade.as_ref());
+        }
         // Filter and pattern have counted their refusals themselves.
         let counted = matches!(ended.why, DetachReason::Filtered | DetachReason::Busy);
-        if !ended.attached && !counted {
+        if !ended.attached && !counted && !ended.moved {
             self.refused(ended.why);
         }
         if let Some(error) = &ended.upgrade {
             self.tell(|| Event::UpgradeFailed { url: endpoint.url.clone(), error: error.clone() });
+        }
+        if let Some(fault) = &ended.fault {
+            self.tell(|| Event::PeerBroke { url: endpoint.url.clone(), error: fault.clone() });
         }
     }
 
@@ -515,6 +514,7 @@ impl Core {
                 Err(error) => {
                     let text: Arc<str> = error.to_string().into();
                     endpoint.failed(&text);
+                    trace::dial_failed(&endpoint.url, self.protocol, &text);
                     if let Some(first) = first.take() {
                         let _ = first.send(Err(error));
                         return self.close_endpoint(&endpoint);
@@ -551,8 +551,11 @@ impl Core {
                 true
             }
             _ => {
-                let connect = connector.connect(self.speaks(), &self.home);
-                let incoming = match self.home.within(connector.options.connect_timeout, connect).await {
+                let (began, span) = (rt::now(), Span::dial(&endpoint.url, self.protocol));
+                let connect = span.within(connector.connect(self.speaks(), &self.home));
+                // In a box, which goes: from here on the dialer only waits.
+                let connected = Box::pin(self.home.within(connector.options.connect_timeout, connect));
+                let incoming = match connected.await {
                     None => return Err(DialError::TimedOut { url: url() }),
                     Some(Err(ConnectError::Io(error))) => {
                         return Err(DialError::Connect { url: url(), error: Arc::new(error) });
@@ -560,10 +563,15 @@ impl Core {
                     Some(Err(ConnectError::Upgrade(error))) => {
                         return Err(DialError::Upgrade { url: url(), error });
                     }
+                    // Only what arrives can be for somebody else.
+                    Some(Err(ConnectError::Moved)) => return Err(closed()),
                     Some(Ok(stream)) => Incoming::Ready(stream),
                 };
+                span.end();
+                self.took(Latency::Connect, rt::now() - began);
                 let (tell_settled, settled) = oneshot::channel();
-                self.serve(endpoint, incoming, usize::MAX, Some((tell_settled, tell_end)));
+                let owner: Arc<dyn Owner> = Arc::new(self.clone());
+                self.serve(endpoint, incoming, usize::MAX, &owner, Some((tell_settled, tell_end)));
                 settled.await.unwrap_or(false)
             }
         };
@@ -575,6 +583,7 @@ impl Core {
         }
         match end.await {
             Ok(ended) if ended.attached => Ok(()),
+            Ok(Ended { upgrade: Some(error), .. }) => Err(DialError::Upgrade { url: url(), error }),
             Ok(ended) => Err(DialError::Refused { url: url(), why: ended.why }),
             Err(_) => Err(closed()),
         }
@@ -589,7 +598,8 @@ impl Core {
         self.keep(&endpoint).map_err(|Gone| closed())?;
         let (tell_settled, settled) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();
-        self.serve(&endpoint, incoming, usize::MAX, Some((tell_settled, tell_end)));
+        let owner: Arc<dyn Owner> = Arc::new(self.clone());
+        self.serve(&endpoint, incoming, usize::MAX, &owner, Some((tell_settled, tell_end)));
         if settled.await.unwrap_or(false) {
             if let Some(id) = self.pipe_of(&endpoint.origin()) {
                 return Ok(id);

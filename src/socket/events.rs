@@ -54,6 +54,15 @@ pub enum Event {
         /// What went wrong.
         error: UpgradeError,
     },
+    /// A peer that was attached has broken the protocol below SP, as with a text frame on a WebSocket. It is
+    /// told before [`Detached`](Self::Detached) or after it, which says
+    /// [`DetachReason::ProtocolViolation`].
+    PeerBroke {
+        /// Whom we dialled, or where it came in.
+        url: Arc<str>,
+        /// What it did.
+        error: Arc<str>,
+    },
     /// The application was too slow to take events; so many are missing here.
     Missed(u64),
 }

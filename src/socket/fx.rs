@@ -11,8 +11,9 @@ use super::work::{Out, Work};
 use crate::session::handoff::Kick;
 use crate::session::pipe::{Closing, StreamPipe};
 use spanwire_core::pattern::{CtxId, Effects};
-use spanwire_core::{DetachReason, Dropped, Ledger, Message, PipeId};
+use spanwire_core::{DetachReason, Dropped, Latencies, Latency, Ledger, Message, PipeId};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything of a socket's state but its rules.
 pub(super) struct Fx<'a> {
@@ -20,6 +21,7 @@ pub(super) struct Fx<'a> {
     pub(super) pipes: &'a mut Vec<Option<Entry>>,
     pub(super) waits: &'a mut Waits,
     pub(super) ledger: &'a mut Ledger,
+    pub(super) latencies: &'a mut Latencies,
     pub(super) hub: &'a mut Hub,
     pub(super) out: &'a mut Out,
     /// Something was left for another socket of this process to fetch.
@@ -28,9 +30,13 @@ pub(super) struct Fx<'a> {
 }
 
 #[inline]
+fn entry(pipes: &mut [Option<Entry>], pipe: PipeId) -> Option<&mut Entry> {
+    pipes.get_mut(pipe.slot())?.as_mut().filter(|entry| entry.id == pipe)
+}
+
+#[inline]
 fn lane(pipes: &mut [Option<Entry>], pipe: PipeId) -> Option<&mut Lane> {
-    let entry = pipes.get_mut(pipe.slot())?.as_mut()?;
-    entry.lane.as_mut().filter(|_| entry.id == pipe)
+    entry(pipes, pipe)?.lane.as_mut()
 }
 
 /// Notes what has to be done after a push, when no lock is held.
@@ -99,12 +105,22 @@ impl Effects for Fx<'_> {
 
     fn discard(&mut self, why: Dropped, pipe: Option<PipeId>, bytes: usize) {
         self.ledger.count_dropped(why);
+        if let Some(entry) = pipe.and_then(|pipe| entry(self.pipes, pipe)) {
+            entry.stats.dropped_messages += 1;
+        }
         let wakers = &mut self.out.wakers;
         self.hub.tell(|| Event::Dropped { why, pipe, bytes }, |waker| wakers.push(waker));
     }
 
     fn resent(&mut self) {
         self.ledger.resent_messages += 1;
+    }
+
+    fn took(&mut self, what: Latency, pipe: PipeId, span: Duration) {
+        self.latencies.record(what, span);
+        if let Some(entry) = entry(self.pipes, pipe) {
+            entry.stats.answered(span);
+        }
     }
 
     fn close(&mut self, pipe: PipeId, why: DetachReason) {

@@ -314,7 +314,7 @@ impl InprocPipe {
             self.detach(why);
         }
         if let Some((endpoint, tell_end)) = dialer {
-            let ended = Ended { why, attached: true, upgrade: None };
+            let ended = Ended { attached: true, ..Ended::plain(why) };
             endpoint.ended(&ended);
             let _ = tell_end.send(ended);
         }

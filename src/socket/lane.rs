@@ -8,6 +8,7 @@ use super::work::Out;
 #[cfg(feature = "inproc")]
 use super::work::Work;
 use crate::session::pipe::{Closing, PipeState, StreamPipe};
+use spanwire_core::pattern::Held;
 use std::sync::Arc;
 
 /// How messages get to a peer.
@@ -48,6 +49,15 @@ impl Lane {
             Self::Stream(_, state) => state.drop_oldest(),
             #[cfg(feature = "inproc")]
             Self::Inproc(_, outgoing) => outgoing.drop_oldest(),
+        }
+    }
+
+    /// The same, with the bytes of what no writer has yet.
+    pub(super) fn held(&mut self) -> Held {
+        match self {
+            Self::Stream(_, state) => Held { messages: state.waiting(), bytes: state.waiting_bytes() },
+            #[cfg(feature = "inproc")]
+            Self::Inproc(_, outgoing) => outgoing.held(),
         }
     }
 

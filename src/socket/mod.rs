@@ -11,7 +11,7 @@
 //! | `core` | the rules under their lock; pipes come and go |
 //! | `fx` `work` | effects, and what of them is done after the lock |
 //! | `ops` `waits` | the futures behind send and receive |
-//! | `receiver` `spin` | waiting for a message, and reading the connection meanwhile |
+//! | `receiver` | waiting for a message, and reading the connection meanwhile |
 //! | `batch` | many messages in one visit to the rules |
 //! | `block` `poll_fd` | the same for threads; descriptors for foreign event loops |
 //! | `stream` `sink` | sockets as a `Stream` and as a `Sink` |
@@ -19,6 +19,7 @@
 //! | `endpoints` | dialers and listeners |
 //! | `keeper` `close` | timers, and the end |
 //! | `events` | who came and went, what was dropped |
+//! | `watched` | what a socket shows of itself |
 //! | `common` | the methods that all sockets have |
 
 #[macro_use]
@@ -40,9 +41,9 @@ mod outgoing;
 #[cfg(unix)]
 mod poll_fd;
 mod sink;
-mod spin;
 mod stream;
 mod waits;
+mod watched;
 mod work;
 
 mod bus;
@@ -61,7 +62,7 @@ mod survey;
 pub use self::core::CloseReport;
 pub use bus::BusSocket;
 pub(crate) use common::Handle;
-pub use endpoints::{Dialer, EndpointState, EndpointStats, Listener};
+pub use endpoints::{Dialer, Listener};
 pub use events::{Event, Events};
 pub use ops::{Receiving, Sending};
 pub use pair0::Pair0Socket;
@@ -80,9 +81,13 @@ pub use sink::MessageSink;
 pub use stream::{Messages, Requests};
 pub use subscribe::{SubContext, SubSocket};
 pub use survey::{Survey, SurveyContext, SurveySocket};
+pub use watched::Watchable;
+pub(crate) use watched::Watched;
+pub(crate) use watched::sealed::Sealed;
 
 use crate::session::Origin;
 use crate::transport::Ends;
+use spanwire_core::snapshot::PeerStats;
 use spanwire_core::{Ledger, PipeId};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -107,21 +112,7 @@ impl Peer {
     }
 }
 
-/// What has been exchanged with one peer.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PeerStats {
-    /// Messages handed to the kernel, or delivered in-process.
-    pub sent_messages: u64,
-    /// Their bytes, header included.
-    pub sent_bytes: u64,
-    /// Messages that came from the peer.
-    pub received_messages: u64,
-    /// Their bytes, header included.
-    pub received_bytes: u64,
-}
-
-/// A snapshot of what a socket counts.
+/// What a socket counts, in short. All of it is in a [`Snapshot`](crate::watch::Snapshot).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

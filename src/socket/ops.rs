@@ -6,7 +6,7 @@
 use super::core::{Core, NoMessage, Why, own};
 use super::receiver::Receiver;
 use super::waits::{For, Ticket};
-use crate::rt::Patience;
+use crate::rt::{self, Patience};
 use spanwire_core::pattern::{CtxId, Member, Nothing, Pattern, Refusal, Tickets};
 use spanwire_core::{Message, RecvError, SendError};
 use std::future::Future;
@@ -243,7 +243,7 @@ pub(super) fn poll_put(
     if core.owes_turn.load(Ordering::Relaxed) && core.owes_turn.swap(false, Ordering::Relaxed) {
         // A batch was written in this thread; before the next, the others may run. This comes
         // before the message is touched, so that dropping us here sends nothing.
-        cx.waker().wake_by_ref();
+        rt::take_turns(cx);
         return Poll::Pending;
     }
     let mut waiting = false;
@@ -311,7 +311,7 @@ impl<G: Get> Future for RecvOp<'_, G> {
         if this.core.owes_turn_receiving.load(Ordering::Relaxed)
             && this.core.owes_turn_receiving.swap(false, Ordering::Relaxed)
         {
-            cx.waker().wake_by_ref();
+            rt::take_turns(cx);
             return Poll::Pending;
         }
         // Most often one is there; or there is no connection to read, and waiting is all there is to do.

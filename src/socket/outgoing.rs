@@ -7,6 +7,7 @@
 //! while the other side has room.
 
 use super::inproc::InprocPipe;
+use spanwire_core::pattern::Held;
 use spanwire_core::session::outbox::Flushed;
 use spanwire_core::{DetachReason, Message};
 use std::collections::VecDeque;
@@ -179,6 +180,10 @@ impl Outgoing {
 
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held { messages: self.queue.len(), bytes: self.queue.iter().map(Message::len).sum() }
     }
 }
 

@@ -9,7 +9,6 @@ use super::core::{Core, NoMessage, Phase, State};
 use super::ops::Get;
 #[cfg(unix)]
 use super::poll_fd::Ready;
-use super::spin::Spin;
 use super::waits::{For, Ticket};
 use crate::rt;
 #[cfg(unix)]
@@ -18,6 +17,7 @@ use crate::rt::park::{self, Parked};
 use crate::session::loan::{By, Lease, Waits};
 use crate::session::pipe::StreamPipe;
 use crate::session::reading::{How, Step};
+use crate::session::spin::Spin;
 use spanwire_core::Message;
 use spanwire_core::pattern::{CtxId, Nothing};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,9 @@
 //! [`Waits`]: the futures that wait for something of one socket.
 
+use spanwire_core::Time;
 use spanwire_core::pattern::CtxId;
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::task::Waker;
 
 /// What a future waits for.
@@ -16,8 +18,26 @@ pub(crate) enum For {
 }
 
 /// Names a waiting future, so that it can be taken out when it is dropped.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket(u64);
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Ticket {
+    number: NonZeroU64,
+    /// When its future began to wait, if somebody asked; else zero.
+    since: Time,
+}
+
+impl Ticket {
+    /// Notes when its future began to wait, the first time that this is called.
+    pub(crate) fn begun(&mut self, now: impl FnOnce() -> Time) {
+        if self.since == Time::ZERO {
+            self.since = now();
+        }
+    }
+
+    /// When its future began to wait.
+    pub(crate) fn since(&self) -> Time {
+        self.since
+    }
+}
 
 /// Queues of wakers, first come first served.
 ///
@@ -31,7 +51,7 @@ pub(crate) struct Waits {
     messages: Vec<Line>,
 }
 
-type Line = VecDeque<(Ticket, Waker)>;
+type Line = VecDeque<(NonZeroU64, Waker)>;
 
 impl Waits {
     fn line(&mut self, what: For) -> &mut Line {
@@ -50,27 +70,26 @@ impl Waits {
     /// Waits, or goes on waiting with a new waker. A future that was woken in vain goes first again.
     pub(crate) fn wait(&mut self, what: For, ticket: &mut Option<Ticket>, waker: &Waker) {
         let was_woken = ticket.is_some();
-        let next = &mut self.next;
-        *next += 1;
-        let fresh = Ticket(*next);
+        self.next += 1;
+        let number = NonZeroU64::new(self.next).expect("2^64 waits take centuries");
         let line = self.line(what);
-        if let Some(old) = *ticket {
-            if let Some((_, place)) = line.iter_mut().find(|(ticket, _)| *ticket == old) {
+        if let Some(old) = ticket {
+            if let Some((_, place)) = line.iter_mut().find(|(number, _)| *number == old.number) {
                 place.clone_from(waker);
                 return;
             }
         }
-        *ticket = Some(fresh);
+        *ticket = Some(Ticket { number, since: ticket.map_or(Time::ZERO, |old| old.since) });
         match was_woken {
-            true => line.push_front((fresh, waker.clone())),
-            false => line.push_back((fresh, waker.clone())),
+            true => line.push_front((number, waker.clone())),
+            false => line.push_back((number, waker.clone())),
         }
     }
 
     /// A future is dropped. `true` if it had been woken, so that another one should be.
     pub(crate) fn leave(&mut self, what: For, ticket: Ticket) -> bool {
         let line = self.line(what);
-        match line.iter().position(|(other, _)| *other == ticket) {
+        match line.iter().position(|(other, _)| *other == ticket.number) {
             Some(at) => {
                 line.remove(at);
                 false
@@ -100,6 +119,11 @@ impl Waits {
     #[cfg(feature = "inproc")]
     pub(crate) fn has_receivers(&self) -> bool {
         self.messages.iter().any(|line| !line.is_empty())
+    }
+
+    /// How many wait for room.
+    pub(crate) fn senders(&self) -> usize {
+        self.room.len()
     }
 
     /// Takes them all.
@@ -141,5 +165,23 @@ mod tests {
         waits.wake(For::Room, 1, |_| ());
         assert!(waits.leave(For::Room, a.unwrap()), "the first again");
         assert!(!waits.leave(For::Room, b.unwrap()));
+    }
+
+    #[test]
+    fn a_wait_begins_once_however_often_it_is_in_vain() {
+        let mut waits = Waits::default();
+        let mut ticket = None;
+        for nanos in 1..=3 {
+            waits.wait(For::Room, &mut ticket, Waker::noop());
+            ticket.as_mut().unwrap().begun(|| Time::from_nanos(nanos));
+            assert_eq!((waits.senders(), ticket.unwrap().since()), (1, Time::from_nanos(1)));
+            waits.wake(For::Room, 1, |_| ());
+        }
+        assert_eq!(waits.senders(), 0);
+    }
+
+    #[test]
+    fn the_place_of_who_does_not_wait_takes_two_words() {
+        assert_eq!(size_of::<Option<Ticket>>(), 16, "it is moved with every send");
     }
 }

@@ -20,7 +20,9 @@ pub(crate) fn adopt(descriptor: OwnedFd) -> io::Result<Stream> {
         Domain::UNIX => ipc::wrap(UnixStream::from_std(socket.into())?, Framing::Tcp),
         #[cfg(feature = "tcp")]
         Domain::IPV4 | Domain::IPV6 => {
-            super::tcp::wrap(tokio::net::TcpStream::from_std(socket.into())?, true, None)
+            let stream = std::net::TcpStream::from(socket);
+            let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
+            super::tcp::wrap(stream, local, remote, true, None)
         }
         _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the descriptor is neither tcp nor unix")),
     }

@@ -5,11 +5,32 @@ use bytes::BufMut;
 use socket2::SockRef;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::net::{self, Shutdown, SocketAddr};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Where connections arrive.
+#[derive(Debug)]
+pub(super) struct Door(TcpListener);
+
+impl Door {
+    /// Inside the runtime that is to watch it. The socket does not block.
+    pub(super) fn new(socket: net::TcpListener) -> io::Result<Self> {
+        TcpListener::from_std(socket).map(Self)
+    }
+
+    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(net::TcpStream, SocketAddr)>> {
+        let (stream, remote) = ready!(self.0.poll_accept(cx))?;
+        Poll::Ready(Ok((stream.into_std()?, remote)))
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
 
 impl ReadHalf for OwnedReadHalf {
     fn poll_read(

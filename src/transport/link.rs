@@ -6,6 +6,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Shutdown, TcpStream};
+#[cfg(feature = "tcp")]
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -116,10 +118,45 @@ impl Link {
             driver.wake();
         }
     }
+}
 
-    fn is_ready(&self, flags: PollFlags) -> io::Result<bool> {
-        let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), flags)];
-        Ok(rustix::io::retry_on_intr(|| poll(&mut polled, Some(&Timespec::default())))? > 0)
+/// Whether a socket is ready for what `flags` say, or broken, at this moment.
+pub(super) fn is_ready(socket: &impl AsFd, flags: PollFlags) -> io::Result<bool> {
+    let mut polled = [PollFd::from_borrowed_fd(socket.as_fd(), flags)];
+    Ok(rustix::io::retry_on_intr(|| poll(&mut polled, Some(&Timespec::default())))? > 0)
+}
+
+/// Where connections arrive. tokio's own listener would have each of them watched at once, for room
+/// as well.
+#[cfg(feature = "tcp")]
+#[derive(Debug)]
+pub(super) struct Door(AsyncFd<TcpListener>);
+
+#[cfg(feature = "tcp")]
+impl Door {
+    /// Inside the runtime that is to watch it. The socket does not block.
+    pub(super) fn new(socket: TcpListener) -> io::Result<Self> {
+        // It keeps its descriptor open: see `Watch::change`.
+        #[allow(deprecated)]
+        AsyncFd::with_interest(socket, Interest::READABLE).map(Self)
+    }
+
+    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        loop {
+            let mut ready = ready!(self.0.poll_read_ready(cx))?;
+            match self.0.get_ref().accept() {
+                Ok((stream, remote)) => {
+                    stream.set_nonblocking(true)?;
+                    return Poll::Ready(Ok((stream, remote)));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get_ref().local_addr()
     }
 }
 
@@ -218,7 +255,7 @@ impl WriteHalf for Link {
         loop {
             let mut ready = ready!(io.poll_write_ready(cx))?;
             // Writes do not pass through the runtime, so what it knows may be old.
-            if self.is_ready(PollFlags::OUT)? {
+            if is_ready(&self.socket, PollFlags::OUT)? {
                 return Poll::Ready(Ok(()));
             }
             ready.clear_ready();

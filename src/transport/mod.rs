@@ -1,4 +1,11 @@
-//! Layer 1: bytes to and from one peer. Traits, and one file a scheme.
+//! Bytes to and from one peer, and how to add a transport from outside.
+//!
+//! [`Transport`] is what an application brings to have sockets talk over something else: a tunnel, a
+//! proxy, a simulated network. `examples/own_transport.rs` has one, and GUIDE.md a chapter on it.
+//!
+//! # Inside
+//!
+//! Layer 1: traits, and one file a scheme.
 //!
 //! ```text
 //!  address ── connect ──────────────────────────────▶ Stream { reader, writer, who is there }
@@ -8,17 +15,24 @@
 //! | file | schemes |
 //! | --- | --- |
 //! | `tcp` | `tcp://` `tcp4://` `tcp6://` |
+//! | `quic/` | `quic://` `quic4://` `quic6://` |
+//! | `tls/` | `tls+tcp://` `tls+tcp4://` `tls+tcp6://`, and TLS under others |
 //! | `ipc` | `ipc://` `unix://` `abstract://` |
+//! | `ws` | `ws://` `ws4://` `ws6://`, and with `tls` `wss://` `wss4://` `wss6://`: a folder |
 //! | `fd` | descriptors that the application has opened |
 //! | `memory` | `inproc://` between plain connections: bytes in this process |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
 //! | `halves` | the same on systems that are no unix |
+//! | `foreign` | any, of transports that the application brings |
+//! | `adapted` | how these read and write, by tokio's traits |
 //!
 //! What an address means, `inproc` included, is decided above, in `endpoint`: in-process delivery
 //! needs sockets, and nothing here may know of them.
 
+mod adapted;
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod fd;
+pub(crate) mod foreign;
 #[cfg(all(not(unix), feature = "tcp"))]
 mod halves;
 #[cfg(all(unix, feature = "ipc"))]
@@ -27,8 +41,18 @@ pub(crate) mod ipc;
 mod link;
 #[cfg(feature = "inproc")]
 pub(crate) mod memory;
+#[cfg(feature = "quic")]
+pub(crate) mod quic;
 #[cfg(feature = "tcp")]
 pub(crate) mod tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+#[cfg(feature = "ws")]
+pub(crate) mod ws;
+
+pub use foreign::{Acceptor, Connection, Transport, Wait};
+#[cfg(feature = "quic")]
+pub use quic::QuicError;
 
 use crate::error::ConnectError;
 use spanwire_core::framing::sp::{Framing, Protocol};
@@ -64,6 +88,12 @@ pub(crate) trait ReadHalf: Send + 'static {
         Poll::Pending
     }
 
+    /// Messages of more than so many bytes will be refused above; 0 allows any. Where they come in parts, no
+    /// more is kept of them.
+    fn limit_messages(&mut self, max_bytes: usize) {
+        let _ = max_bytes;
+    }
+
     /// `poll_read` by asking the kernel, whatever the runtime knows; `WouldBlock` when there is nothing.
     #[cfg(unix)]
     fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize>;
@@ -82,8 +112,21 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// those for the next call, and report only what has left in the end.
     fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// How many bytes it keeps for the next call: what it was offered and has not reported, but cannot take
+    /// back. These must come again as they were, however long that takes.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
     /// Ready when `try_write` is worth another try. Only the driver calls it.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Goes on with what the transport took and keeps back; ready when that is nothing. Asked in every turn
+    /// of the driver, and never waited for.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
 
     /// Nobody will need `poll_writable` for a while. In the connection's runtime only.
     fn unwatch(&self) {}
@@ -99,6 +142,11 @@ pub(crate) trait WriteHalf: Send + Sync + 'static {
     fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Ready(())
+    }
+
+    /// Whether dropping the connection takes away what is not settled. Where the kernel sees to it, it does not.
+    fn forgets(&self) -> bool {
+        false
     }
 
     /// Whether a thread may wait by itself: `wait_readable` works. If not, only tasks wait here.
@@ -149,7 +197,6 @@ pub(crate) enum Incoming {
     Ready(Stream),
     /// It can once this is done, which may take as long as the peer likes: whoever awaits it has a
     /// deadline. It is polled by a task of the connection's runtime.
-    #[cfg_attr(not(any(feature = "tls", feature = "ws", feature = "quic")), allow(dead_code))]
     Upgrading(Upgrade),
 }
 
@@ -211,6 +258,8 @@ pub enum Place {
     Abstract(Vec<u8>),
     /// A name in this process.
     Inproc(String),
+    /// What a transport of the application calls it.
+    Foreign(String),
     /// A unix socket that was never given a name, or an adopted descriptor.
     Unnamed,
 }
@@ -221,7 +270,7 @@ impl fmt::Display for Place {
             Self::Ip(address) => address.fmt(f),
             Self::Path(path) => path.display().fmt(f),
             Self::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
-            Self::Inproc(name) => f.write_str(name),
+            Self::Inproc(name) | Self::Foreign(name) => f.write_str(name),
             Self::Unnamed => f.write_str("(unnamed)"),
         }
     }

@@ -35,6 +35,23 @@ pub(crate) const FAULTS: &[(&str, &str)] = &[
     ("an unwritable ipc path", "unwritable_ipc_path_is_an_error_that_names_it"),
     ("a name that does not resolve", "name_that_does_not_resolve_is_tried_again_and_told"),
     ("a name whose addresses change", "name_whose_addresses_change_is_resolved_again"),
+    // TLS.
+    ("an expired certificate", "expired_certificate_is_refused_and_told_on_both_sides"),
+    ("a certificate for another host", "certificate_for_another_host_is_refused_and_told_on_both_sides"),
+    ("an unknown authority", "unknown_authority_is_refused_and_told_on_both_sides"),
+    ("a missing client certificate", "missing_client_certificate_is_refused_and_told_on_both_sides"),
+    ("a certificate replaced in mid-run", "certificate_replaced_in_mid_run_is_seen_by_new_connections_alone"),
+    ("plain bytes to a TLS port", "plain_bytes_to_a_tls_port_are_no_tls"),
+    ("TLS to a plain port", "tls_to_a_plain_port_is_refused_and_told_on_both_sides"),
+    ("a TLS handshake that stalls", "stalled_tls_handshake_ends_at_its_deadline"),
+    ("silent connections, tls", "silent_strangers_do_not_keep_an_honest_peer_out_over_tls"),
+    ("a gigantic certificate chain", "gigantic_certificate_chain_is_refused_and_told_on_both_sides"),
+    ("changed bytes in TLS", "changed_bytes_in_tls_end_their_connection_alone"),
+    ("a flood of new keys", "flood_of_key_updates_ends_its_connection_alone"),
+    (
+        "TLS cut in every byte position of a frame",
+        "tls_cut_within_a_frame_is_a_loss_and_between_frames_an_end",
+    ),
     // Headers.
     ("malformed backtraces", "malformed_backtrace_is_dropped_and_counted"),
     ("a hop limit at the bound", "message_at_the_hop_limit_is_delivered"),

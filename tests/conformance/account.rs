@@ -1,6 +1,6 @@
 //! Events, peers and counters.
 
-use crate::transport::{Kind, Transport, event, until};
+use crate::transport::{Kind, Socket as _, Transport, event, until};
 use spanwire::{DetachReason, Event, Pair0Socket, Place, PullSocket, PushSocket};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -84,13 +84,16 @@ pub(crate) async fn peers_have_addresses(t: &Transport) {
                 assert_eq!(who.pid, Some(std::process::id().try_into().unwrap()));
                 assert!(matches!(t.kind, Kind::File | Kind::Abstract | Kind::Adopted));
             }
-            None => assert!(matches!(t.kind, Kind::Tcp | Kind::Inproc)),
+            None => assert!(!matches!(t.kind, Kind::File | Kind::Abstract | Kind::Adopted)),
         }
+    }
+    for peer in [&seen_by_a, &seen_by_b] {
+        assert_eq!(peer.ends.tls.is_some(), t.is_secure());
     }
     assert_eq!(seen_by_a.ends.local, seen_by_b.ends.remote);
     assert_eq!(seen_by_a.ends.remote, seen_by_b.ends.local);
     match (&seen_by_a.ends.local, &seen_by_a.ends.remote) {
-        (Place::Ip(local), Place::Ip(remote)) if t.kind == Kind::Tcp => {
+        (Place::Ip(local), Place::Ip(remote)) if t.is_ip() => {
             assert!(local.ip().is_loopback() && remote.ip().is_loopback());
             assert_ne!(local.port(), remote.port());
         }
@@ -100,6 +103,9 @@ pub(crate) async fn peers_have_addresses(t: &Transport) {
         (Place::Abstract(name), Place::Unnamed) if t.kind == Kind::Abstract => assert!(!name.is_empty()),
         (Place::Inproc(name), Place::Inproc(_)) if t.kind == Kind::Inproc => {
             assert_eq!(format!("inproc://{name}"), *seen_by_a.origin.url);
+        }
+        (Place::Foreign(name), Place::Foreign(_)) if t.kind == Kind::Foreign => {
+            assert_eq!(format!("memory://{name}"), *seen_by_a.origin.url);
         }
         (Place::Unnamed, Place::Unnamed) if t.kind == Kind::Adopted => {}
         other => panic!("{other:?}"),
@@ -144,10 +150,10 @@ pub(crate) async fn counters_add_up(t: &Transport) {
 
 pub(crate) async fn endpoints_count_their_connections(t: &Transport) {
     let pull = PullSocket::new();
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     for n in 1..=3 {
         let push = PushSocket::new();
-        let dialer = push.dial(listener.url()).await.unwrap();
+        let dialer = push.dial_at(listener.url()).await.unwrap();
         pull.wait_peers(1).await.unwrap();
         let counted = dialer.stats();
         assert_eq!((counted.connections, counted.attached, counted.refused), (1, 1, 0));
@@ -158,7 +164,7 @@ pub(crate) async fn endpoints_count_their_connections(t: &Transport) {
         until(|| pull.stats().peers == 0).await;
     }
     let wrong = Pair0Socket::new();
-    assert!(wrong.dial(listener.url()).await.is_err());
+    assert!(wrong.dial_at(listener.url()).await.is_err());
     until(|| listener.stats().refused == 1).await;
     assert_eq!((listener.stats().connections, listener.stats().attached), (4, 3));
     wrong.close(SECOND).await;

@@ -1,6 +1,6 @@
 //! Listening, dialing, and both again.
 
-use crate::transport::{Kind, Transport, event, until};
+use crate::transport::{Kind, Socket as _, Transport, event, until, with_port};
 use spanwire::{
     DetachReason, DialError, DialOptions, EndpointState, Event, ListenError, Pair0Socket, PullSocket,
     PushSocket, Start,
@@ -12,26 +12,26 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Reconnects soon, so that the test is quick.
-fn eager() -> DialOptions {
+fn eager(t: &Transport) -> DialOptions {
     DialOptions {
         start: Start::Background,
         reconnect_min: Duration::from_millis(1),
         reconnect_max: Duration::from_millis(20),
-        ..DialOptions::default()
+        ..t.dialing()
     }
 }
 
 pub(crate) async fn the_real_address_is_told(t: &Transport) {
     let socket = Pair0Socket::new();
     let asked = (t.free)();
-    let listener = socket.listen(&asked).await.unwrap();
+    let listener = socket.listen_at(&asked).await.unwrap();
     assert_eq!(listener.state(), EndpointState::Listening);
     let url = listener.url();
     match t.kind {
-        Kind::Tcp => {
+        Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss | Kind::Quic => {
             let port = listener.local_addr().unwrap().port();
             assert_ne!(port, 0);
-            assert_eq!(url, format!("{}:{port}", asked.rsplit_once(':').unwrap().0));
+            assert_eq!(url, with_port(&asked, port));
         }
         Kind::File => {
             let path = asked.split_once("://").unwrap().1;
@@ -42,7 +42,7 @@ pub(crate) async fn the_real_address_is_told(t: &Transport) {
             assert!(!Path::new(path).exists(), "the file goes with its listener");
         }
         Kind::Abstract => assert!(url.len() > asked.len(), "the kernel has chosen a name"),
-        Kind::Inproc => assert_eq!(url, asked),
+        Kind::Inproc | Kind::Foreign => assert_eq!(url, asked),
         Kind::Adopted => unreachable!(),
     }
     socket.close(SECOND).await;
@@ -50,9 +50,9 @@ pub(crate) async fn the_real_address_is_told(t: &Transport) {
 
 pub(crate) async fn an_address_has_one_listener(t: &Transport) {
     let first = Pair0Socket::new();
-    let listener = first.listen(&(t.free)()).await.unwrap();
+    let listener = first.listen_at(&(t.free)()).await.unwrap();
     for second in [Pair0Socket::new(), first.clone()] {
-        match second.listen(listener.url()).await {
+        match second.listen_at(listener.url()).await {
             Err(error @ ListenError::Bind { .. }) => {
                 assert!(error.is_transient());
                 let ListenError::Bind { error, .. } = error else { unreachable!() };
@@ -62,7 +62,7 @@ pub(crate) async fn an_address_has_one_listener(t: &Transport) {
         }
     }
     let peer = Pair0Socket::new();
-    peer.dial(listener.url()).await.expect("the first one listens on");
+    peer.dial_at(listener.url()).await.expect("the first one listens on");
     peer.close(SECOND).await;
     first.close(SECOND).await;
 }
@@ -70,7 +70,7 @@ pub(crate) async fn an_address_has_one_listener(t: &Transport) {
 pub(crate) async fn nobody_there_is_an_error_of_connecting(t: &Transport) {
     let (url, _reserved) = t.reserve();
     let socket = Pair0Socket::new();
-    match socket.dial(&url).await {
+    match socket.dial_at(&url).await {
         Err(error @ DialError::Connect { .. }) => {
             assert!(error.is_transient());
             let place = url.split_once("://").unwrap().1;
@@ -86,7 +86,7 @@ pub(crate) async fn a_dialer_waits_for_its_listener(t: &Transport) {
     let (url, _reserved) = t.reserve();
     let early = Pair0Socket::new();
     let mut events = early.events();
-    let dialer = early.dial_with(&url, eager()).await.unwrap();
+    let dialer = early.dial_with(&url, eager(t)).await.unwrap();
     let failed = event(&mut events, |event| match event {
         Event::DialFailed { url, .. } => Some(url.clone()),
         _ => None,
@@ -96,7 +96,7 @@ pub(crate) async fn a_dialer_waits_for_its_listener(t: &Transport) {
     assert!(dialer.last_error().is_some());
 
     let late = Pair0Socket::new();
-    late.listen(&url).await.unwrap();
+    late.listen_at(&url).await.unwrap();
     early.send("at last").await.unwrap();
     assert_eq!(&late.recv().await.unwrap()[..], b"at last");
     // The connection is there just before the handle says so.
@@ -109,9 +109,9 @@ pub(crate) async fn a_dialer_finds_the_next_socket_at_the_address(t: &Transport)
     let push = PushSocket::new();
     let mut events = push.events();
     let pull = PullSocket::new();
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     let url = listener.url().to_owned();
-    let dialer = push.dial_with(&url, eager()).await.unwrap();
+    let dialer = push.dial_with(&url, eager(t)).await.unwrap();
     push.send("one").await.unwrap();
     assert_eq!(&pull.recv().await.unwrap()[..], b"one");
     pull.close(SECOND).await;
@@ -123,7 +123,7 @@ pub(crate) async fn a_dialer_finds_the_next_socket_at_the_address(t: &Transport)
 
     for n in 0..3_u8 {
         let pull = PullSocket::new();
-        pull.listen(&url).await.unwrap();
+        pull.listen_at(&url).await.unwrap();
         pull.wait_peers(1).await.unwrap();
         push.wait_peers(1).await.unwrap();
         push.send(vec![n]).await.unwrap();
@@ -138,11 +138,11 @@ pub(crate) async fn a_dialer_finds_the_next_socket_at_the_address(t: &Transport)
 pub(crate) async fn a_closed_listener_lets_nobody_in(t: &Transport) {
     let socket = PullSocket::new();
     let mut events = socket.events();
-    let closing = socket.listen(&(t.free)()).await.unwrap();
-    let staying = socket.listen(&(t.free)()).await.unwrap();
+    let closing = socket.listen_at(&(t.free)()).await.unwrap();
+    let staying = socket.listen_at(&(t.free)()).await.unwrap();
     let (a, b) = (PushSocket::new(), PushSocket::new());
-    a.dial(closing.url()).await.unwrap();
-    b.dial(staying.url()).await.unwrap();
+    a.dial_at(closing.url()).await.unwrap();
+    b.dial_at(staying.url()).await.unwrap();
     socket.wait_peers(2).await.unwrap();
 
     closing.close();
@@ -154,13 +154,13 @@ pub(crate) async fn a_closed_listener_lets_nobody_in(t: &Transport) {
     assert_eq!(gone.await, (closing.url().into(), DetachReason::ClosedHere));
     let stranger = PushSocket::new();
     // The listener's task ends on its own time, and with it the way in.
-    let mut another = socket.listen(closing.url()).await;
+    let mut another = socket.listen_at(closing.url()).await;
     while matches!(&another, Err(error) if error.is_transient()) {
         tokio::task::yield_now().await;
-        another = socket.listen(closing.url()).await;
+        another = socket.listen_at(closing.url()).await;
     }
     another.unwrap().close();
-    while let Ok(dialer) = stranger.dial(closing.url()).await {
+    while let Ok(dialer) = stranger.dial_at(closing.url()).await {
         dialer.close();
     }
     b.send("still here").await.unwrap();
@@ -173,10 +173,10 @@ pub(crate) async fn a_closed_listener_lets_nobody_in(t: &Transport) {
 
 pub(crate) async fn a_closed_dialer_does_not_come_back(t: &Transport) {
     let pull = PullSocket::new();
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     let mut events = push.events();
-    let dialer = push.dial_with(listener.url(), eager()).await.unwrap();
+    let dialer = push.dial_with(listener.url(), eager(t)).await.unwrap();
     push.wait_peers(1).await.unwrap();
     push.send("before").await.unwrap();
     dialer.close();
@@ -221,9 +221,9 @@ pub(crate) async fn a_peer_whose_runtime_is_gone_is_gone(t: &Transport) {
         let _entered = runtime.enter();
         PullSocket::new()
     };
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
-    push.dial(listener.url()).await.unwrap();
+    push.dial_at(listener.url()).await.unwrap();
     let mut events = push.events();
     runtime.shutdown_background();
     event(&mut events, |event| matches!(event, Event::Detached(..)).then_some(())).await;

@@ -1,7 +1,7 @@
 //! Many connections, many threads, no runtime.
 
 use crate::bare::block_on;
-use crate::transport::{Transport, until};
+use crate::transport::{Kind, Socket as _, Transport, until};
 use spanwire::{PullSocket, PushSocket, RepSocket, ReqSocket};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,13 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) async fn a_thousand_connections_come_and_go(t: &Transport) {
+    // All of QUIC runs unoptimised here, and not in the kernel: its connections are twenty times slower.
+    let count: u32 = if t.kind == Kind::Quic { 200 } else { 1_000 };
     let pull = PullSocket::new();
-    let listener = pull.listen(&(t.free)()).await.unwrap();
-    for n in 0..1_000_u32 {
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
+    for n in 0..count {
         let push = PushSocket::new();
-        push.dial(listener.url()).await.unwrap();
+        push.dial_at(listener.url()).await.unwrap();
         push.send(n.to_be_bytes().to_vec()).await.unwrap();
         assert_eq!(pull.recv().await.unwrap()[..], n.to_be_bytes());
         let report = push.close(SECOND * 10).await;
@@ -23,7 +25,8 @@ pub(crate) async fn a_thousand_connections_come_and_go(t: &Transport) {
     }
     until(|| pull.stats().peers == 0).await;
     let ledger = pull.stats().ledger;
-    assert_eq!((ledger.attached_pipes, ledger.delivered_messages, ledger.dropped_total()), (1_000, 1_000, 0));
+    let all = u64::from(count);
+    assert_eq!((ledger.attached_pipes, ledger.delivered_messages, ledger.dropped_total()), (all, all, 0));
     pull.close(SECOND).await;
 }
 

@@ -17,8 +17,14 @@
 mod account;
 #[path = "../support/bare.rs"]
 mod bare;
+#[cfg(feature = "tls")]
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod connect;
 mod load;
+#[path = "../../examples/own_transport.rs"]
+#[allow(dead_code)]
+mod own_transport;
 mod pressure;
 mod refuse;
 #[path = "../support/mod.rs"]
@@ -90,7 +96,8 @@ macro_rules! tests {
 }
 
 macro_rules! run_by {
-    ($($name:ident = $transport:ident: $($list:ident)*;)*) => { $(
+    ($($(#[$when:meta])* $name:ident = $transport:ident: $($list:ident)*;)*) => { $(
+        $(#[$when])*
         mod $name {
             $(checks_of!($list, $transport);)*
         }
@@ -106,4 +113,25 @@ run_by! {
     abstracts = ABSTRACT: pipes addresses threads;
     inproc = INPROC: pipes addresses threads;
     socketpair = SOCKETPAIR: pipes;
+    foreign = FOREIGN: pipes addresses threads;
+    #[cfg(feature = "quic")]
+    quic = QUIC: pipes addresses threads;
+    #[cfg(feature = "quic")]
+    quic4 = QUIC4: pipes addresses threads;
+    #[cfg(feature = "quic")]
+    quic6 = QUIC6: pipes addresses threads;
+    #[cfg(feature = "tls")]
+    tls = TLS: pipes addresses threads;
+    #[cfg(feature = "tls")]
+    tls4 = TLS4: pipes addresses threads;
+    #[cfg(feature = "tls")]
+    tls6 = TLS6: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws = WS: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws4 = WS4: pipes addresses threads;
+    #[cfg(feature = "ws")]
+    ws6 = WS6: pipes addresses threads;
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    wss = WSS: pipes addresses threads;
 }

@@ -1,6 +1,6 @@
 //! Who and what is turned away.
 
-use crate::transport::{Kind, Transport, event};
+use crate::transport::{Kind, Socket as _, Transport, event};
 use spanwire::{
     DetachReason, DialError, Dropped, Event, Options, Pair0Socket, PubSocket, PullSocket, PushSocket,
 };
@@ -46,10 +46,30 @@ pub(crate) async fn a_message_over_the_limit_ends_its_connection(t: &Transport) 
 pub(crate) async fn another_protocol_is_turned_away(t: &Transport) {
     let publisher = PubSocket::new();
     let mut there = publisher.events();
-    let listener = publisher.listen(&(t.free)()).await.unwrap();
+    let listener = publisher.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     let mut here = push.events();
-    match push.dial(listener.url()).await {
+    if matches!(t.kind, Kind::Ws | Kind::Wss) {
+        // The handshake is one of HTTP, and its answer says what is wrong.
+        let error = push.dial_at(listener.url()).await.expect_err("another protocol");
+        assert!(matches!(error, DialError::Upgrade { .. }) && !error.is_transient(), "{error:?}");
+        assert!(error.to_string().contains("400: the socket here speaks pub.sp.nanomsg.org"), "{error}");
+        let why = event(&mut there, |event| match event {
+            Event::Refused(None, why) => Some(*why),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(why.await, DetachReason::UpgradeFailed);
+        let told = event(&mut there, |event| match event {
+            Event::UpgradeFailed { error, .. } => Some(error.to_string()),
+            other => panic!("{other:?}"),
+        });
+        assert!(told.await.contains("\"pub.sp.nanomsg.org\", and the peer has \"pull.sp.nanomsg.org\""));
+        assert_eq!((publisher.stats().ledger.refused_pipes, publisher.peers().len()), (1, 0));
+        push.close(SECOND).await;
+        publisher.close(SECOND).await;
+        return;
+    }
+    match push.dial_at(listener.url()).await {
         Err(error @ DialError::Refused { why: DetachReason::WrongProtocol, .. }) => {
             assert!(!error.is_transient());
         }
@@ -80,10 +100,10 @@ pub(crate) async fn the_filter_of_a_listener_refuses(t: &Transport) {
         assert_eq!(peer.ends.credentials.is_some(), matches!(kind, Kind::File | Kind::Abstract));
         false
     });
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     // The dialer may have its pipe before the listener has decided; it does not last.
-    let _ = push.dial(listener.url()).await;
+    let _ = push.dial_at(listener.url()).await;
     let attaching = match events.next().await {
         Some(Event::Attaching(peer)) => peer,
         other => panic!("{other:?}"),
@@ -98,7 +118,7 @@ pub(crate) async fn the_filter_of_a_listener_refuses(t: &Transport) {
 
     pull.set_filter(|_| true);
     let welcome = PushSocket::new();
-    welcome.dial(listener.url()).await.unwrap();
+    welcome.dial_at(listener.url()).await.unwrap();
     welcome.send("thanks").await.unwrap();
     assert_eq!(&pull.recv().await.unwrap()[..], b"thanks");
     welcome.close(SECOND).await;
@@ -107,10 +127,10 @@ pub(crate) async fn the_filter_of_a_listener_refuses(t: &Transport) {
 
 pub(crate) async fn the_filter_of_a_dialer_refuses(t: &Transport) {
     let pull = PullSocket::new();
-    let listener = pull.listen(&(t.free)()).await.unwrap();
+    let listener = pull.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     push.set_filter(|peer| !peer.origin.dialed);
-    match push.dial(listener.url()).await {
+    match push.dial_at(listener.url()).await {
         Err(DialError::Refused { why: DetachReason::Filtered, .. }) => {}
         other => panic!("{other:?}"),
     }
@@ -122,10 +142,10 @@ pub(crate) async fn the_filter_of_a_dialer_refuses(t: &Transport) {
 pub(crate) async fn a_pair_has_one_peer(t: &Transport) {
     let (a, b, c) = (Pair0Socket::new(), Pair0Socket::new(), Pair0Socket::new());
     let mut events = a.events();
-    let listener = a.listen(&(t.free)()).await.unwrap();
-    b.dial(listener.url()).await.unwrap();
+    let listener = a.listen_at(&(t.free)()).await.unwrap();
+    b.dial_at(listener.url()).await.unwrap();
     a.wait_peers(1).await.unwrap();
-    let _ = c.dial(listener.url()).await;
+    let _ = c.dial_at(listener.url()).await;
     let refused = event(&mut events, |event| match event {
         Event::Refused(Some(peer), why) => Some((peer.pipe, *why)),
         _ => None,

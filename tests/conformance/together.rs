@@ -1,7 +1,7 @@
 //! One socket, endpoints of all kinds at once.
 
 use crate::support::within;
-use crate::transport::{ABSTRACT, INPROC, IPC, SOCKETPAIR, TCP, Transport};
+use crate::transport::{ABSTRACT, INPROC, IPC, SOCKETPAIR, Socket as _, TCP, Transport};
 use spanwire::{PullSocket, PushSocket};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +19,8 @@ async fn a_socket_has_listeners_and_dialers_of_all_kinds_at_once() {
             // It listens twice and dials twice on each.
             for _ in 0..2 {
                 let (near, far) = (PushSocket::new(), PushSocket::new());
-                near.dial(pull.listen(&(t.free)()).await.unwrap().url()).await.unwrap();
-                pull.dial(far.listen(&(t.free)()).await.unwrap().url()).await.unwrap();
+                near.dial_at(pull.listen_at(&(t.free)()).await.unwrap().url()).await.unwrap();
+                pull.dial_at(far.listen_at(&(t.free)()).await.unwrap().url()).await.unwrap();
                 pushers.extend([near, far]);
             }
         }

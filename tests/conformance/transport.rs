@@ -1,12 +1,16 @@
 //! The transports, as far as the checks have to tell them apart.
 
-use spanwire::{AdoptError, Dialer, Event, Events, ListenError, Listener, PipeId, RecvError};
+use crate::own_transport::Memory;
+use spanwire::{
+    AdoptError, DialOptions, Dialer, Event, Events, ListenError, ListenOptions, Listener, PipeId, RecvError,
+};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::net::TcpSocket;
 
 /// One transport.
@@ -22,6 +26,20 @@ pub(crate) struct Transport {
 pub(crate) enum Kind {
     /// IP addresses; the kernel chooses the port.
     Tcp,
+    /// The same, and both sides prove who they are.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    Tls,
+    /// WebSocket: the handshake is one of HTTP.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
+    Ws,
+    /// The same over TLS.
+    #[cfg_attr(not(all(feature = "ws", feature = "tls")), allow(dead_code))]
+    Wss,
+    /// UDP, and both sides prove who they are.
+    #[cfg_attr(not(feature = "quic"), allow(dead_code))]
+    Quic,
+    /// One that the application has brought along.
+    Foreign,
     /// Unix sockets with a file.
     File,
     /// Unix sockets with an abstract name, which the kernel chooses.
@@ -35,6 +53,30 @@ pub(crate) enum Kind {
 pub(crate) static TCP: Transport = Transport { free: || "tcp://127.0.0.1:0".into(), kind: Kind::Tcp };
 pub(crate) static TCP4: Transport = Transport { free: || "tcp4://localhost:0".into(), kind: Kind::Tcp };
 pub(crate) static TCP6: Transport = Transport { free: || "tcp6://[::1]:0".into(), kind: Kind::Tcp };
+#[cfg(feature = "tls")]
+pub(crate) static TLS: Transport = Transport { free: || "tls+tcp://127.0.0.1:0".into(), kind: Kind::Tls };
+#[cfg(feature = "tls")]
+pub(crate) static TLS4: Transport = Transport { free: || "tls+tcp4://localhost:0".into(), kind: Kind::Tls };
+#[cfg(feature = "tls")]
+pub(crate) static TLS6: Transport = Transport { free: || "tls+tcp6://[::1]:0".into(), kind: Kind::Tls };
+#[cfg(feature = "ws")]
+pub(crate) static WS: Transport =
+    Transport { free: || "ws://127.0.0.1:0/conformance".into(), kind: Kind::Ws };
+#[cfg(feature = "ws")]
+pub(crate) static WS4: Transport = Transport { free: || "ws4://localhost:0/".into(), kind: Kind::Ws };
+#[cfg(feature = "ws")]
+pub(crate) static WS6: Transport = Transport { free: || "ws6://[::1]:0/a/b?c=d".into(), kind: Kind::Ws };
+#[cfg(all(feature = "ws", feature = "tls"))]
+pub(crate) static WSS: Transport =
+    Transport { free: || "wss://127.0.0.1:0/conformance".into(), kind: Kind::Wss };
+#[cfg(feature = "quic")]
+pub(crate) static QUIC: Transport = Transport { free: || "quic://127.0.0.1:0".into(), kind: Kind::Quic };
+#[cfg(feature = "quic")]
+pub(crate) static QUIC4: Transport = Transport { free: || "quic4://localhost:0".into(), kind: Kind::Quic };
+#[cfg(feature = "quic")]
+pub(crate) static QUIC6: Transport = Transport { free: || "quic6://[::1]:0".into(), kind: Kind::Quic };
+pub(crate) static FOREIGN: Transport =
+    Transport { free: || format!("memory://conformance-{}", number()), kind: Kind::Foreign };
 pub(crate) static IPC: Transport =
     Transport { free: || format!("ipc://{}", free_path().display()), kind: Kind::File };
 pub(crate) static UNIX: Transport =
@@ -46,10 +88,10 @@ pub(crate) static SOCKETPAIR: Transport =
     Transport { free: || unreachable!("a socketpair has no address"), kind: Kind::Adopted };
 
 impl Transport {
-    /// Whether this machine has it. Only tcp6 may be missing.
+    /// Whether this machine has it. Only IPv6 may be missing.
     pub(crate) fn is_here(&self) -> bool {
-        let here = self.kind != Kind::Tcp
-            || !(self.free)().starts_with("tcp6")
+        let here = !self.is_ip()
+            || !(self.free)().contains("[::1]")
             || std::net::TcpListener::bind("[::1]:0").is_ok();
         if !here {
             eprintln!("skipped: this machine has no ::1");
@@ -57,9 +99,27 @@ impl Transport {
         here
     }
 
+    /// Whether its places are IP addresses.
+    pub(crate) fn is_ip(&self) -> bool {
+        matches!(self.kind, Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss | Kind::Quic)
+    }
+
+    /// Whether both sides have shown certificates.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self.kind, Kind::Tls | Kind::Wss | Kind::Quic)
+    }
+
     /// Whether messages are framed.
     pub(crate) fn is_framed(&self) -> bool {
         self.kind != Kind::Inproc
+    }
+
+    /// What dialers need for it.
+    pub(crate) fn dialing(&self) -> DialOptions {
+        match self.kind {
+            Kind::Adopted => DialOptions::default(),
+            _ => dialing(&(self.free)()),
+        }
     }
 
     /// Joins two sockets and waits until each has the other.
@@ -70,8 +130,8 @@ impl Transport {
             a.unwrap();
             b.unwrap();
         } else {
-            let listener = a.listen(&(self.free)()).await.unwrap();
-            b.dial(listener.url()).await.unwrap();
+            let listener = a.listen_at(&(self.free)()).await.unwrap();
+            b.dial_at(listener.url()).await.unwrap();
         }
         a.wait_peers(1).await.unwrap();
         b.wait_peers(1).await.unwrap();
@@ -82,7 +142,7 @@ impl Transport {
     pub(crate) fn reserve(&self) -> (String, Option<TcpSocket>) {
         let url = (self.free)();
         match self.kind {
-            Kind::Tcp => {
+            Kind::Tcp | Kind::Tls | Kind::Ws | Kind::Wss => {
                 let v6 = url.contains("::1");
                 let socket = if v6 { TcpSocket::new_v6() } else { TcpSocket::new_v4() }.unwrap();
                 // A listener may take the port as long as this one does not listen.
@@ -90,8 +150,18 @@ impl Transport {
                 let ip = if v6 { "[::1]:0" } else { "127.0.0.1:0" };
                 socket.bind(ip.parse::<SocketAddr>().unwrap()).unwrap();
                 let port = socket.local_addr().unwrap().port();
-                let host = url.rsplit_once(':').unwrap().0;
-                (format!("{host}:{port}"), Some(socket))
+                (with_port(&url, port), Some(socket))
+            }
+            Kind::Quic => {
+                // Nobody is given a port down there who did not ask for it.
+                let ip = if url.contains("::1") { "[::1]" } else { "127.0.0.1" };
+                let port = loop {
+                    let port = 20_000 + (std::process::id() + number()) % 10_000;
+                    if std::net::UdpSocket::bind(format!("{ip}:{port}")).is_ok() {
+                        break port;
+                    }
+                };
+                (format!("{}:{port}", url.rsplit_once(':').unwrap().0), None)
             }
             Kind::Abstract => {
                 (format!("abstract://spanwire-conformance-{}-{}", std::process::id(), number()), None)
@@ -99,6 +169,42 @@ impl Transport {
             _ => (url, None),
         }
     }
+}
+
+/// An address on port 0, on this port instead.
+pub(crate) fn with_port(url: &str, port: u16) -> String {
+    let at = url.rfind(":0").expect("port 0");
+    format!("{}:{port}{}", &url[..at], &url[at + 2..])
+}
+
+/// What a dialer of `url` needs.
+fn dialing(url: &str) -> DialOptions {
+    #[cfg(feature = "tls")]
+    if ["tls+", "wss", "quic"].iter().any(|scheme| url.starts_with(scheme)) {
+        return crate::certificates::dialing();
+    }
+    if url.starts_with("memory") {
+        return DialOptions { transport: Some(memory()), ..DialOptions::default() };
+    }
+    DialOptions::default()
+}
+
+/// What a listener at `url` needs.
+fn listening(url: &str) -> ListenOptions {
+    #[cfg(feature = "tls")]
+    if ["tls+", "wss", "quic"].iter().any(|scheme| url.starts_with(scheme)) {
+        return crate::certificates::listening();
+    }
+    if url.starts_with("memory") {
+        return ListenOptions { transport: Some(memory()), ..ListenOptions::default() };
+    }
+    ListenOptions::default()
+}
+
+/// The network that all share.
+fn memory() -> Arc<Memory> {
+    static MEMORY: OnceLock<Arc<Memory>> = OnceLock::new();
+    MEMORY.get_or_init(Arc::default).clone()
 }
 
 fn number() -> u32 {
@@ -112,8 +218,10 @@ fn free_path() -> PathBuf {
 
 /// What all sockets have in common, for checks that do not care which one it is.
 pub(crate) trait Socket {
-    fn listen(&self, url: &str) -> impl Future<Output = Result<Listener, ListenError>>;
-    fn dial(&self, url: &str) -> impl Future<Output = Result<Dialer, spanwire::DialError>>;
+    /// Listens with what the transport needs.
+    fn listen_at(&self, url: &str) -> impl Future<Output = Result<Listener, ListenError>>;
+    /// Dials with what the transport needs.
+    fn dial_at(&self, url: &str) -> impl Future<Output = Result<Dialer, spanwire::DialError>>;
     fn adopt(&self, descriptor: OwnedFd) -> impl Future<Output = Result<PipeId, AdoptError>>;
     fn wait_peers(&self, count: usize) -> impl Future<Output = Result<(), RecvError>>;
 }
@@ -121,11 +229,11 @@ pub(crate) trait Socket {
 macro_rules! sockets {
     ($($name:ident)*) => { $(
         impl Socket for spanwire::$name {
-            async fn listen(&self, url: &str) -> Result<Listener, ListenError> {
-                self.listen(url).await
+            async fn listen_at(&self, url: &str) -> Result<Listener, ListenError> {
+                self.listen_with(url, listening(url)).await
             }
-            async fn dial(&self, url: &str) -> Result<Dialer, spanwire::DialError> {
-                self.dial(url).await
+            async fn dial_at(&self, url: &str) -> Result<Dialer, spanwire::DialError> {
+                self.dial_with(url, dialing(url)).await
             }
             async fn adopt(&self, descriptor: OwnedFd) -> Result<PipeId, AdoptError> {
                 self.adopt(descriptor).await
@@ -137,7 +245,7 @@ macro_rules! sockets {
     )* };
 }
 
-sockets! { Pair0Socket PushSocket PullSocket ReqSocket RepSocket SurveySocket RespondSocket RawSocket }
+sockets! { Pair0Socket PubSocket PushSocket PullSocket ReqSocket RepSocket SurveySocket RespondSocket RawSocket }
 
 /// The next event that `wanted` accepts; others are passed over.
 pub(crate) async fn event<T>(events: &mut Events, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {

@@ -6,6 +6,7 @@
 //! | `frames` | lengths, types, and cuts in the middle |
 //! | `peers` | peers that misbehave, never read, or die |
 //! | `machine` | descriptors, socket files, names |
+//! | `tls` | certificates, and what is no TLS |
 //! | `headers` | backtraces, hop counts, ids |
 //! | `misuse` | what the application itself does wrong, and every way to close |
 //! | `cancel` | every public future, dropped after any number of polls |
@@ -17,6 +18,12 @@
 //! `tests/architecture/faults.rs` has the list.
 
 mod cancel;
+#[cfg(feature = "tls")]
+#[path = "../support/certificates.rs"]
+mod certificates;
+#[cfg(feature = "tls")]
+#[path = "../support/rustls_peer.rs"]
+mod foreign;
 mod frames;
 mod handshakes;
 mod headers;
@@ -25,3 +32,5 @@ mod misuse;
 mod peers;
 mod runtimes;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;

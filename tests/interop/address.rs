@@ -9,6 +9,12 @@ pub(crate) enum Transport {
     Tcp,
     Ipc,
     Abstract,
+    /// Both sides prove who they are.
+    Tls,
+    #[cfg(feature = "ws")]
+    Ws,
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    Wss,
 }
 
 impl Transport {
@@ -16,10 +22,29 @@ impl Transport {
     pub(crate) fn fresh(self) -> String {
         match self {
             Self::Tcp => "tcp://127.0.0.1:0".into(),
+            Self::Tls => "tls+tcp://127.0.0.1:0".into(),
+            // Without a path: nanomsg cannot listen at one.
+            #[cfg(feature = "ws")]
+            Self::Ws => "ws://127.0.0.1:0".into(),
+            #[cfg(all(feature = "ws", feature = "tls"))]
+            Self::Wss => "wss://127.0.0.1:0".into(),
             Self::Ipc => FOLDER.with(|folder| format!("ipc://{}/{}", folder.0.display(), number())),
             Self::Abstract => format!("abstract://spanwire-interop-{}-{}", std::process::id(), number()),
         }
     }
+}
+
+/// A folder with certificates for the other side, as `peer.py` wants it.
+#[cfg(feature = "tls")]
+pub(crate) fn tls_folder() -> PathBuf {
+    FOLDER.with(|folder| {
+        if !folder.0.join("own.pem").exists() {
+            let (authority, own) = crate::certificates::for_others();
+            std::fs::write(folder.0.join("authority.pem"), authority).expect("a file");
+            std::fs::write(folder.0.join("own.pem"), own.certificate + &own.key).expect("a file");
+        }
+        folder.0.clone()
+    })
 }
 
 thread_local! {

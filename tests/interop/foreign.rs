@@ -216,6 +216,8 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
+        #[cfg(feature = "tls")]
+        command.env("SPANWIRE_TLS", crate::address::tls_folder());
         let mut child = command.spawn().map_err(|error| NoPeer::Missing(error.to_string()))?;
         let stdin = child.stdin.take().expect("stdin is piped");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));

@@ -23,6 +23,9 @@
 
 mod address;
 mod cases;
+#[cfg(feature = "tls")]
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod devices;
 mod floods;
 mod foreign;

@@ -82,16 +82,23 @@ pub(crate) struct Cell {
 
 /// Every cell that a library has a part in.
 fn cells(library: Library) -> Vec<Cell> {
-    let transports: &[Transport] = match library {
+    let mut transports = match library {
         // It knows no abstract names.
-        Library::Nanomsg => &[Transport::Tcp, Transport::Ipc],
+        Library::Nanomsg => vec![Transport::Tcp, Transport::Ipc],
         Library::Nng | Library::NewNng | Library::Pynng => {
-            &[Transport::Tcp, Transport::Ipc, Transport::Abstract]
+            vec![Transport::Tcp, Transport::Ipc, Transport::Abstract]
         }
     };
+    #[cfg(feature = "ws")]
+    transports.push(Transport::Ws);
+    if cfg!(feature = "tls") && library != Library::Nanomsg {
+        transports.push(Transport::Tls);
+        #[cfg(all(feature = "ws", feature = "tls"))]
+        transports.push(Transport::Wss);
+    }
     let mut cells = Vec::new();
     for ours in Ours::ALL.into_iter().filter(|ours| ours.is_known_to(library)) {
-        for &transport in transports {
+        for &transport in &transports {
             for listens in [Listens::We, Listens::They] {
                 cells.push(Cell { ours, transport, listens });
             }

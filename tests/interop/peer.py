@@ -18,6 +18,9 @@ every answer is the same. The first answer comes unasked: `ready VERSION`, or `m
     device NAME NAME                 ok              joined from here on
     reset                            ok              everything is closed
 
+`SPANWIRE_TLS` names a folder with `authority.pem` and `own.pem` (a certificate and its key): sockets show
+the latter on tls+tcp and wss, and want one of the former from whoever is there.
+
 What goes wrong is answered by `error WHY`. The process ends with its stdin.
 """
 
@@ -59,6 +62,13 @@ class Nng:
         lib.nng_socket_set.argtypes = [Id, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
         lib.nng_socket_set_ms.argtypes = [Id, ctypes.c_char_p, ctypes.c_int32]
         lib.nng_close.argtypes = [Id]
+        lib.nng_tls_config_alloc.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        lib.nng_tls_config_ca_file.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        lib.nng_tls_config_cert_key_file.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
+        lib.nng_tls_config_auth_mode.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        lib.nng_tls_config_server_name.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        for name in ("nng_listener_set_ptr", "nng_dialer_set_ptr"):
+            getattr(lib, name).argtypes = [Id, ctypes.c_char_p, ctypes.c_void_p]
 
     def version(self):
         return self.lib.nng_version().decode()
@@ -78,16 +88,37 @@ class Nng:
     def set(self, sock, option, ms):
         self.check(self.lib.nng_socket_set_ms(sock, option.encode(), ms))
 
+    def tls(self, mode):
+        """A configuration for clients (0) or servers (1)."""
+        config, own = ctypes.c_void_p(), tls_file("own.pem").encode()
+        self.check(self.lib.nng_tls_config_alloc(ctypes.byref(config), mode))
+        self.check(self.lib.nng_tls_config_ca_file(config, tls_file("authority.pem").encode()))
+        self.check(self.lib.nng_tls_config_cert_key_file(config, own, None))
+        self.check(self.lib.nng_tls_config_auth_mode(config, 2))
+        if mode == 0:
+            # It knows no IP addresses in certificates.
+            self.check(self.lib.nng_tls_config_server_name(config, b"localhost"))
+        return config
+
     def listen(self, sock, url):
+        if is_websocket(url) and url.endswith(":0"):
+            return at_free_port(url, lambda chosen: self.listen(sock, chosen))
         listener, port = Id(), ctypes.c_int()
-        self.check(self.lib.nng_listen(sock, url.encode(), ctypes.byref(listener), 0))
+        self.check(self.lib.nng_listener_create(ctypes.byref(listener), sock, url.encode()))
+        if is_secure(url):
+            self.check(self.lib.nng_listener_set_ptr(listener, b"tls-config", self.tls(1)))
+        self.check(self.lib.nng_listener_start(listener, 0))
         if not url.endswith(":0"):
             return url
         self.check(self.lib.nng_listener_get_int(listener, b"tcp-bound-port", ctypes.byref(port)))
         return f"{url[:-2]}:{port.value}"
 
     def dial(self, sock, url):
-        self.check(self.lib.nng_dial(sock, url.encode(), ctypes.byref(Id()), 0))
+        dialer = Id()
+        self.check(self.lib.nng_dialer_create(ctypes.byref(dialer), sock, url.encode()))
+        if is_secure(url):
+            self.check(self.lib.nng_dialer_set_ptr(dialer, b"tls-config", self.tls(0)))
+        self.check(self.lib.nng_dialer_start(dialer, 0))
 
     def subscribe(self, sock, topic):
         self.check(self.lib.nng_socket_set(sock, b"sub:subscribe", topic, len(topic)))
@@ -238,11 +269,23 @@ class Pynng:
     def set(self, sock, option, ms):
         self.pynng.check_err(self.pynng.lib.nng_socket_set_ms(sock.socket, option.encode(), ms))
 
+    def tls(self, mode):
+        config = self.pynng.TLSConfig
+        name = {"server_name": "localhost"} if mode == config.MODE_CLIENT else {}
+        files = {"ca_files": tls_file("authority.pem"), "cert_key_file": tls_file("own.pem")}
+        return config(mode, auth_mode=config.AUTH_MODE_REQUIRED, **name, **files)
+
     def listen(self, sock, url):
+        if is_websocket(url) and url.endswith(":0"):
+            return at_free_port(url, lambda chosen: self.listen(sock, chosen))
+        if is_secure(url):
+            sock.tls_config = self.tls(self.pynng.TLSConfig.MODE_SERVER)
         listener = sock.listen(url)
         return f"{url[:-2]}:{port_of(listener.local_address)}" if url.endswith(":0") else url
 
     def dial(self, sock, url):
+        if is_secure(url):
+            sock.tls_config = self.tls(self.pynng.TLSConfig.MODE_CLIENT)
         sock.dial(url, block=True)
 
     def subscribe(self, sock, topic):
@@ -274,6 +317,30 @@ class Pynng:
 
 def read(address, length):
     return ctypes.string_at(address, length) if length else b""
+
+
+def is_secure(url):
+    return url.startswith(("tls+", "wss"))
+
+
+def tls_file(name):
+    return os.path.join(os.environ["SPANWIRE_TLS"], name)
+
+
+def is_websocket(url):
+    return url.startswith(("ws:", "wss:"))
+
+
+def at_free_port(url, listen):
+    """Listens where a port was free a moment ago: NNG does not tell which one a WebSocket has got."""
+    for attempt in range(20):
+        chosen = f"{url[:-2]}:{free_port()}"
+        try:
+            return listen(chosen)
+        except Exception:
+            # Somebody else was quicker.
+            if attempt == 19:
+                raise
 
 
 def free_port():

@@ -1,9 +1,9 @@
 //! What the sockets of the library have in common, as a trait, so that one setting fits them all.
 
 use spanwire::{
-    BusSocket, DialError, Dialer, ListenError, Listener, Message, Pair0Socket, Pair1Socket, PolySocket,
-    PubSocket, PullSocket, PushSocket, RawSocket, RecvError, RepSocket, ReqSocket, RespondSocket, SendError,
-    Stats, SubSocket, SurveySocket,
+    BusSocket, DialError, DialOptions, Dialer, ListenError, ListenOptions, Listener, Message, Pair0Socket,
+    Pair1Socket, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket, RecvError, RepSocket, ReqSocket,
+    RespondSocket, SendError, Stats, SubSocket, SurveySocket,
 };
 use std::time::Duration;
 
@@ -26,14 +26,34 @@ pub(crate) trait Receives: Socket {
     async fn recv(&self, timeout: Duration) -> Result<Message, RecvError>;
 }
 
+/// What a dialer of `url` needs.
+fn dialing(url: &str) -> DialOptions {
+    #[cfg(feature = "tls")]
+    if url.starts_with("tls+") || url.starts_with("wss") {
+        return crate::certificates::dialing();
+    }
+    let _ = url;
+    DialOptions::default()
+}
+
+/// What a listener at `url` needs.
+fn listening(url: &str) -> ListenOptions {
+    #[cfg(feature = "tls")]
+    if url.starts_with("tls+") || url.starts_with("wss") {
+        return crate::certificates::listening();
+    }
+    let _ = url;
+    ListenOptions::default()
+}
+
 macro_rules! sockets {
     ($($name:ident)*) => {$(
         impl Socket for $name {
             async fn listen(&self, url: &str) -> Result<Listener, ListenError> {
-                $name::listen(self, url).await
+                $name::listen_with(self, url, listening(url)).await
             }
             async fn dial(&self, url: &str) -> Result<Dialer, DialError> {
-                $name::dial(self, url).await
+                $name::dial_with(self, url, dialing(url)).await
             }
             async fn wait_peers(&self, count: usize) -> Result<(), RecvError> {
                 $name::wait_peers(self, count).await

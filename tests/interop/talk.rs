@@ -306,12 +306,12 @@ async fn two_of_theirs(cell: &Cell, peer: &mut Foreign) -> Outcome {
     let url = cell.transport.fresh();
     match cell.listens {
         Listens::We => {
-            let listener = within("our listen", ours.listen(&url)).await?;
+            let listener = within("our listen", Socket::listen(&ours, &url)).await?;
             peer.dial(OTHER, listener.url()).await?;
         }
         Listens::They => {
             let url = peer.listen(OTHER, &url).await?;
-            within("our dial", ours.dial(&url)).await?;
+            within("our dial", Socket::dial(&ours, &url)).await?;
         }
     }
     within("both peers to attach", ours.wait_peers(2)).await?;

@@ -1,10 +1,11 @@
-//! An allocator that counts how often it is asked for memory. Whoever includes this file has it.
+//! An allocator that counts how often it is asked for memory, and for how much. Whoever includes this file
+//! has it.
 //!
 //! The trait is unsafe, so this is too; each call is handed on to the system's allocator as it came.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 struct Counting;
 
@@ -12,23 +13,34 @@ struct Counting;
 static COUNTING: Counting = Counting;
 
 static EVERYWHERE: AtomicU64 = AtomicU64::new(0);
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     // Needs neither memory nor a destructor, so it is there for every call.
     static HERE: Cell<u64> = const { Cell::new(0) };
 }
 
+/// How many bytes this process has asked for and not given back.
+#[allow(dead_code)] // each test looks at its part
+pub(crate) fn in_use() -> usize {
+    IN_USE.load(Ordering::Relaxed)
+}
+
 /// How often this process has asked for memory; growing what one has is asking too.
+#[allow(dead_code)]
 pub(crate) fn everywhere() -> u64 {
     EVERYWHERE.load(Ordering::Relaxed)
 }
 
 /// How often this thread has.
+#[allow(dead_code)]
 pub(crate) fn here() -> u64 {
     HERE.get()
 }
 
-fn note() {
+/// `taken` bytes for `given` ones.
+fn note(taken: usize, given: usize) {
+    IN_USE.fetch_add(taken.wrapping_sub(given), Ordering::Relaxed);
     EVERYWHERE.fetch_add(1, Ordering::Relaxed);
     HERE.set(HERE.get() + 1);
 }
@@ -36,21 +48,22 @@ fn note() {
 // SAFETY: memory comes from and goes to the system's allocator only, with the arguments that were given.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
+        note(layout.size(), 0);
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note();
+        note(layout.size(), 0);
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        note();
+        note(bytes, layout.size());
         unsafe { System.realloc(memory, layout, bytes) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
         unsafe { System.dealloc(memory, layout) }
     }
 }

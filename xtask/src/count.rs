@@ -1,8 +1,8 @@
 //! How many tests ran, and how many should have: read out of what the runners print.
 //!
-//! Three kinds of lines count: those of libtest (`running 3 tests`, `test result: …`), those of
-//! cargo-nextest (`Starting 3 tests`, `Summary …`), and the lines of our own matrices, which know how
-//! many cells they have:
+//! Four kinds of lines count: those of libtest (`running 3 tests`, `test result: …`), those of
+//! cargo-nextest (`Starting 3 tests`, `Summary …`), those of Node (`# tests 3`, `# pass 3`), and the lines
+//! of our own matrices, which know how many cells they have:
 //!
 //! ```text
 //! spanwire-matrix: NAME ran=N expected=M skipped-for-missing-peer=K
@@ -39,6 +39,11 @@ impl Tally {
     /// Nothing was run, for a good reason.
     pub(crate) fn skip(why: impl Into<String>) -> Self {
         Self { skipped: vec![why.into()], ..Self::default() }
+    }
+
+    /// One check that could not run for want of a program.
+    pub(crate) fn without_peer(why: impl Into<String>) -> Self {
+        Self { expected: 1, without_peer: 1, skipped: vec![why.into()], ..Self::default() }
     }
 
     /// One check, from its outcome.
@@ -162,6 +167,25 @@ pub(crate) fn matrix(lines: &[String]) -> Tally {
     tally.failed = driven.failed;
     tally.passed = tally.passed.saturating_sub(driven.failed);
     tally
+}
+
+/// Counts what `node --test` printed in the format TAP: its totals are comments at the end. Tests that
+/// were cancelled, skipped or left for later did not run.
+pub(crate) fn node(lines: &[String]) -> Tally {
+    let total = |what: &str| {
+        let mut numbers =
+            lines.iter().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(what)?.trim().parse().ok());
+        numbers.next_back().unwrap_or(0)
+    };
+    let failures =
+        lines.iter().filter_map(|line| line.trim_start().strip_prefix("not ok ")?.split_once(" - "));
+    Tally {
+        passed: total("pass "),
+        failed: total("fail "),
+        expected: total("tests "),
+        problems: failures.map(|(_, name)| format!("{name} failed")).collect(),
+        ..Tally::default()
+    }
 }
 
 struct MatrixLine {
@@ -296,6 +320,24 @@ mod tests {
     fn a_matrix_without_its_line_fails() {
         assert!(!matrix(&lines(ONE_PASSED)).ok(false));
         assert!(!matrix(&lines(&format!("{ONE_PASSED}\nspanwire-matrix: nng ran=many"))).ok(false));
+    }
+
+    #[test]
+    fn node_is_counted_by_its_totals() {
+        let text = "ok 1 - a\nnot ok 2 - b\n# tests 3\n# pass 1\n# fail 1\n# cancelled 1\n# skipped 0";
+        let tally = node(&lines(text));
+        assert_eq!((tally.passed, tally.failed, tally.expected), (1, 1, 3));
+        assert_eq!(tally.problems, ["b failed"]);
+        assert!(!tally.ok(false));
+        assert!(node(&lines("# tests 2\n# pass 2\n# fail 0")).ok(true));
+        assert!(!node(&lines("# tests 2\n# pass 1\n# fail 0\n# cancelled 1")).ok(false));
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_a_missing_peer() {
+        let tally = Tally::without_peer("no node");
+        assert!(tally.ok(false) && !tally.ok(true));
+        assert_eq!(tally.skipped, ["no node"]);
     }
 
     #[test]

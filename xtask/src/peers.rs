@@ -1,5 +1,5 @@
-//! The foreign peers: NNG and nanomsg with their command line programs, and pynng; and the tools that count
-//! what our programs do.
+//! The foreign peers: NNG and nanomsg with their command line programs, and pynng; a browser, and what
+//! the JavaScript client is tested with; and the tools that count what our programs do.
 //!
 //! On Debian and its kin the first come from apt, when we are root or sudo asks for no password;
 //! pynng goes into a virtual environment under the target directory, and NNG 1.12 is built there
@@ -107,7 +107,8 @@ impl Peer {
     }
 }
 
-fn on_path(program: &str) -> bool {
+/// Whether a program of this name can be started.
+pub(crate) fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
@@ -165,7 +166,12 @@ fn build_new_nng(house: &House) {
         return println!("nng-c-sys has left no library in {}", folder.display());
     };
     let mut link = house.program("cc", &["-shared", "-Wl,--whole-archive"]);
-    link.arg(archive).args(["-Wl,--no-whole-archive", "-lpthread", "-o"]).arg(house.target.join(NEW_NNG));
+    link.arg(&archive).args(["-Wl,--no-whole-archive", "-Wl,--start-group"]);
+    // What it has TLS from stands beside it.
+    link.args(
+        ["mbedtls", "mbedx509", "mbedcrypto"].map(|name| archive.with_file_name(format!("lib{name}.a"))),
+    );
+    link.args(["-Wl,--end-group", "-lpthread", "-o"]).arg(house.target.join(NEW_NNG));
     say_and_run(&mut link);
 }
 
@@ -186,6 +192,9 @@ const PEERS: &[Peer] = &[
     Peer { package: "libnanomsg-dev", sign: Sign::Header("nanomsg/nn.h") },
     Peer { package: "strace", sign: Sign::Program("strace") },
     Peer { package: "valgrind", sign: Sign::Program("valgrind") },
+    Peer { package: "chromium", sign: Sign::Program("chromium") },
+    Peer { package: "nodejs", sign: Sign::Program("node") },
+    Peer { package: "node-typescript", sign: Sign::Program("tsc") },
 ];
 
 /// Those of the benchmark that are not compiled by cargo, and what cargo needs to compile NNG.

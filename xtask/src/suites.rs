@@ -39,8 +39,26 @@ pub(crate) struct Suite {
 
 /// Every suite, in the order in which they run: what fails fast comes first.
 pub(crate) const ALL: &[&Suite] = &[
-    &PEERS, &FORMAT, &CLIPPY, &FEATURES, &CORE, &MSRV, &TESTS, &DOCTESTS, &EXAMPLES, &INTEROP, &CLI, &FUZZ,
-    &SOAK, &LOOM, &BENCH, &COUNTS, &RUSTDOC, &DENY,
+    &PEERS,
+    &FORMAT,
+    &CLIPPY,
+    &FEATURES,
+    &CORE,
+    &MSRV,
+    &TESTS,
+    &DOCTESTS,
+    &EXAMPLES,
+    &INTEROP,
+    &CLI,
+    &JAVASCRIPT,
+    &BROWSER,
+    &FUZZ,
+    &SOAK,
+    &LOOM,
+    &BENCH,
+    &COUNTS,
+    &RUSTDOC,
+    &DENY,
 ];
 
 /// The foreign programs and libraries, installed first when that is allowed.
@@ -196,6 +214,48 @@ pub(crate) const CLI: Suite = Suite {
         }
         command.args(["--", "--nocapture"]);
         there.then(|| job.tests(&mut command))
+    },
+};
+
+/// Node runs the unit tests and nothing else does anything with it, so its absence is that of a peer.
+const JAVASCRIPT: Suite = Suite {
+    name: "javascript",
+    what: "the JavaScript client: its rules, its sockets over a fake WebSocket, its types",
+    required: true,
+    minutes: 4,
+    run: |job| {
+        let folder = job.house.root.join(JAVASCRIPT_CLIENT);
+        if !folder.exists() {
+            return None;
+        }
+        let mut tally = Tally::default();
+        if peers::on_path("node") {
+            let mut node = job.house.program("node", &["--test", "--test-reporter=tap"]);
+            tally += job.counted(node.current_dir(&folder), count::node);
+        } else {
+            tally += Tally::without_peer("node is missing: the JavaScript client was not tested");
+        }
+        if peers::on_path("tsc") {
+            let mut tsc = job.house.program("tsc", &["--project", "tsconfig.json"]);
+            tally += job.exit(tsc.current_dir(&folder));
+        } else {
+            tally +=
+                Tally::without_peer("tsc is missing: the types of the JavaScript client were not checked");
+        }
+        Some(tally)
+    },
+};
+
+/// The JavaScript client in Chromium, against our sockets.
+const BROWSER: Suite = Suite {
+    name: "browser",
+    what: "a real browser: every pattern of the JavaScript client, and what goes wrong",
+    required: true,
+    minutes: 8,
+    run: |job| {
+        let there = job.house.has_test("browser");
+        let test = ["--test", "browser", "--", "--nocapture"];
+        there.then(|| job.matrix(&mut workspace_test(job.house, &test)))
     },
 };
 
@@ -388,7 +448,7 @@ impl AsMutCommand for &mut Command {
 
 /// Whether an integration test has a row of its own.
 fn has_a_row(package: &str, test: &str) -> bool {
-    package == CLI_PACKAGE || test.starts_with(LOOM_PREFIX) || ["interop", "soak"].contains(&test)
+    package == CLI_PACKAGE || test.starts_with(LOOM_PREFIX) || ["interop", "browser", "soak"].contains(&test)
 }
 
 fn workspace_test(house: &House, args: &[&str]) -> Command {
@@ -404,6 +464,7 @@ fn shared_target(house: &House, mut command: Command) -> Command {
 }
 
 const CLI_PACKAGE: &str = "spanwire-cli";
+const JAVASCRIPT_CLIENT: &str = "clients/js";
 const LOOM_PREFIX: &str = "loom_";
 const FUZZ_MANIFEST: &str = "fuzz/Cargo.toml";
 

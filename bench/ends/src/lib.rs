@@ -7,7 +7,8 @@
 //!
 //! * [`words`]: what a workload is: [`Cell`]. * [`role`]: the command line and the talk with the parent.
 //! * [`measure`]: what an end tells. * [`arrivals`], [`stopwatch`]: counting and timing.
-//! * [`pace`]: sending at a rate. * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
+//! * [`pace`]: sending at a rate; `clock`: the same in a task. * [`bulk`]: what is in the messages of `mixed`.
+//! * [`secure`]: the certificate of servers. * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
 //!
 //! # The contract
 //!
@@ -46,7 +47,7 @@
 //! | `idle` | accepts, then watches itself for the job's `millis` | opens `MANY` connections and keeps them | connections, the same | server: `count` the connections it has, `rss_bytes` what it grew since it listened, `cpu_nanos` |
 //! | `load` | as `flight` | asks at the job's `rate`, without waiting for answers (at most [`MOST_OUTSTANDING`] outstanding); with rate 0, [`IN_FLIGHT`] at a time | requests, percent of capacity (for the parent) | client: latency from the time each request was due |
 //! | `connect` | receives | makes a socket, dials, sends 1 message, closes when that is delivered; again | connections, 1 | server |
-//! | `mixed` | receives from two sockets at two addresses (`URL` and `ADDRESS` are two, with a comma between) | sends singles of `BYTES` at the job's `rate` through the first, stamped with [`pace::stamp`]; meanwhile, if `MANY` is 1, messages of [`BULK_BYTES`] as fast as it may through the second, and when the singles are out one of 8 bytes, big-endian: how many those were | singles, bulk senders (0 or 1) | server: latency from the stamp to the receiver; fails unless all bulk came; `other` is how many |
+//! | `mixed` | receives from two sockets at two addresses (`URL` and `ADDRESS` are two, with a comma between) | sends singles of `BYTES` at the job's `rate` through the first, stamped with [`bulk::single`]; meanwhile, if `MANY` is 1, messages of [`BULK_BYTES`] as fast as it may through the second, and when the singles are out one of 8 bytes, big-endian: how many those were | singles, bulk senders (0 or 1) | server: latency from the stamp to the receiver; fails unless all bulk came; `other` is how many |
 //! | `outrun` | sleeps for the job's `millis` and then receives until nothing has come for [`QUIET`] | sends messages, each freshly made, until one waits for half of `millis` or `count` are sent | most messages, 1 | server; both: `peak_bytes` grown since they were connected, `bound_bytes` what their options allow, 0 for no bound |
 //!
 //! Bodies are made once and handed over as cheaply as the library can, except where told otherwise.
@@ -62,15 +63,22 @@
 #![forbid(unsafe_code)]
 
 pub mod arrivals;
+pub mod bulk;
+#[cfg(feature = "clock")]
+pub mod clock;
 pub mod measure;
 pub mod pace;
 pub mod pin;
 pub mod role;
+pub mod secure;
 pub mod stopwatch;
 pub mod usage;
 pub mod words;
 
 pub use arrivals::{Arrivals, Budget, Fairness};
+pub use bulk::Bulk;
+#[cfg(feature = "clock")]
+pub use clock::Clock;
 pub use measure::Measure;
 pub use pace::Pace;
 pub use pin::Side;

@@ -68,6 +68,9 @@ pub fn since(stamp_nanos: u64) -> Duration {
     Duration::from_nanos(stamp(Instant::now()).saturating_sub(stamp_nanos))
 }
 
+/// What is not worth sleeping for: setting a timer and waking takes about as long.
+pub const SHORT: Duration = Duration::from_micros(20);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,6 +59,14 @@ pub enum Transport {
     Ipc,
     /// One process.
     Inproc,
+    /// TLS over tcp, with the certificate of [`secure`](crate::secure).
+    Tls,
+    /// WebSocket.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+    /// QUIC.
+    Quic,
 }
 
 /// Where the two ends run.
@@ -110,8 +118,15 @@ impl Word for Work {
 }
 
 impl Word for Transport {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("tcp", Self::Tcp), ("ipc", Self::Ipc), ("inproc", Self::Inproc)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tcp", Self::Tcp),
+        ("ipc", Self::Ipc),
+        ("inproc", Self::Inproc),
+        ("tls", Self::Tls),
+        ("ws", Self::Ws),
+        ("wss", Self::Wss),
+        ("quic", Self::Quic),
+    ];
 }
 
 impl Word for Mode {

@@ -11,8 +11,8 @@ pub(crate) fn filling(bytes: usize) -> Vec<u8> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) length: usize,
-    /// The number of a pusher, if it is one's.
-    pub(crate) start: [u8; 4],
+    /// The number of a pusher, or when a single was due, if it is one.
+    pub(crate) start: [u8; 8],
 }
 
 impl Seen {

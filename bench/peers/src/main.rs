@@ -5,6 +5,7 @@
 //! * `blocking`: the works for libraries whose calls block: `nng`, `nanomsg`, `libzmq`, `zenoh`.
 //! * `tasks`: the works for libraries whose calls are futures: `rzmq`, `zeromq`, `nats`.
 //! * `body`: what is in a message. `tally`: counting them. `jobs`: hearing the parent meanwhile.
+//!   `memory`: what an end needs of it.
 //!
 //! Each library has the settings that its own documentation recommends for the work, and none that drops
 //! messages where it has a choice. They are told with `list`, and explained where they are made.
@@ -16,6 +17,7 @@ mod jobs;
 mod kind;
 mod libzmq;
 mod loaded;
+mod memory;
 mod nanomsg;
 #[cfg(feature = "nats")]
 mod nats;

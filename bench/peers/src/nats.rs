@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What `list` says.
-pub(crate) const SETTINGS: &str = "the server in a process of its own, on the CPU of the end that listens, \
-    with max_pending of 1 GB so that it hangs up on nobody; subscriptions keep up to 16 million messages \
-    instead of dropping what exceeds 65536; client.request for req, publish with replies to one inbox for \
-    flight; written when nothing more is queued, as the client does by itself; CPU time without the server's";
+pub(crate) const SETTINGS: &str = "the server in a process of its own, on the CPU of the end that \
+    listens, with max_pending of 1 GB so that it hangs up on nobody; subscriptions keep up to 16 million \
+    messages instead of dropping what exceeds 65536; client.request for req, publish with replies to one \
+    inbox for flight and load; written when nothing more is queued, as the client does by itself; CPU \
+    time without the server's";
 
 /// The client, and where the server is.
 #[derive(Clone)]

@@ -4,13 +4,15 @@ use crate::kind::Kind;
 use crate::tasks::{self, Library};
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use rzmq::socket::{LAST_ENDPOINT, LINGER, SUBSCRIBE, SocketEvent, XPUB_NODROP};
-use rzmq::{Context, Msg, SocketType};
+use rzmq::socket::{LAST_ENDPOINT, LINGER, RCVHWM, SNDHWM, SNDTIMEO, SUBSCRIBE, SocketEvent, XPUB_NODROP};
+use rzmq::{Context, Msg, SocketType, ZmqError};
+use std::time::Duration;
 
 /// What `list` says.
 pub(crate) const SETTINGS: &str = "tokio sockets, high-water marks and batches as by default; pub with \
-    XPUB_NODROP, so that it waits, but not beside a subscriber that does not read; flight from a DEALER to a \
-    ROUTER that one task answers; connect with req and rep, since closing is done in the background";
+    XPUB_NODROP, so that it waits, but not beside a subscriber that does not read; flight and load from \
+    a DEALER to a ROUTER that one task answers; connect with req and rep, since closing is done in the \
+    background; outrun with high-water marks of 4";
 
 #[derive(Clone)]
 pub(crate) struct Rzmq(Context);
@@ -45,16 +47,25 @@ impl Library for Rzmq {
             Kind::Pub => socket.set_option(XPUB_NODROP, 1_i32).await?,
             _ => {}
         }
-        Ok(Socket { socket, kind })
+        Ok(Socket { socket, kind, patience: None })
     }
 }
 
 pub(crate) struct Socket {
     socket: rzmq::Socket,
     kind: Kind,
+    /// How long it waits for room.
+    patience: Option<Duration>,
 }
 
 impl tasks::Socket for Socket {
+    async fn bound(&mut self, messages: u32) -> Result<bool> {
+        for option in [SNDHWM, RCVHWM] {
+            self.socket.set_option(option, messages as i32).await?;
+        }
+        Ok(true)
+    }
+
     async fn listen(&mut self, url: &str) -> Result<String> {
         self.socket.bind(url).await?;
         if url.starts_with("inproc:") {
@@ -84,6 +95,18 @@ impl tasks::Socket for Socket {
         Ok(self.socket.send(Msg::from_bytes(body)).await?)
     }
 
+    async fn send_within(&mut self, body: Bytes, patience: Duration) -> Result<bool> {
+        if self.patience != Some(patience) {
+            self.socket.set_option(SNDTIMEO, patience.as_millis() as i32).await?;
+            self.patience = Some(patience);
+        }
+        match self.socket.send(Msg::from_bytes(body)).await {
+            Ok(()) => Ok(true),
+            Err(ZmqError::Timeout | ZmqError::ResourceLimitReached) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn recv(&mut self) -> Result<Bytes> {
         Ok(self.socket.recv().await?.data_bytes().unwrap_or_default())
     }
@@ -103,7 +126,7 @@ impl tasks::Socket for Socket {
     }
 
     fn share(&self) -> Option<Self> {
-        Some(Self { socket: self.socket.clone(), kind: self.kind })
+        Some(Self { socket: self.socket.clone(), kind: self.kind, patience: self.patience })
     }
 
     async fn close(self) -> Result<()> {

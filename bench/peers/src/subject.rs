@@ -62,47 +62,49 @@ fn subjects() -> Vec<Subject> {
             name: "nng",
             version: Ok(Nng::version()),
             settings: nng::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ pushers:+ threads:+ idle:+ connect:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ \
+                mixed:+ outrun:+",
         },
         Subject {
             name: "nanomsg",
             version: Nanomsg::load().map(|_| Nanomsg::version()),
             settings: nanomsg::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ pushers:+ threads:+ idle:+ connect:+",
+            works: "req:* push:* pub:+ stall:+ pushers:+ threads:+ idle:+ connect:+ mixed:+",
         },
         Subject {
             name: "zmq",
             version: Zmq::load().map(|library| library.version()),
             settings: libzmq::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ pushers:+ idle:+ connect:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+ mixed:+ outrun:+",
         },
         #[cfg(feature = "rzmq")]
         Subject {
             name: "rzmq",
             version: Ok(locked("rzmq")),
             settings: rzmq::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ pushers:+ threads:+ idle:+ connect:+",
+            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ \
+                mixed:+ outrun:+",
         },
         #[cfg(feature = "zeromq")]
         Subject {
             name: "zeromq",
             version: Ok(locked("zeromq")),
             settings: zeromq::SETTINGS,
-            works: "req:+ push:+ pub:+ stall:+ flight:+ pushers:+ idle:+ connect:+",
+            works: "req:+ push:+ pub:+ stall:+ flight:+ load:+ pushers:+ idle:+ connect:+ mixed:+ outrun:+",
         },
         #[cfg(feature = "zenoh")]
         Subject {
             name: "zenoh",
             version: Ok(locked("zenoh")),
             settings: zenoh::SETTINGS,
-            works: "req:+ push:+ pub:+ stall:+ flight:+ pushers:+ threads:+ idle:+ connect:+",
+            works: "req:+ push:+ pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+",
         },
         #[cfg(feature = "nats")]
         Subject {
             name: "nats",
             version: Nats::new().and_then(|nats| nats.version(&locked("async-nats"))),
             settings: nats::SETTINGS,
-            works: "req:t push:t pub:t flight:t pushers:t threads:t connect:t",
+            works: "req:t push:t pub:t flight:t load:t pushers:t threads:t connect:t",
         },
     ]
 }

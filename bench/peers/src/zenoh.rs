@@ -17,12 +17,11 @@ use zenoh::sample::Sample;
 use zenoh::{Config, Session, Wait};
 
 /// What `list` says.
-pub(crate) const SETTINGS: &str = "mode peer with endpoints given, neither multicast scouting nor gossip; \
-    congestion control Block, so that nothing is dropped, but Drop beside a subscriber that does not read; \
-    req and flight as z_ping and z_pong do it, with a publisher and a subscriber each way; express for req, \
-    otherwise batching as by default; a session for each \
-    connection; receivers count in callbacks, askers have the default channel of 256 samples; connect with req \
-    and rep";
+pub(crate) const SETTINGS: &str = "mode peer with endpoints given, neither multicast scouting nor \
+    gossip; congestion control Block, so that nothing is dropped, but Drop beside a subscriber that does \
+    not read; req, flight and load as z_ping and z_pong do it, with a publisher and a subscriber each \
+    way; express for req, otherwise batching as by default; a session for each connection; receivers \
+    count in callbacks, askers have the default channel of 256 samples; connect with req and rep";
 
 pub(crate) struct Zenoh;
 
@@ -160,6 +159,12 @@ impl blocking::Socket for Socket {
             return answers.recv().map(|sample| Some(seen(&sample))).map_err(foreign);
         }
         self.inbox()?.take(patience)
+    }
+
+    fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Option<Seen>> {
+        let Some(deadline) = deadline else { return self.recv(None) };
+        let answers = self.answers.as_ref().context("such a socket does not ask")?;
+        Ok(answers.recv_deadline(deadline).map_err(foreign)?.as_ref().map(seen))
     }
 
     fn receive(&mut self, tally: Tally) -> Result<Tally> {

@@ -11,8 +11,9 @@ use zeromq::{
 
 /// What `list` says.
 pub(crate) const SETTINGS: &str = "as by default; push and pub let the runtime go on after every 128 \
-    messages; pub drops what does not fit into queues of 100000; flight from a DEALER to a ROUTER that one task \
-    answers; connect with req and rep, since closing drops what is queued";
+    messages; pub drops what does not fit into queues of 100000; flight and load from a DEALER to a \
+    ROUTER that one task answers; connect with req and rep, since closing drops what is queued; outrun \
+    with those same queues, which no option makes shorter";
 
 #[derive(Clone)]
 pub(crate) struct Zeromq;

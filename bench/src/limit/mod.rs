@@ -2,6 +2,7 @@
 //!
 //! * `wire`: blocking sockets and frames as the Scalability Protocols cut them. `batch`: many small
 //!   frames in one write or read. `ready`: which of many sockets has something.
+//! * `tls`, `ws`, `quic`: round trips and one-way over other libraries' streams: rustls, tungstenite, quinn.
 //! * `roundtrip`, `spin`, `oneway`, `publish`, `flight`, `load`, `pushers`, `threads`, `idle`, `connect`,
 //!   `mixed`, `outrun`: a work each, two processes. `inproc`: channels in one.
 
@@ -16,19 +17,25 @@ mod oneway;
 mod outrun;
 mod publish;
 mod pushers;
+mod quic;
 mod ready;
 mod roundtrip;
 mod spin;
 mod threads;
+mod tls;
 mod wire;
+mod ws;
 
 use anyhow::Result;
 use spanwire_bench_ends::{Mode, Role, Transport, Work};
 
 /// Is one end of a raw workload.
 pub(crate) fn run(role: &Role) -> Result<()> {
-    if role.cell.transport == Transport::Inproc {
-        return inproc::run(&role.cell);
+    match role.cell.transport {
+        Transport::Inproc => return inproc::run(&role.cell),
+        Transport::Ws | Transport::Wss => return ws::run(role),
+        Transport::Quic => return quic::run(role),
+        Transport::Tcp | Transport::Ipc | Transport::Tls => {}
     }
     match role.cell.work {
         Work::RoundTrip if role.cell.mode == Mode::Spin => spin::run(role),

@@ -1,5 +1,7 @@
 //! Blocking sockets, and frames: an 8-byte length in front of each body, on ipc a byte 1 before that.
+//! TLS is rustls' own stream over such a socket.
 
+use super::tls::{self, Secured};
 use anyhow::{Context, Result, bail};
 use spanwire_bench_ends::{Cell, Role, Side, Transport, role};
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,6 +18,7 @@ pub(super) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    Tls(Box<Secured>),
 }
 
 /// Calls a method that both kinds of streams have.
@@ -25,6 +28,22 @@ macro_rules! either {
             Stream::Tcp($each) => $call,
             #[cfg(unix)]
             Stream::Unix($each) => $call,
+            Stream::Tls($each) => $call,
+        }
+    };
+}
+
+/// The same for methods of the socket itself.
+macro_rules! socket {
+    ($stream:expr, $each:ident => $call:expr) => {
+        match $stream {
+            Stream::Tcp($each) => $call,
+            #[cfg(unix)]
+            Stream::Unix($each) => $call,
+            Stream::Tls(secured) => {
+                let $each = secured.socket();
+                $call
+            }
         }
     };
 }
@@ -32,29 +51,29 @@ macro_rules! either {
 impl Stream {
     /// Whether reads and writes return at once when there is nothing or no room.
     pub(super) fn set_nonblocking(&self, yes: bool) -> io::Result<()> {
-        either!(self, stream => stream.set_nonblocking(yes))
+        socket!(self, stream => stream.set_nonblocking(yes))
     }
 
     /// Nothing more will be written.
     pub(super) fn end(&self) -> io::Result<()> {
-        either!(self, stream => stream.shutdown(Shutdown::Write))
+        socket!(self, stream => stream.shutdown(Shutdown::Write))
     }
 
     /// How long a read waits.
     pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        either!(self, stream => stream.set_read_timeout(timeout))
+        socket!(self, stream => stream.set_read_timeout(timeout))
     }
 
     /// How long a write waits.
     pub(super) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        either!(self, stream => stream.set_write_timeout(timeout))
+        socket!(self, stream => stream.set_write_timeout(timeout))
     }
 }
 
 #[cfg(unix)]
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        either!(self, stream => stream.as_fd())
+        socket!(self, stream => stream.as_fd())
     }
 }
 
@@ -70,7 +89,7 @@ impl Write for Stream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        either!(self, stream => stream.flush())
     }
 }
 
@@ -80,6 +99,7 @@ pub(super) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener, String),
+    Tls(TcpListener),
 }
 
 impl Listener {
@@ -89,6 +109,7 @@ impl Listener {
             Self::Tcp(listener) => format!("tcp://{}", listener.local_addr()?),
             #[cfg(unix)]
             Self::Unix(_, path) => format!("ipc://{path}"),
+            Self::Tls(listener) => format!("tls+tcp://{}", listener.local_addr()?),
         })
     }
 
@@ -97,6 +118,7 @@ impl Listener {
             Self::Tcp(listener) => tcp(listener.accept().context("cannot accept")?.0),
             #[cfg(unix)]
             Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().context("cannot accept")?.0)),
+            Self::Tls(listener) => tls::accept(no_delay(listener.accept().context("cannot accept")?.0)?),
         }
     }
 }
@@ -130,6 +152,7 @@ pub(super) fn listen_for(role: &Role) -> Result<Listener> {
 pub(super) fn listen(url: &str) -> Result<Listener> {
     match url.split_once("://") {
         Some(("tcp", address)) => TcpListener::bind(address).map(Listener::Tcp),
+        Some(("tls+tcp", address)) => TcpListener::bind(address).map(Listener::Tls),
         #[cfg(unix)]
         Some(("ipc", path)) => UnixListener::bind(path).map(|socket| Listener::Unix(socket, path.to_owned())),
         _ => bail!("raw sockets do not know {url}"),
@@ -142,6 +165,9 @@ pub(super) fn connect(url: &str) -> Result<Stream> {
         Some(("tcp", address)) => {
             tcp(TcpStream::connect(address).with_context(|| format!("cannot dial {url}"))?)
         }
+        Some(("tls+tcp", address)) => tls::connect(no_delay(
+            TcpStream::connect(address).with_context(|| format!("cannot dial {url}"))?,
+        )?),
         #[cfg(unix)]
         Some(("ipc", path)) => {
             Ok(Stream::Unix(UnixStream::connect(path).with_context(|| format!("cannot dial {url}"))?))
@@ -151,8 +177,12 @@ pub(super) fn connect(url: &str) -> Result<Stream> {
 }
 
 fn tcp(stream: TcpStream) -> Result<Stream> {
+    no_delay(stream).map(Stream::Tcp)
+}
+
+pub(super) fn no_delay(stream: TcpStream) -> Result<TcpStream> {
     stream.set_nodelay(true).context("cannot set no-delay")?;
-    Ok(Stream::Tcp(stream))
+    Ok(stream)
 }
 
 /// How bodies of one size are framed on one transport.

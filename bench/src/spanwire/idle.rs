@@ -1,6 +1,6 @@
 //! A PULL with many peers that say nothing.
 
-use super::{options, serve};
+use super::{dialing, listening, options, serve};
 use anyhow::{Context, Result};
 use spanwire::{PullSocket, PushSocket, blocking};
 use spanwire_bench_ends::{Job, Measure, Role, Side, role, usage};
@@ -11,13 +11,14 @@ pub(super) async fn run(role: &Role) -> Result<()> {
     let many = role.cell.many as usize;
     if role.side == Side::Client {
         let socket = PushSocket::with(options(&role.cell));
+        let dialing = dialing()?;
         for _ in 0..many {
-            socket.dial(&role.address).await.context("dialing")?;
+            socket.dial_with(&role.address, dialing.clone()).await.context("dialing")?;
         }
         return serve::on_runtime(async |_| Ok(Measure::moved(socket.stats().peers as u64))).await;
     }
     let socket = PullSocket::with(options(&role.cell));
-    let listener = socket.listen(&role.address).await.context("listening")?;
+    let listener = socket.listen_with(&role.address, listening()?).await.context("listening")?;
     let before = usage::rss_bytes();
     role::say_url(listener.url())?;
     socket.wait_peers(many).await.context("waiting for the peers")?;
@@ -33,13 +34,14 @@ pub(super) fn run_blocking(role: &Role) -> Result<()> {
     let many = role.cell.many as usize;
     if role.side == Side::Client {
         let socket = blocking::PushSocket::with(options(&role.cell));
+        let dialing = dialing()?;
         for _ in 0..many {
-            socket.dial(&role.address).context("dialing")?;
+            socket.dial_with(&role.address, dialing.clone()).context("dialing")?;
         }
         return role::serve(|_| Ok(Measure::moved(socket.stats().peers as u64)));
     }
     let socket = blocking::PullSocket::with(options(&role.cell));
-    let listener = socket.listen(&role.address).context("listening")?;
+    let listener = socket.listen_with(&role.address, listening()?).context("listening")?;
     let before = usage::rss_bytes();
     role::say_url(listener.url())?;
     socket.wait_peers(many).context("waiting for the peers")?;

@@ -1,10 +1,11 @@
 //! Requests at a rate, each counted from when it was due.
 
-use super::clock::Clock;
 use super::{Flow, flight, options, roundtrip, serve};
 use anyhow::{Context, Result, anyhow, bail};
 use spanwire::{ReqSocket, blocking};
-use spanwire_bench_ends::{IN_FLIGHT, Job, MOST_OUTSTANDING, Measure, Pace, Role, Samples, Side, pace, role};
+use spanwire_bench_ends::{
+    Clock, IN_FLIGHT, Job, MOST_OUTSTANDING, Measure, Pace, Role, Samples, Side, pace, role,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;

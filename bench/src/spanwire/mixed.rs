@@ -1,11 +1,12 @@
 //! Single messages at a rate through one PUSH, beside another one that sends as fast as it may.
 
-use super::clock::Clock;
 use super::{Flow, options, serve};
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use spanwire::{Message, PullSocket, PushSocket, blocking};
-use spanwire_bench_ends::{BULK_BYTES, Job, Measure, Pace, Role, Samples, Side, pace, role};
+use spanwire_bench_ends::{
+    BULK_BYTES, Bulk, Clock, Job, Measure, Pace, Role, Samples, Side, bulk, pace, role,
+};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +54,7 @@ async fn send(socket: &PushSocket, job: Job, flow: &Flow) -> Result<Measure> {
     let pace = Pace::start(job.rate);
     for number in 0..job.count {
         let due = clock.wait(&pace, number).await?;
-        socket.send(stamped(pace::stamp(due), flow)).await.context("sending a single")?;
+        socket.send(bulk::single(flow.body.len(), due)).await.context("sending a single")?;
     }
     Ok(Measure::moved(job.count))
 }
@@ -63,7 +64,7 @@ async fn receive(socket: &PullSocket, job: Job, flow: &Flow) -> Result<Measure> 
     for _ in 0..job.count {
         let message = socket.recv().await.context("waiting for a single")?;
         flow.check(&message)?;
-        samples.note(pace::since(number_in(&message)));
+        samples.note(bulk::age(message.body()));
     }
     Ok(samples.finish(job.count))
 }
@@ -75,44 +76,18 @@ async fn send_bulk(socket: PushSocket, over: Arc<AtomicBool>) -> Result<()> {
         socket.send(Message::new(body.clone())).await.context("sending bulk")?;
         count += 1;
     }
-    socket.send(count.to_be_bytes().to_vec()).await.context("sending the end of the bulk")?;
+    socket.send(bulk::end(count)).await.context("sending the end of the bulk")?;
     Ok(())
 }
 
 async fn receive_bulk(socket: PullSocket) -> Result<u64> {
-    let mut count = 0;
+    let mut bulk = Bulk::default();
     loop {
         let message = socket.recv().await.context("waiting for bulk")?;
-        if let ControlFlow::Break(done) = note_bulk(&message, &mut count) {
+        if let ControlFlow::Break(done) = bulk.note(message.body().len(), message.body()) {
             return done;
         }
     }
-}
-
-/// Counts until it is told how many there were.
-fn note_bulk(message: &Message, count: &mut u64) -> ControlFlow<Result<u64>> {
-    match message.body().len() {
-        BULK_BYTES => {
-            *count += 1;
-            ControlFlow::Continue(())
-        }
-        _ if number_in(message) == *count => ControlFlow::Break(Ok(*count)),
-        _ => {
-            let told = number_in(message);
-            ControlFlow::Break(Err(anyhow!("void: {count} of {told} bulk messages came")))
-        }
-    }
-}
-
-fn stamped(stamp: u64, flow: &Flow) -> Message {
-    let mut body = flow.body.to_vec();
-    body[..8].copy_from_slice(&stamp.to_be_bytes());
-    Message::new(body)
-}
-
-/// The eight bytes that a body starts with.
-fn number_in(message: &Message) -> u64 {
-    message.body().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
@@ -168,7 +143,7 @@ fn send_blocking(socket: &blocking::PushSocket, job: Job, flow: &Flow) -> Result
     let pace = Pace::start(job.rate);
     for number in 0..job.count {
         let due = pace.wait(number);
-        socket.send(stamped(pace::stamp(due), flow)).context("sending a single")?;
+        socket.send(bulk::single(flow.body.len(), due)).context("sending a single")?;
     }
     Ok(Measure::moved(job.count))
 }
@@ -178,7 +153,7 @@ fn receive_blocking(socket: &blocking::PullSocket, job: Job, flow: &Flow) -> Res
     for _ in 0..job.count {
         let message = socket.recv().context("waiting for a single")?;
         flow.check(&message)?;
-        samples.note(pace::since(number_in(&message)));
+        samples.note(bulk::age(message.body()));
     }
     Ok(samples.finish(job.count))
 }
@@ -190,14 +165,14 @@ fn send_bulk_blocking(socket: &blocking::PushSocket, over: &AtomicBool) -> Resul
         socket.send(Message::new(body.clone())).context("sending bulk")?;
         count += 1;
     }
-    socket.send(count.to_be_bytes().to_vec()).context("sending the end of the bulk")
+    socket.send(bulk::end(count)).context("sending the end of the bulk")
 }
 
 fn receive_bulk_blocking(socket: &blocking::PullSocket) -> Result<u64> {
-    let mut count = 0;
+    let mut bulk = Bulk::default();
     loop {
         let message = socket.recv().context("waiting for bulk")?;
-        if let ControlFlow::Break(done) = note_bulk(&message, &mut count) {
+        if let ControlFlow::Break(done) = bulk.note(message.body().len(), message.body()) {
             return done;
         }
     }

@@ -2,12 +2,11 @@
 //!
 //! * `roundtrip`, `oneway`, `publish`, `flight`, `load`, `pushers`, `threads`, `idle`, `connect`, `mixed`,
 //!   `outrun`: a work each, both ends, both APIs. `inproc`: both ends in one process.
-//! * `serve`: jobs for an end that lives on a runtime. `clock`: waiting for a point in time there.
+//! * `serve`: jobs for an end that lives on a runtime.
 //!
 //! Bodies are handed over as clones of one `Bytes`, so what is measured is the library and not the
 //! allocator of the caller; the limit copies from one body too.
 
-mod clock;
 mod connect;
 mod flight;
 mod idle;
@@ -19,14 +18,15 @@ mod outrun;
 mod publish;
 mod pushers;
 mod roundtrip;
-mod serve;
 mod threads;
 
+use crate::serve;
 use crate::subject::Subject;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use spanwire::{Message, Options, Stats};
-use spanwire_bench_ends::{Cell, Mode, Role, Transport, Work};
+use spanwire::tls::{Identity, Roots, TlsClient, TlsClientOptions, TlsServer, TlsServerOptions};
+use spanwire::{DialOptions, ListenOptions, Message, Options, Stats};
+use spanwire_bench_ends::{Cell, Mode, Role, Transport, Work, secure};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
@@ -80,6 +80,20 @@ fn is_blocking(subject: Subject) -> bool {
 fn options(cell: &Cell) -> Options {
     let spin = if cell.mode == Mode::Spin { SPIN } else { Duration::ZERO };
     Options { spin, ..Options::default() }
+}
+
+/// How servers listen.
+fn listening() -> Result<ListenOptions> {
+    let options = TlsServerOptions::new(Identity::pem(secure::CERTIFICATE, secure::KEY));
+    let tls = TlsServer::new(options).context("setting up TLS")?;
+    Ok(ListenOptions { tls: Some(tls), ..ListenOptions::default() })
+}
+
+/// How clients dial.
+fn dialing() -> Result<DialOptions> {
+    let options = TlsClientOptions { roots: Roots::pem(secure::CERTIFICATE), ..TlsClientOptions::default() };
+    let tls = TlsClient::new(options).context("setting up TLS")?;
+    Ok(DialOptions { tls: Some(tls), ..DialOptions::default() })
 }
 
 /// How long a receiver looks for input before it sleeps, in the mode `spin`.

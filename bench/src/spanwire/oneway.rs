@@ -1,6 +1,6 @@
 //! PUSH and PULL: one side only sends, the other counts what arrives.
 
-use super::{CLOSE_DEADLINE, Flow, nothing_left, options, serve};
+use super::{CLOSE_DEADLINE, Flow, dialing, listening, nothing_left, options, serve};
 use anyhow::{Context, Result};
 use spanwire::{PullSocket, PushSocket, blocking};
 use spanwire_bench_ends::{Arrivals, Job, Measure, Role, Side, role};
@@ -14,7 +14,7 @@ pub(super) async fn run(role: &Role, flow: &Flow) -> Result<()> {
         }
         Side::Client => {
             let socket = PushSocket::with(options(&role.cell));
-            let _dialer = socket.dial(&role.address).await.context("dialing")?;
+            let _dialer = socket.dial_with(&role.address, dialing()?).await.context("dialing")?;
             serve::on_runtime(async |job| send(&socket, job, flow).await).await?;
             nothing_left(socket.close(CLOSE_DEADLINE).await.abandoned)
         }
@@ -29,7 +29,7 @@ pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
         }
         Side::Client => {
             let socket = blocking::PushSocket::with(options(&role.cell));
-            let _dialer = socket.dial(&role.address).context("dialing")?;
+            let _dialer = socket.dial_with(&role.address, dialing()?).context("dialing")?;
             role::serve(|job| send_blocking(&socket, job, flow))?;
             nothing_left(socket.close(CLOSE_DEADLINE).abandoned)
         }
@@ -39,7 +39,7 @@ pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
 /// A PULL that has its peers.
 pub(super) async fn listen(role: &Role, peers: usize) -> Result<PullSocket> {
     let socket = PullSocket::with(options(&role.cell));
-    let listener = socket.listen(&role.address).await.context("listening")?;
+    let listener = socket.listen_with(&role.address, listening()?).await.context("listening")?;
     role::say_url(listener.url())?;
     socket.wait_peers(peers).await.context("waiting for the client")?;
     Ok(socket)
@@ -48,7 +48,7 @@ pub(super) async fn listen(role: &Role, peers: usize) -> Result<PullSocket> {
 /// A blocking PULL that has its peers.
 pub(super) fn listen_blocking(role: &Role, peers: usize) -> Result<blocking::PullSocket> {
     let socket = blocking::PullSocket::with(options(&role.cell));
-    let listener = socket.listen(&role.address).context("listening")?;
+    let listener = socket.listen_with(&role.address, listening()?).context("listening")?;
     role::say_url(listener.url())?;
     socket.wait_peers(peers).context("waiting for the client")?;
     Ok(socket)

@@ -1,6 +1,6 @@
 //! REQ and REP: one request outstanding.
 
-use super::{Flow, options, serve};
+use super::{Flow, dialing, listening, options, serve};
 use anyhow::{Context, Result};
 use spanwire::{RepSocket, ReqSocket, blocking};
 use spanwire_bench_ends::{Job, Measure, Role, Side, Stopwatch, role};
@@ -13,7 +13,7 @@ pub(super) async fn run(role: &Role, flow: &Flow) -> Result<()> {
         }
         Side::Client => {
             let socket = ReqSocket::with(options(&role.cell));
-            let _dialer = socket.dial(&role.address).await.context("dialing")?;
+            let _dialer = socket.dial_with(&role.address, dialing()?).await.context("dialing")?;
             serve::on_runtime(async |job| ask(&socket, job, flow, 1).await).await
         }
     }
@@ -27,7 +27,7 @@ pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
         }
         Side::Client => {
             let socket = blocking::ReqSocket::with(options(&role.cell));
-            let _dialer = socket.dial(&role.address).context("dialing")?;
+            let _dialer = socket.dial_with(&role.address, dialing()?).context("dialing")?;
             role::serve(|job| ask_blocking(&socket, job, flow))
         }
     }
@@ -36,7 +36,7 @@ pub(super) fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
 /// A REP that has its one peer.
 pub(super) async fn listen(role: &Role) -> Result<RepSocket> {
     let socket = RepSocket::with(options(&role.cell));
-    let listener = socket.listen(&role.address).await.context("listening")?;
+    let listener = socket.listen_with(&role.address, listening()?).await.context("listening")?;
     role::say_url(listener.url())?;
     socket.wait_peers(1).await.context("waiting for the client")?;
     Ok(socket)
@@ -45,7 +45,7 @@ pub(super) async fn listen(role: &Role) -> Result<RepSocket> {
 /// A blocking REP that has its one peer.
 pub(super) fn listen_blocking(role: &Role) -> Result<blocking::RepSocket> {
     let socket = blocking::RepSocket::with(options(&role.cell));
-    let listener = socket.listen(&role.address).context("listening")?;
+    let listener = socket.listen_with(&role.address, listening()?).context("listening")?;
     role::say_url(listener.url())?;
     socket.wait_peers(1).context("waiting for the client")?;
     Ok(socket)

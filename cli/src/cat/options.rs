@@ -70,6 +70,17 @@ pub(crate) static FLAGS: &[Flag] = &[
         ..PLAIN
     },
     Flag {
+        names: &["stats"],
+        value: Some("URL"),
+        doc: "Show the socket here meanwhile, for spanwire top and spanwire metrics",
+        ours: true,
+        set: |s, value| {
+            s.stats = Some(String::from_utf8_lossy(value).into_owned());
+            Ok(())
+        },
+        ..PLAIN
+    },
+    Flag {
         names: &["raw-socket"],
         doc: "Open the protocol in raw mode; with -v, headers are shown too",
         ours: true,

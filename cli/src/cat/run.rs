@@ -12,6 +12,7 @@ use super::settings::{End, Plan};
 use super::socket::AnySocket;
 use crate::failure::Failure;
 use bytes::Bytes;
+use spanwire::watch::{self, Service};
 use spanwire::{DialOptions, Message, Protocol, RecvError, SendError, Start};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(crate) fn run(plan: Plan) -> Result<(), Failure> {
     let runtime = runtime.map_err(|error| Failure::socket(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         let mut session = Session { socket: AnySocket::open(&plan), plan, out: Vec::new() };
+        let _service = session.show().await?;
         session.attach().await?;
         session.exchange().await?;
         session.close().await;
@@ -52,6 +54,17 @@ struct Session {
 }
 
 impl Session {
+    /// Shows the socket where the command line says, for as long as what is returned is kept.
+    async fn show(&self) -> Result<Option<Service>, Failure> {
+        let Some(url) = &self.plan.stats else { return Ok(None) };
+        self.socket.expose("cat");
+        let service = watch::serve(url).await.map_err(|error| Failure::socket(error.to_string()))?;
+        if self.plan.verbose {
+            say(&format!("Stats at: {}\n", service.url()))?;
+        }
+        Ok(Some(service))
+    }
+
     /// Listens and dials, in the order of the command line.
     async fn attach(&mut self) -> Result<(), Failure> {
         let start = if self.plan.background { Start::Background } else { Start::Wait };

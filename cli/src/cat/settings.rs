@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     /// `--silent`.
     pub(crate) silent: bool,
     pub(crate) raw_socket: bool,
+    /// Where the socket is shown.
+    pub(crate) stats: Option<String>,
     /// Flags of transports that are not there yet and that were used; `--cacert`, `--cert` and
     /// `--key` may be given only once.
     pub(crate) idle: Vec<&'static str>,
@@ -184,6 +186,7 @@ impl Settings {
             verbose: self.verbose,
             silent: self.silent,
             raw_socket: self.raw_socket,
+            stats: self.stats,
         })
     }
 
@@ -251,6 +254,8 @@ pub(crate) struct Plan {
     /// Whether lost messages are not worth a word.
     pub(crate) silent: bool,
     pub(crate) raw_socket: bool,
+    /// Where the socket is shown.
+    pub(crate) stats: Option<String>,
 }
 
 /// The flag that selects `protocol`.

@@ -135,6 +135,11 @@ impl AnySocket {
         }
     }
 
+    /// Exposes the socket under a name.
+    pub(crate) fn expose(&self, name: &str) {
+        each!(self, socket => crate::stats::expose(name, socket));
+    }
+
     /// Sends what waits and closes the socket.
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
         each!(self, socket => socket.close(deadline).await)

@@ -10,6 +10,7 @@ mod sides;
 
 use crate::args;
 use crate::complaint::Complaint;
+use crate::stats::Stats;
 use counts::Counts;
 use sides::{Address, Side};
 use spanwire::device::{Device, DeviceError, Direction};
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     /// How many devices a message may pass, itself included
     #[arg(long, value_name = "HOPS", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=15))]
     hop_limit: u8,
+    #[command(flatten)]
+    stats: Stats,
     /// Tell on standard error what happens, and at the end what went through
     #[arg(short, long)]
     verbose: bool,
@@ -72,6 +75,11 @@ async fn serve(args: &Args, sides: &[Side]) -> Result<(), Complaint> {
             let _ = tap.try_send(message.body().clone());
         }
     });
+    let names = sides.iter().map(|side| side.protocol.name());
+    let service = args.stats.show(names.zip(&sockets)).await?;
+    if let (Some(service), true) = (&service, args.verbose) {
+        eprintln!("stats: listening on {}", service.url());
+    }
     for (side, socket) in sides.iter().zip(&sockets) {
         if args.verbose {
             tokio::spawn(narrate(side.protocol.name(), socket.events()));
@@ -160,7 +168,7 @@ async fn narrate(name: &'static str, mut events: Events) {
 
 /// Ready when somebody wants us to end. They are heard from this call on.
 #[cfg(unix)]
-fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
     use tokio::signal::unix::{SignalKind, signal};
     let deaf = |error| Complaint::new(format!("cannot wait for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(deaf)?;
@@ -175,7 +183,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
 
 /// Ready when somebody wants us to end.
 #[cfg(not(unix))]
-fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
     Ok(async {
         // If that cannot be waited for, the user ends us in a ruder way.
         if tokio::signal::ctrl_c().await.is_err() {

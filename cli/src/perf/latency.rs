@@ -39,6 +39,7 @@ pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => Kind::Pair1,
     };
     let side = S::open(kind, run.options());
+    let _service = side.show(&run.stats).await?;
     run.announce(&side.listen(&run.url).await?)?;
     let work = async {
         for _ in 0..run.count {
@@ -60,6 +61,7 @@ pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => (Kind::Pair1, "pair1"),
     };
     let side = S::open(kind, run.options());
+    let _service = side.show(&run.stats).await?;
     side.dial(&run.url, patiently()).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {

@@ -19,6 +19,7 @@ mod throughput;
 
 use crate::args;
 use crate::complaint::Complaint;
+use crate::stats::Stats;
 use figures::Setting;
 use side::{Async, Blocking};
 use spanwire::{DialOptions, Event, Listener, Options, Start};
@@ -79,6 +80,8 @@ struct Run {
     /// Use the blocking sockets instead of the async ones
     #[arg(long)]
     blocking: bool,
+    #[command(flatten)]
+    stats: Stats,
     /// Print the address in use before anything else, so that a program can read it
     #[arg(long, hide = true)]
     announce: bool,

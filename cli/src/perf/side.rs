@@ -5,7 +5,9 @@
 
 use super::{GOODBYE, lost};
 use crate::complaint::Complaint;
+use crate::stats::Stats;
 use bytes::Bytes;
+use spanwire::watch::Service;
 use spanwire::{
     CloseReport, DialError, DialOptions, ListenError, Listener, Options, RecvError, RequestError, SendError,
 };
@@ -50,6 +52,9 @@ pub(super) trait Side: Sized {
         &self,
         work: impl Future<Output = Result<T, Complaint>>,
     ) -> Result<T, Complaint>;
+
+    /// Shows the socket where `stats` says, for as long as what is returned is kept.
+    async fn show(&self, stats: &Stats) -> Result<Option<Service>, Complaint>;
 
     async fn close(&self) -> CloseReport;
 }
@@ -134,6 +139,10 @@ macro_rules! side {
 
                 async fn dial(&self, url: &str, options: DialOptions) -> Result<(), DialError> {
                     each!(self.pattern, socket => socket.dial_with(url, options)$($wait)*).map(drop)
+                }
+
+                async fn show(&self, stats: &Stats) -> Result<Option<Service>, Complaint> {
+                    each!(self.pattern, socket => stats.show([("perf", socket)]).await)
                 }
 
                 async fn wait_for_peer(&self) -> Result<(), Complaint> {

@@ -4,7 +4,7 @@ use super::credit::Credit;
 use super::fanout::fan_out;
 use super::pipes::PipeTable;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, discard_unsent};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal, discard_unsent};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -129,6 +129,10 @@ impl Pattern for Bus {
 
     fn writable(&self, _: CtxId) -> bool {
         true
+    }
+
+    fn held(&self) -> Held {
+        self.queue.held()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {

@@ -3,7 +3,7 @@
 use super::credit::Credit;
 use super::pipes::PipeTable;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Refusal, Room, discard_unsent};
+use super::{CtxId, Effects, Held, Nothing, Refusal, Room, discard_unsent};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -120,6 +120,10 @@ impl Duplex {
 
     pub(crate) fn writable(&self) -> bool {
         self.peers.iter().any(|(_, credit)| credit.is_open())
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        self.queue.held()
     }
 
     pub(crate) fn clear(&mut self, fx: &mut impl Effects) {

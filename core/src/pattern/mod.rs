@@ -66,11 +66,13 @@ pub use rules::{Member, Rules};
 pub use subscriber::Sub;
 pub use surveyor::Surveyor;
 
-use crate::event::{DetachReason, Dropped};
+use crate::event::{DetachReason, Dropped, Latency};
 use crate::message::{Message, PipeId};
 use crate::time::Time;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::iter::Sum;
+use core::time::Duration;
 
 /// One of several conversations on a socket.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +119,11 @@ pub trait Effects {
     /// A message is sent again.
     fn resent(&mut self) {}
 
+    /// Something was waited for, and has come from `pipe`, `span` after it began.
+    fn took(&mut self, what: Latency, pipe: PipeId, span: Duration) {
+        let _ = (what, pipe, span);
+    }
+
     /// End this pipe. The rule hears `detach` afterwards.
     fn close(&mut self, pipe: PipeId, why: DetachReason);
 
@@ -159,6 +166,24 @@ impl Room {
     pub fn use_up(&mut self, bytes: usize) {
         self.messages -= 1;
         self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// How much waits somewhere.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Messages.
+    pub messages: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+impl Sum for Held {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            messages: sum.messages + one.messages,
+            bytes: sum.bytes + one.bytes,
+        })
     }
 }
 
@@ -360,6 +385,11 @@ pub trait Pattern {
     /// Messages accepted by `send` that are in no outbox yet.
     fn waiting(&self) -> usize {
         0
+    }
+
+    /// What came and was not taken yet.
+    fn held(&self) -> Held {
+        Held::default()
     }
 
     /// Discards all that waits, as the socket closes.

@@ -1,7 +1,7 @@
 //! PAIR v0 (0010): one peer, both ways, no header. Spec 5.3.
 
 use super::duplex::{Duplex, Peers};
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal, Room};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -76,6 +76,10 @@ impl Pattern for Pair0 {
 
     fn writable(&self, _: CtxId) -> bool {
         self.duplex.writable()
+    }
+
+    fn held(&self) -> Held {
+        self.duplex.held()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {

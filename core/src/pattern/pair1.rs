@@ -1,7 +1,7 @@
 //! PAIR v1 (0011): one peer or many, both ways, with a hop count. Spec 5.4.
 
 use super::duplex::{Duplex, Peers};
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal, Room};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -142,6 +142,10 @@ impl Pattern for Pair1 {
 
     fn writable(&self, _: CtxId) -> bool {
         self.duplex.writable()
+    }
+
+    fn held(&self) -> Held {
+        self.duplex.held()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {

@@ -1,7 +1,7 @@
 //! PULL (0051): takes jobs fairly from every PUSH. Spec 5.6.
 
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal, Room};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -89,6 +89,10 @@ impl Pattern for Pull {
 
     fn writable(&self, _: CtxId) -> bool {
         false
+    }
+
+    fn held(&self) -> Held {
+        self.queue.held()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {

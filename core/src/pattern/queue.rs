@@ -1,7 +1,7 @@
 //! [`FairQueue`]: messages that wait for the application, one lane per pipe, taken in turn.
 
 use super::pipes::PipeTable;
-use super::{Effects, PipeId, Room};
+use super::{Effects, Held, PipeId, Room};
 use crate::event::Dropped;
 use crate::message::Message;
 use alloc::collections::VecDeque;
@@ -267,6 +267,11 @@ impl FairQueue {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.messages == 0
+    }
+
+    /// What waits.
+    pub(crate) fn held(&self) -> Held {
+        Held { messages: self.messages, bytes: self.bytes }
     }
 
     pub(crate) fn clear(&mut self, fx: &mut impl Effects) {

@@ -11,7 +11,7 @@
 use super::backtrace::{MOST_TAGS, accept};
 use super::peers::Peers;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room, discard_unsent};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal, Room, discard_unsent};
 use crate::event::DetachReason;
 use crate::message::{Message, PipeId};
 use crate::options::Options;
@@ -159,6 +159,10 @@ impl Pattern for RawReq {
         self.peers.has_room()
     }
 
+    fn held(&self) -> Held {
+        self.queue.held()
+    }
+
     fn clear(&mut self, fx: &mut impl Effects) {
         self.queue.clear(fx);
     }
@@ -222,6 +226,10 @@ impl Pattern for RawSurveyor {
 
     fn writable(&self, _: CtxId) -> bool {
         true
+    }
+
+    fn held(&self) -> Held {
+        self.queue.held()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {
@@ -314,6 +322,10 @@ impl Pattern for RawRep {
 
     fn writable(&self, _: CtxId) -> bool {
         self.peers.has_room()
+    }
+
+    fn held(&self) -> Held {
+        self.queue.held()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {

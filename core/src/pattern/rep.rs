@@ -4,7 +4,7 @@ use super::backtrace::accept;
 use super::contexts::Contexts;
 use super::peers::Peers;
 use super::queue::FairQueue;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Room, discard_unsent};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal, Room, discard_unsent};
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
@@ -166,6 +166,10 @@ impl Pattern for Rep {
     fn writable(&self, ctx: CtxId) -> bool {
         let asker = self.contexts.get(ctx).and_then(Option::as_ref);
         asker.is_some_and(|asker| self.peers.is_open(asker.pipe))
+    }
+
+    fn held(&self) -> Held {
+        self.queue.held()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {

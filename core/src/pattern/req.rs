@@ -4,8 +4,8 @@ use super::backtrace::{Ids, accept_answer};
 use super::contexts::Contexts;
 use super::due::Due;
 use super::peers::Peers;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Tickets};
-use crate::event::{DetachReason, Dropped};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal, Tickets};
+use crate::event::{DetachReason, Dropped, Latency};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
 use crate::time::Time;
@@ -64,6 +64,8 @@ enum State {
 struct Request {
     /// With its header, as it goes out each time.
     message: Message,
+    /// When the application sent it.
+    asked: Time,
     place: Place,
     /// Why the latest pipes went away with it, and how many did so in a row.
     lost: Option<(DetachReason, u32)>,
@@ -282,7 +284,8 @@ impl Pattern for Req {
             return fx.discard(Dropped::NoRequest, Some(pipe), bytes);
         };
         match conversation.state {
-            State::Asked(_) => {
+            State::Asked(Request { asked, .. }) => {
+                fx.took(Latency::Reply, pipe, now - asked);
                 conversation.state = State::Replied(reply);
                 fx.readable(ctx, 1);
                 if self.resends.remove(&id) {
@@ -346,7 +349,7 @@ impl Pattern for Req {
         let place = self.in_flight(now, id, pipe);
         let conversation = self.contexts.get_mut(ctx).expect("looked at above");
         conversation.ticket = id;
-        conversation.state = State::Asked(Request { message, place, lost: None });
+        conversation.state = State::Asked(Request { message, asked: now, place, lost: None });
         Ok(())
     }
 
@@ -379,6 +382,14 @@ impl Pattern for Req {
 
     fn waiting(&self) -> usize {
         self.resends.len()
+    }
+
+    fn held(&self) -> Held {
+        let replied = |c: &Conversation| match &c.state {
+            State::Replied(reply) => Held { messages: 1, bytes: reply.len() },
+            State::Idle | State::Asked(_) | State::Failed(_) => Held::default(),
+        };
+        self.contexts.iter().map(|(_, conversation)| replied(conversation)).sum()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {
@@ -510,6 +521,22 @@ mod tests {
         assert_eq!(bed.take(A), Ok(b"over another pipe".to_vec()));
         assert_eq!(bed.take(b), Ok(vec![]));
         assert_eq!((bed.take(A), bed.take(b)), (Err(Nothing::Asked), Err(Nothing::Asked)));
+    }
+
+    #[test]
+    fn a_reply_tells_how_long_it_took_resends_included() {
+        let mut bed = Bed::new(2, Options::default());
+        bed.send(A, "x").unwrap();
+        let sent = bed.now;
+        bed.now = sent + Duration::from_secs(61);
+        bed.req.expire(bed.now, &mut bed.fx);
+        bed.now = sent + Duration::from_secs(62);
+        bed.reply(2, 0x8000_0001, "y");
+        bed.reply(1, 0x8000_0001, "a second one does not count");
+        assert_eq!(bed.fx.took, [(Latency::Reply, pipe(2), Duration::from_secs(62))]);
+        assert_eq!(bed.req.held(), Held { messages: 1, bytes: 1 });
+        bed.take(A).unwrap();
+        assert_eq!(bed.req.held(), Held::default());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! [`Rules`]: any one of the patterns, so that one socket core serves them all.
 
 use super::{
-    Bus, CtxId, Effects, Nothing, Pair0, Pair1, Pattern, Pub, Pull, Push, RawRep, RawReq, RawSurveyor,
+    Bus, CtxId, Effects, Held, Nothing, Pair0, Pair1, Pattern, Pub, Pull, Push, RawRep, RawReq, RawSurveyor,
     Refusal, Rep, Req, Room, Sub, Surveyor,
 };
 use crate::event::DetachReason;
@@ -178,6 +178,9 @@ impl Pattern for Rules {
     }
     fn waiting(&self) -> usize {
         each!(self, rule => rule.waiting())
+    }
+    fn held(&self) -> Held {
+        each!(self, rule => rule.held())
     }
     fn clear(&mut self, fx: &mut impl Effects) {
         each!(self, rule => rule.clear(fx))

@@ -1,9 +1,10 @@
 //! The other end of a rule in a test: effects written down instead of carried out.
 
 use super::{CtxId, Effects};
-use crate::event::{DetachReason, Dropped};
+use crate::event::{DetachReason, Dropped, Latency};
 use crate::message::{Message, PipeId};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Everything a rule wanted done, in order, by kind.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Script {
     pub resumed: Vec<PipeId>,
     /// How many messages were sent again.
     pub resent: usize,
+    /// What was waited for, from whom it came, and how long that took.
+    pub took: Vec<(Latency, PipeId, Duration)>,
 }
 
 impl Script {
@@ -55,6 +58,9 @@ impl Effects for Script {
     }
     fn resent(&mut self) {
         self.resent += 1;
+    }
+    fn took(&mut self, what: Latency, pipe: PipeId, span: Duration) {
+        self.took.push((what, pipe, span));
     }
     fn close(&mut self, pipe: PipeId, why: DetachReason) {
         self.closed.push((pipe, why));

@@ -1,7 +1,7 @@
 //! SUB (0021): takes what starts with a subscribed topic. Spec 5.5.
 
 use super::topics::Topics;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal};
 use crate::error::NotSubscribed;
 use crate::event::{DetachReason, Dropped};
 use crate::message::{Message, PipeId};
@@ -232,6 +232,10 @@ impl Pattern for Sub {
 
     fn writable(&self, _: CtxId) -> bool {
         false
+    }
+
+    fn held(&self) -> Held {
+        self.contexts.iter().flatten().map(|c| Held { messages: c.queue.len(), bytes: c.bytes }).sum()
     }
 
     fn clear(&mut self, fx: &mut impl Effects) {

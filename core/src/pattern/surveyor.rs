@@ -3,8 +3,8 @@
 use super::backtrace::{Ids, accept_answer};
 use super::contexts::Contexts;
 use super::peers::Peers;
-use super::{CtxId, Effects, Nothing, Pattern, Refusal, Tickets, discard_unsent};
-use crate::event::{DetachReason, Dropped};
+use super::{CtxId, Effects, Held, Nothing, Pattern, Refusal, Tickets, discard_unsent};
+use crate::event::{DetachReason, Dropped, Latency};
 use crate::message::{Header, Message, PipeId};
 use crate::options::Options;
 use crate::time::Time;
@@ -56,6 +56,8 @@ enum State {
     #[default]
     Idle,
     Open {
+        /// When the application sent it.
+        asked: Time,
         deadline: Time,
         /// Peers that the survey was sent to, who are still there and have not answered.
         awaited: BTreeSet<PipeId>,
@@ -185,6 +187,9 @@ impl Pattern for Surveyor {
         let Some((ctx, conversation)) = owner else {
             return fx.discard(Dropped::NoRequest, Some(pipe), bytes);
         };
+        if let State::Open { asked, .. } = conversation.state {
+            fx.took(Latency::Answer, pipe, now - asked);
+        }
         let fits = conversation.answers.is_empty()
             || conversation.answers.len() < self.max_answers
                 && conversation.answer_bytes.saturating_add(answer.len()) <= self.max_bytes;
@@ -239,7 +244,7 @@ impl Pattern for Surveyor {
         let deadline = now + conversation.survey_time.unwrap_or(self.survey_time);
         self.deadlines.insert((deadline, id));
         conversation.ticket = id;
-        conversation.state = State::Open { deadline, awaited, ends_early: false };
+        conversation.state = State::Open { asked: now, deadline, awaited, ends_early: false };
         Ok(())
     }
 
@@ -275,6 +280,11 @@ impl Pattern for Surveyor {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
+    fn held(&self) -> Held {
+        let held = |c: &Conversation| Held { messages: c.answers.len(), bytes: c.answer_bytes };
+        self.contexts.iter().map(|(_, conversation)| held(conversation)).sum()
+    }
+
     fn clear(&mut self, fx: &mut impl Effects) {
         let all: Vec<CtxId> = self.contexts.iter().map(|(ctx, _)| ctx).collect();
         for ctx in all {
@@ -293,7 +303,7 @@ impl Pattern for Surveyor {
             match &conversation.state {
                 State::Idle => assert!(conversation.answers.is_empty(), "answers to nothing"),
                 State::Over => {}
-                State::Open { deadline, awaited, ends_early } => {
+                State::Open { deadline, awaited, ends_early, .. } => {
                     open += 1;
                     assert_eq!(self.ids.owner(conversation.ticket), Some(ctx), "the id finds its context");
                     assert!(self.deadlines.contains(&(*deadline, conversation.ticket)), "it will end");
@@ -355,6 +365,19 @@ mod tests {
     }
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn each_answer_tells_how_long_it_took() {
+        let mut bed = Bed::new(2, Options { answers_per_survey: 1, ..Options::default() });
+        let id = bed.send(A, "anybody?");
+        for n in 1..=2 {
+            bed.now = Time::ZERO + Duration::from_millis(n.into());
+            bed.answer(n, id, "me");
+        }
+        let took = |n: u32| (Latency::Answer, pipe(n), Duration::from_millis(n.into()));
+        assert_eq!(bed.fx.took, [took(1), took(2)], "one for which there was no room, too");
+        assert_eq!(bed.surveyor.held(), Held { messages: 1, bytes: 2 });
+    }
 
     #[test]
     fn everybody_is_asked_and_may_answer_more_than_once() {

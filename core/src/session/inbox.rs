@@ -140,6 +140,10 @@ impl Inbox {
         self.body.take().map(|(body, _)| body.into())
     }
 
+    /// Whether a message worth a read of its own has come in part.
+    pub fn is_in_large(&self) -> bool {
+        self.body.as_ref().is_some_and(|(body, length)| *length >= DIRECT_BYTES && body.len() < *length)
+    }
     /// Whether the stream could end here without cutting a message in two.
     pub fn at_boundary(&self) -> bool {
         self.chunk.is_empty() && self.prefix_len == 0 && self.body.is_none()
@@ -290,6 +294,23 @@ mod tests {
         body.resize(48 * KIB + 1, 7);
         let (body, _) = inbox.direct().unwrap();
         assert!(body.capacity() > 100 * KIB);
+    }
+
+    #[test]
+    fn only_a_large_message_that_is_not_whole_is_worth_looking_for() {
+        assert!(!Inbox::new(Framing::Tcp, 0).is_in_large());
+        assert!(!lacking(DIRECT_BYTES - 2).is_in_large());
+        let mut inbox = lacking(DIRECT_BYTES - 1);
+        assert!(inbox.is_in_large());
+        inbox.feed(Bytes::from(vec![7; DIRECT_BYTES - 2]));
+        assert_eq!(inbox.next(), Ok(None));
+        assert!(inbox.is_in_large(), "one byte is missing");
+        inbox.feed(Bytes::from_static(b"x"));
+        assert!(matches!(inbox.next(), Ok(Some(_))));
+        assert!(!inbox.is_in_large());
+        let mut inbox = lacking(DIRECT_BYTES);
+        inbox.direct().unwrap().0.resize(DIRECT_BYTES + 1, 7);
+        assert!(!inbox.is_in_large(), "filled, and not handed on");
     }
 
     #[test]

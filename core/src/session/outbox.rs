@@ -2,6 +2,7 @@
 
 use crate::framing::sp::Framing;
 use crate::message::Message;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
@@ -32,17 +33,23 @@ pub struct Outbox {
     taken: usize,
     /// Bytes of the oldest frame that are written already.
     head: usize,
+    /// Bytes behind those that the last writer could not write and has to be given again, whatever happens.
+    held: usize,
     /// Frame bytes in `segments`, less `head`.
     waiting: usize,
-    /// Empty buffers and an empty list, kept so that a stream of messages allocates nothing.
-    spare_buffers: Spares,
-    spare_list: VecDeque<Segment>,
+    /// There once something was written: many connections only ever receive.
+    spare: Option<Box<Spare>>,
     /// Something was taken since the last [`trim`](Self::trim).
     used: bool,
 }
 
-/// Two, since what a sender in a hurry piles up until it is written is a full buffer and a bit.
-type Spares = [Vec<u8>; 2];
+/// What is empty, and kept so that a stream of messages allocates nothing.
+#[derive(Debug, Default)]
+struct Spare {
+    /// Two, since what a sender in a hurry piles up until it is written is a full buffer and a bit.
+    buffers: [Vec<u8>; 2],
+    list: VecDeque<Segment>,
+}
 
 #[derive(Debug)]
 enum Segment {
@@ -55,6 +62,9 @@ enum Segment {
 /// Larger bodies are kept by reference. Copying 4 KiB costs about as much as one more entry in a
 /// vectored write and the atomic counting of a reference.
 pub const COPY_BYTES: usize = 4 * 1024;
+
+/// A body of so much is written by itself, most likely.
+const LARGE_BYTES: usize = 16 * 1024;
 
 /// A buffer of small frames is not grown beyond this: one write's worth.
 const SEGMENT_BYTES: usize = 64 * 1024;
@@ -81,6 +91,8 @@ pub struct Batch {
     segments: VecDeque<Segment>,
     /// Bytes at the front that are written already.
     skip: usize,
+    /// Bytes behind those that have to come again.
+    held: usize,
 }
 
 impl Segment {
@@ -108,9 +120,9 @@ impl Outbox {
             lengths: VecDeque::new(),
             taken: 0,
             head: 0,
+            held: 0,
             waiting: 0,
-            spare_buffers: Spares::default(),
-            spare_list: VecDeque::new(),
+            spare: None,
             used: false,
         }
     }
@@ -161,8 +173,10 @@ impl Outbox {
             _ => false,
         };
         if !fits {
-            let [a, b] = &mut self.spare_buffers;
-            let bytes = mem::take(if a.capacity() < b.capacity() { b } else { a });
+            let bytes = self.spare.as_mut().map_or_else(Vec::new, |spare| {
+                let [a, b] = &mut spare.buffers;
+                mem::take(if a.capacity() < b.capacity() { b } else { a })
+            });
             self.segments.push_back(Segment::Copied { bytes, start: 0 });
         }
         match self.segments.back_mut() {
@@ -188,21 +202,23 @@ impl Outbox {
         self.waiting
     }
 
-    /// Takes away the oldest message of which nothing is written, and returns its length. `None`
+    /// Takes away the oldest message of which nothing is written or held, and returns its length. `None`
     /// when there is none, or a writer has it.
     pub fn drop_oldest(&mut self) -> Option<usize> {
         if self.taken > 0 {
             return None;
         }
-        let started = usize::from(self.head > 0);
-        let length = *self.lengths.get(started)?;
         let prefix_bytes = self.framing.prefix_bytes();
-        // A frame that is written in part has to stay: it is kept apart, in front.
-        let kept = match started {
-            0 => VecDeque::new(),
-            _ => split_front(&mut self.segments, prefix_bytes + self.lengths[0]),
-        };
-        discard_front(&mut self.segments, prefix_bytes + length, &mut self.spare_buffers);
+        let (mut started, mut bytes) = (0, 0);
+        while bytes < self.head + self.held {
+            bytes += prefix_bytes + self.lengths.get(started)?;
+            started += 1;
+        }
+        let length = *self.lengths.get(started)?;
+        // Frames that are written in part have to stay: they are kept apart, in front.
+        let kept = split_front(&mut self.segments, bytes);
+        let spare = self.spare.get_or_insert_default();
+        discard_front(&mut self.segments, prefix_bytes + length, spare);
         for segment in kept.into_iter().rev() {
             self.segments.push_front(segment);
         }
@@ -217,8 +233,9 @@ impl Outbox {
         self.taken = self.lengths.len();
         self.waiting = 0;
         self.used = true;
-        let segments = mem::replace(&mut self.segments, mem::take(&mut self.spare_list));
-        Batch { segments, skip: self.head }
+        let list = self.spare.as_mut().map_or_else(VecDeque::new, |spare| mem::take(&mut spare.list));
+        let segments = mem::replace(&mut self.segments, list);
+        Batch { segments, skip: self.head, held: 0 }
     }
 
     /// The writer is back: `written` bytes of its batch went to the kernel.
@@ -241,15 +258,18 @@ impl Outbox {
         let rest = self.taken - flushed.messages;
         self.taken = 0;
         self.head = done;
-        discard_front(&mut batch.segments, whole, &mut self.spare_buffers);
+        self.held = batch.held;
+        let spare = self.spare.get_or_insert_default();
+        discard_front(&mut batch.segments, whole, spare);
         if rest == 0 {
             debug_assert!(batch.segments.is_empty() && self.head == 0);
+            self.held = 0;
         } else {
             self.waiting += batch.segments.iter().map(|s| s.as_slice().len()).sum::<usize>() - self.head;
             batch.segments.append(&mut self.segments);
             mem::swap(&mut self.segments, &mut batch.segments);
         }
-        self.spare_list = batch.segments;
+        spare.list = batch.segments;
         flushed
     }
 
@@ -258,11 +278,12 @@ impl Outbox {
     /// back next time.
     pub fn trim(&mut self) -> bool {
         let is_large = |buffer: &Vec<u8>| buffer.capacity() > QUIET_BYTES;
-        let large = self.spare_buffers.iter().any(is_large) || self.lengths.capacity() > QUIET_LENGTHS;
+        let buffers = self.spare.as_mut().map_or(&mut [][..], |spare| &mut spare.buffers);
+        let large = buffers.iter().any(is_large) || self.lengths.capacity() > QUIET_LENGTHS;
         if !large || mem::take(&mut self.used) {
             return large;
         }
-        for buffer in self.spare_buffers.iter_mut().filter(|buffer| is_large(buffer)) {
+        for buffer in buffers.iter_mut().filter(|buffer| is_large(buffer)) {
             *buffer = Vec::new();
         }
         if self.lengths.is_empty() {
@@ -292,7 +313,7 @@ impl Outbox {
             messages.push(Message::new(body));
         }
         self.segments.clear();
-        (self.head, self.waiting) = (0, 0);
+        (self.head, self.held, self.waiting) = (0, 0, 0);
         messages
     }
 
@@ -336,6 +357,26 @@ impl Batch {
         (count, total)
     }
 
+    /// Whether the next byte to write belongs to the body of a large message: it is not one of many that
+    /// travel together.
+    pub fn is_in_large(&self) -> bool {
+        let mut skip = self.skip;
+        for segment in &self.segments {
+            let length = segment.as_slice().len();
+            if skip < length {
+                return matches!(segment, Segment::Shared(body) if body.len() >= LARGE_BYTES);
+            }
+            skip -= length;
+        }
+        false
+    }
+
+    /// The writer cannot take back the next `count` bytes, though it has not written them: they come again first,
+    /// as they are.
+    pub fn hold(&mut self, count: usize) {
+        self.held = count;
+    }
+
     /// `count` more bytes went to the kernel; the next [`slices`](Self::slices) starts behind them.
     pub fn advance(&mut self, count: usize) {
         self.skip += count;
@@ -343,7 +384,7 @@ impl Batch {
 }
 
 /// Takes `count` bytes off the front; the largest buffers that become empty are kept as spare ones.
-fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spares: &mut Spares) {
+fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spare: &mut Spare) {
     while count > 0 {
         let Some(front) = segments.front_mut() else { return };
         let length = front.as_slice().len();
@@ -352,7 +393,7 @@ fn discard_front(segments: &mut VecDeque<Segment>, mut count: usize, spares: &mu
         }
         count -= length;
         if let Some(Segment::Copied { mut bytes, .. }) = segments.pop_front() {
-            let [a, b] = &mut *spares;
+            let [a, b] = &mut spare.buffers;
             let smaller = if a.capacity() < b.capacity() { a } else { b };
             if bytes.capacity() > smaller.capacity() {
                 bytes.clear();
@@ -444,12 +485,35 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_a_writer_holds_is_never_dropped() {
+        let mut outbox = Outbox::new(Framing::Tcp);
+        for body in ["aa", "bb", "cc", "dd"] {
+            outbox.push(&mut body.into());
+        }
+        let [aa, bb, dd] = ["aa", "bb", "dd"].map(|body| frame(Framing::Tcp, body.as_bytes()));
+        let mut batch = outbox.take();
+        // 3 bytes have left; the next 8 are sealed, and end within the second frame.
+        batch.hold(8);
+        outbox.settle(batch, 3);
+        assert_eq!(outbox.drop_oldest(), Some(2));
+        outbox.check_invariants();
+        let batch = outbox.take();
+        assert_eq!(bytes_of(&batch), [aa, bb, dd.clone()].concat()[3..]);
+        // What was held has left: nothing is held any more.
+        outbox.settle(batch, 17);
+        assert_eq!((outbox.drop_oldest(), outbox.drop_oldest()), (Some(2), None));
+        outbox.check_invariants();
+        outbox.push(&mut "dd".into());
+        assert_eq!(bytes_of(&outbox.take()), dd);
+    }
+
+    #[test]
     fn a_steady_stream_reuses_its_buffers() {
         let mut outbox = Outbox::new(Framing::Tcp);
         outbox.push(&mut "x".into());
         let batch = outbox.take();
         outbox.settle(batch, 9);
-        let places = |outbox: &Outbox| outbox.spare_buffers.each_ref().map(Vec::as_ptr);
+        let places = |outbox: &Outbox| outbox.spare.as_ref().unwrap().buffers.each_ref().map(Vec::as_ptr);
         let before = places(&outbox);
         for _ in 0..10 {
             outbox.push(&mut "x".into());
@@ -488,6 +552,26 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_knows_when_it_is_within_a_large_body() {
+        let batch_of = |size: usize| {
+            let mut outbox = Outbox::new(Framing::Tcp);
+            outbox.push(&mut "small".into());
+            outbox.push(&mut Message::new(vec![1; size]));
+            outbox.push(&mut "small".into());
+            outbox.take()
+        };
+        // What stands before the body: a frame of 13 bytes, and a prefix of 8.
+        let is_in_large = |size: usize, written: usize| {
+            let mut batch = batch_of(size);
+            batch.advance(written);
+            batch.is_in_large()
+        };
+        let written = [0, 20, 21, 21 + LARGE_BYTES - 1, 21 + LARGE_BYTES, 34 + LARGE_BYTES];
+        assert_eq!(written.map(|at| is_in_large(LARGE_BYTES, at)), [false, false, true, true, false, false]);
+        assert!(!is_in_large(LARGE_BYTES - 1, 21));
+    }
+
+    #[test]
     fn a_large_unsent_body_is_given_back_without_a_copy() {
         let mut outbox = Outbox::new(Framing::Tcp);
         let large = Bytes::from(vec![1; 5_000]);
@@ -501,9 +585,9 @@ mod tests {
     fn a_quiet_outbox_keeps_little() {
         let mut outbox = Outbox::new(Framing::Tcp);
         for (before, after) in [(512, 512), (513, 0)] {
-            outbox.spare_buffers[0] = Vec::with_capacity(before);
+            outbox.spare.get_or_insert_default().buffers[0] = Vec::with_capacity(before);
             assert!(!outbox.trim());
-            assert_eq!(outbox.spare_buffers[0].capacity(), after);
+            assert_eq!(outbox.spare.as_ref().unwrap().buffers[0].capacity(), after);
         }
         for (before, after) in [(32, 32), (33, 0)] {
             outbox.lengths = VecDeque::with_capacity(before);
@@ -519,7 +603,9 @@ mod tests {
     #[test]
     fn a_stream_that_pauses_keeps_its_buffers() {
         let mut outbox = Outbox::new(Framing::Tcp);
-        let spare_bytes = |outbox: &Outbox| outbox.spare_buffers.iter().map(Vec::capacity).sum::<usize>();
+        let spare_bytes = |outbox: &Outbox| {
+            outbox.spare.iter().flat_map(|spare| &spare.buffers).map(Vec::capacity).sum::<usize>()
+        };
         for _ in 0..2 {
             outbox.push(&mut Message::new(vec![0; 1_000]));
             let batch = outbox.take();
@@ -539,10 +625,10 @@ mod tests {
                 bytes.push(7);
                 Segment::Copied { bytes, start: 0 }
             };
-            let mut spares = Spares::default();
-            discard_front(&mut capacities.map(buffer).into(), 3, &mut spares);
-            assert!(spares.iter().all(Vec::is_empty));
-            assert_eq!(spares.iter().map(Vec::capacity).sum::<usize>(), 170);
+            let mut spare = Spare::default();
+            discard_front(&mut capacities.map(buffer).into(), 3, &mut spare);
+            assert!(spare.buffers.iter().all(Vec::is_empty));
+            assert_eq!(spare.buffers.iter().map(Vec::capacity).sum::<usize>(), 170);
         }
     }
 
@@ -575,6 +661,7 @@ mod tests {
             let mut outbox = Outbox::new(framing);
             let mut frames: Vec<Vec<u8>> = Vec::new();
             let mut head = 0;
+            let mut held = 0;
             let mut next = 0_u8;
             let mut message = |size: usize, header: bool| {
                 next = next.wrapping_add(1);
@@ -591,7 +678,11 @@ mod tests {
                         frames.push(f);
                     }
                     Op::Drop => {
-                        let at = usize::from(head > 0);
+                        let (mut at, mut bytes) = (0, 0);
+                        while bytes < head + held {
+                            bytes += frames[at].len();
+                            at += 1;
+                        }
                         let dropped = outbox.drop_oldest();
                         prop_assert_eq!(dropped.is_some(), at < frames.len());
                         if dropped.is_some() {
@@ -599,7 +690,7 @@ mod tests {
                         }
                     }
                     Op::Write(count) | Op::PushWhileWriting(count) => {
-                        let batch = outbox.take();
+                        let mut batch = outbox.take();
                         let expected = frames.concat()[head..].to_vec();
                         prop_assert_eq!(&bytes_of(&batch), &expected);
                         if matches!(op, Op::PushWhileWriting(_)) {
@@ -608,6 +699,8 @@ mod tests {
                             frames.push(f);
                         }
                         let written = count.min(expected.len());
+                        held = (expected.len() - written).min(count / 2);
+                        batch.hold(held);
                         let flushed = outbox.settle(batch, written);
                         head += written;
                         let mut whole = 0;

@@ -1,5 +1,6 @@
-//! Many requests in flight on one socket. Each has a context and an asynchronous operation, and NNG's
-//! threads call back to move it on; this is how NNG's own documentation does it on both sides.
+//! Many requests in flight on one socket, as fast as may be or at a rate. Each has a context and an
+//! asynchronous operation, and NNG's threads call back to move it on; this is how NNG's own documentation
+//! does it on both sides.
 
 use super::{Message, Socket, check};
 use crate::blocking::Socket as _;
@@ -7,7 +8,7 @@ use crate::body;
 use crate::kind::Kind;
 use anyhow::{Context, Result, anyhow};
 use nng_c_sys as c;
-use spanwire_bench_ends::{Job, Measure, Role, Samples, Side, role};
+use spanwire_bench_ends::{IN_FLIGHT, Job, Measure, Pace, Role, Samples, Side, Work, pace, role};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -17,11 +18,17 @@ use std::time::Instant;
 /// As many as in the server that NNG shows for this.
 const ANSWERING: u32 = 128;
 
-pub(super) fn ask(role: &Role) -> Result<()> {
+/// With so many contexts, which is the most that can be in flight.
+pub(super) fn ask(role: &Role, most: u32) -> Result<()> {
     let mut socket = Socket::open(Kind::Req, role.cell.body_bytes)?;
     socket.dial(&role.address).context("dialing")?;
-    let crew = Crew::new(&socket, Side::Client, role.cell.many, role.cell.body_bytes)?;
-    role::serve(|job| crew.ask(job))
+    let crew = Crew::new(&socket, Side::Client, most, role.cell.body_bytes)?;
+    pace::wake_exactly();
+    role::serve(|job| match role.cell.work {
+        Work::Load if job.rate > 0 => crew.ask_at_rate(job),
+        Work::Load => crew.ask(job, IN_FLIGHT),
+        _ => crew.ask(job, most),
+    })
 }
 
 pub(super) fn answer(role: &Role) -> Result<()> {
@@ -51,18 +58,40 @@ impl Crew {
         Ok(Self { lanes, shared })
     }
 
-    fn ask(&self, job: Job) -> Result<Measure> {
+    /// Keeps `many` requests in flight.
+    fn ask(&self, job: Job, many: u32) -> Result<Measure> {
         let shared = &self.shared;
         let wanted = shared.done.load(Ordering::Relaxed) + job.count;
         shared.left.store(job.count as i64, Ordering::Relaxed);
         shared.timed.store(job.timed, Ordering::Relaxed);
         let mut samples = Samples::start(if job.timed { job.count } else { 0 });
-        self.lanes.iter().try_for_each(|lane| lane.ask_next())?;
+        self.lanes.iter().take(many as usize).try_for_each(|lane| lane.ask_next())?;
         shared.wait(wanted)?;
+        self.collect(&mut samples);
+        Ok(samples.finish(job.count))
+    }
+
+    /// Asks when it is due, whether answers come or not. The contexts take turns; one whose answer has not
+    /// come yet makes the next request late, which counts from when it was due.
+    fn ask_at_rate(&self, job: Job) -> Result<Measure> {
+        let shared = &self.shared;
+        let wanted = shared.done.load(Ordering::Relaxed) + job.count;
+        shared.left.store(0, Ordering::Relaxed);
+        shared.timed.store(true, Ordering::Relaxed);
+        let mut samples = Samples::start(job.count);
+        let pace = Pace::start(job.rate);
+        for (number, lane) in (0..job.count).zip(self.lanes.iter().cycle()) {
+            lane.ask_since(pace.wait(number))?;
+        }
+        shared.wait(wanted)?;
+        self.collect(&mut samples);
+        Ok(samples.finish(job.count))
+    }
+
+    fn collect(&self, samples: &mut Samples) {
         for lane in &self.lanes {
             samples.join(std::mem::replace(&mut lane.state().samples, Samples::start(0)));
         }
-        Ok(samples.finish(job.count))
     }
 }
 
@@ -113,16 +142,20 @@ struct Lane {
     operation: *mut c::nng_aio,
     shared: Arc<Shared>,
     state: Mutex<State>,
+    /// Told when it has nothing to do and somebody waits for that.
+    idle: Condvar,
 }
 
 struct State {
     doing: Doing,
     since: Instant,
     samples: Samples,
+    is_awaited: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Doing {
+    Nothing,
     Sending,
     Receiving,
 }
@@ -132,7 +165,8 @@ unsafe impl Sync for Lane {}
 
 impl Lane {
     fn open(socket: &Socket, side: Side, shared: Arc<Shared>) -> Result<Arc<Self>> {
-        let state = State { doing: Doing::Receiving, since: Instant::now(), samples: Samples::start(0) };
+        let (doing, since, samples) = (Doing::Nothing, Instant::now(), Samples::start(0));
+        let state = Mutex::new(State { doing, since, samples, is_awaited: false });
         let (mut context, mut operation, mut made) = (c::nng_ctx { id: 0 }, null_mut(), Ok(()));
         // SAFETY: `context` is where the new context goes.
         check(unsafe { c::nng_ctx_open(&mut context, socket.handle.0) }).context("opening a context")?;
@@ -142,7 +176,7 @@ impl Lane {
             // SAFETY: the callback gets the lane's address. It is called only while an operation is under
             // way, which needs a lane that is complete, and dropping the lane waits for that.
             made = check(unsafe { c::nng_aio_alloc(&mut operation, Some(called_back), lane) });
-            Self { side, context, operation, shared, state: Mutex::new(state) }
+            Self { side, context, operation, shared, state, idle: Condvar::new() }
         });
         made.context("making an operation")?;
         Ok(lane)
@@ -158,6 +192,19 @@ impl Lane {
             self.state().since = Instant::now();
             self.send(Message::new(&self.shared.body)?);
         }
+        Ok(())
+    }
+
+    /// Asks when the last answer has come; the time counts from `due`.
+    fn ask_since(&self, due: Instant) -> Result<()> {
+        let mut state = self.state();
+        while state.doing != Doing::Nothing {
+            state.is_awaited = true;
+            state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        (state.since, state.is_awaited) = (due, false);
+        drop(state);
+        self.send(Message::new(&self.shared.body)?);
         Ok(())
     }
 
@@ -203,11 +250,16 @@ impl Lane {
             self.send(message);
             return Ok(());
         }
+        let mut state = self.state();
         if self.shared.timed.load(Ordering::Relaxed) {
-            let mut state = self.state();
             let took = state.since.elapsed();
             state.samples.note(took);
         }
+        state.doing = Doing::Nothing;
+        if state.is_awaited {
+            self.idle.notify_one();
+        }
+        drop(state);
         // First, so that who waits for the last one finds nobody still at work.
         self.ask_next()?;
         self.shared.note();

@@ -1,4 +1,5 @@
-//! NNG 1.12, which the crate nng-c-sys builds. `flight` keeps many requests in flight with contexts.
+//! NNG 1.12, which the crate nng-c-sys builds. `flight` keeps many requests in flight with contexts, also at
+//! a rate.
 #![expect(unsafe_code, reason = "NNG is a C library")]
 
 mod flight;
@@ -6,9 +7,9 @@ mod flight;
 use crate::blocking::{self, Library};
 use crate::body::Seen;
 use crate::kind::Kind;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nng_c_sys as c;
-use spanwire_bench_ends::Role;
+use spanwire_bench_ends::{MOST_OUTSTANDING, Role};
 use std::ffi::{CStr, CString, c_int};
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use std::time::Duration;
 /// What `list` says.
 pub(crate) const SETTINGS: &str = "nng_sendmsg and nng_recvmsg on the socket; no-delay as by default; \
     push and pub queue 8192 messages a socket or subscriber and sub as many (fewer of large ones, 64 MiB \
-    each), which is the most there is; no limit on message size; flight with one context a request on both \
-    sides, moved on by callbacks; pub drops what a subscriber has no room for";
+    each), which is the most there is; no limit on message size; flight and load with one context a \
+    request on both sides, moved on by callbacks; pub drops what a subscriber has no room for; outrun \
+    with a push queue of 4";
 
 pub(crate) struct Nng;
 
@@ -44,12 +46,17 @@ impl Library for Nng {
     }
 
     fn flight_client(&self, role: &Role) -> Result<()> {
-        flight::ask(role)
+        flight::ask(role, role.cell.many)
+    }
+
+    fn load_client(&self, role: &Role) -> Result<()> {
+        flight::ask(role, MOST_OUTSTANDING as u32)
     }
 }
 
 pub(crate) struct Socket {
     handle: Arc<Handle>,
+    kind: Kind,
     patience: Option<Duration>,
 }
 
@@ -77,7 +84,7 @@ impl Socket {
         let mut raw = c::nng_socket { id: 0 };
         // SAFETY: `raw` is where the new socket goes.
         check(unsafe { open(&mut raw) }).context("opening a socket")?;
-        let socket = Self { handle: Arc::new(Handle(raw)), patience: None };
+        let socket = Self { handle: Arc::new(Handle(raw)), kind, patience: None };
 
         // By default 1 MiB is the most, and a socket hangs up on more (nng_options(5)).
         // SAFETY: the name ends with a zero.
@@ -108,6 +115,18 @@ impl blocking::Socket for Socket {
         Ok(bytes)
     }
 
+    fn bound(&mut self, messages: u32) -> Result<bool> {
+        if self.kind == Kind::Push {
+            // SAFETY: the name ends with a zero.
+            check(unsafe {
+                let name = c::NNG_OPT_SENDBUF.as_ptr().cast();
+                c::nng_socket_set_int(self.handle.0, name, messages as c_int)
+            })?;
+        }
+        // A pull has no queue: it keeps one message for each connection.
+        Ok(true)
+    }
+
     fn listen(&mut self, url: &str) -> Result<String> {
         let url = CString::new(url)?;
         let mut listener = c::nng_listener { id: 0 };
@@ -130,7 +149,15 @@ impl blocking::Socket for Socket {
     }
 
     fn send(&mut self, body: &Vec<u8>) -> Result<()> {
-        self.send_message(Message::new(body)?)
+        ensure!(self.send_message(Message::new(body)?)?, "there was no room in time");
+        Ok(())
+    }
+
+    fn send_fresh(&mut self, bytes: usize, patience: Duration) -> Result<bool> {
+        let name = c::NNG_OPT_SENDTIMEO.as_ptr().cast();
+        // SAFETY: the name ends with a zero.
+        check(unsafe { c::nng_socket_set_ms(self.handle.0, name, patience.as_millis() as c::nng_duration) })?;
+        self.send_message(Message::filled(bytes)?)
     }
 
     fn recv(&mut self, patience: Option<Duration>) -> Result<Option<Seen>> {
@@ -147,24 +174,25 @@ impl blocking::Socket for Socket {
     fn echo(&mut self) -> Result<Seen> {
         let message = self.recv_message()?.context("nothing came")?;
         let seen = Seen::new(message.body().len(), &[]);
-        self.send_message(message)?;
+        ensure!(self.send_message(message)?, "there was no room in time");
         Ok(seen)
     }
 
     fn share(&self) -> Option<Self> {
-        Some(Self { handle: self.handle.clone(), patience: None })
+        Some(Self { handle: self.handle.clone(), kind: self.kind, patience: None })
     }
 }
 
 impl Socket {
-    fn send_message(&mut self, message: Message) -> Result<()> {
+    /// `false` when there was no room in time.
+    fn send_message(&mut self, message: Message) -> Result<bool> {
         // SAFETY: we own the message. What is sent belongs to NNG, what is not stays ours.
-        let result = check(unsafe { c::nng_sendmsg(self.handle.0, message.0, 0) });
-        match result {
-            Ok(()) => std::mem::forget(message),
-            Err(_) => drop(message),
+        match unsafe { c::nng_sendmsg(self.handle.0, message.0, 0) } {
+            c::nng_errno_enum::NNG_ETIMEDOUT => return Ok(false),
+            result => check(result)?,
         }
-        result
+        std::mem::forget(message);
+        Ok(true)
     }
 
     fn recv_message(&mut self) -> Result<Option<Message>> {
@@ -188,6 +216,16 @@ impl Message {
         check(unsafe { c::nng_msg_alloc(&mut message, body.len()) }).context("allocating a message")?;
         // SAFETY: the message has a body of that length, which nobody else sees.
         unsafe { std::ptr::copy_nonoverlapping(body.as_ptr(), c::nng_msg_body(message).cast(), body.len()) };
+        Ok(Self(message))
+    }
+
+    /// One that was never anywhere else.
+    fn filled(bytes: usize) -> Result<Self> {
+        let mut message = null_mut();
+        // SAFETY: `message` is where the new message goes, which is ours.
+        check(unsafe { c::nng_msg_alloc(&mut message, bytes) }).context("allocating a message")?;
+        // SAFETY: the message has a body of that length, which nobody else sees.
+        unsafe { std::ptr::write_bytes(c::nng_msg_body(message).cast::<u8>(), b'x', bytes) };
         Ok(Self(message))
     }
 

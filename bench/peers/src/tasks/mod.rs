@@ -1,7 +1,9 @@
 //! The works for libraries whose calls are futures.
 //!
 //! * `pairs`: one sender or asker and one receiver or answerer. `inproc`: both in one process.
-//! * `fanout`: one publisher. `crowd`: many pushers, tasks, connections or requests in flight.
+//! * `fanout`: one publisher. `crowd`: many pushers, tasks, connections or requests in flight. `load`: requests
+//!   at a rate. `outrun`: a sender whose receiver does not read. `mixed`: singles beside a
+//!   bulk.
 //!
 //! Everything runs in tasks of tokio's multi-threaded runtime, which is what these libraries' examples
 //! use; pinned to one CPU it has one thread.
@@ -9,14 +11,18 @@
 mod crowd;
 mod fanout;
 mod inproc;
+mod load;
+mod mixed;
+mod outrun;
 mod pairs;
 
 use crate::jobs;
 use crate::kind::Kind;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use spanwire_bench_ends::role::{self, Begun};
 use spanwire_bench_ends::{Job, Role, Side, Transport, Work};
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// A library.
@@ -36,6 +42,11 @@ pub(crate) trait Library: Clone + Send + Sync + 'static {
 
 /// A socket.
 pub(crate) trait Socket: Sized + Send + 'static {
+    /// Has it keep no more than `messages`, before it listens or dials. `false` if there is no such option.
+    fn bound(&mut self, _messages: u32) -> impl Future<Output = Result<bool>> + Send {
+        async { Ok(false) }
+    }
+
     /// Listens and says where to dial.
     fn listen(&mut self, url: &str) -> impl Future<Output = Result<String>> + Send;
 
@@ -43,6 +54,15 @@ pub(crate) trait Socket: Sized + Send + 'static {
     fn dial(&mut self, url: &str) -> impl Future<Output = Result<()>> + Send;
 
     fn send(&mut self, body: Bytes) -> impl Future<Output = Result<()>> + Send;
+
+    /// Sends, if there is room for it within `patience`. `false` if not.
+    fn send_within(&mut self, body: Bytes, patience: Duration) -> impl Future<Output = Result<bool>> + Send {
+        async move {
+            tokio::time::timeout(patience, self.send(body))
+                .await
+                .map_or(Ok(false), |sent| sent.map(|()| true))
+        }
+    }
 
     /// The next body; its future may be dropped without losing one.
     fn recv(&mut self) -> impl Future<Output = Result<Bytes>> + Send;
@@ -92,14 +112,18 @@ async fn end<L: Library>(library: &L, role: &Role) -> Result<()> {
         (Work::OneWay, Client) => pairs::send(library, role).await,
         (Work::Publish | Work::Stall, Server) => fanout::publish(library, role).await,
         (Work::Publish | Work::Stall, Client) => fanout::subscribe(library, role).await,
-        (Work::Flight, Server) => pairs::answer(library, Kind::Router, role).await,
+        (Work::Flight | Work::Load, Server) => pairs::answer(library, Kind::Router, role).await,
         (Work::Flight, Client) => crowd::flight(library, role).await,
+        (Work::Load, Client) => load::ask(library, role).await,
         (Work::Pushers, Client) => crowd::push(library, role).await,
         (Work::Threads, Client) => crowd::share(library, role).await,
         (Work::Idle, Server) => crowd::watch(library, role).await,
         (Work::Idle, Client) => crowd::idle(library, role).await,
         (Work::Connect, Client) => crowd::reconnect(library, role).await,
-        (Work::Load | Work::Mixed | Work::Outrun, _) => bail!("{} is not done with peers", role.cell),
+        (Work::Outrun, Server) => outrun::receive(library, role).await,
+        (Work::Outrun, Client) => outrun::send(library, role).await,
+        (Work::Mixed, Server) => mixed::receive(library, role).await,
+        (Work::Mixed, Client) => mixed::send(library, role).await,
     }
 }
 

@@ -1,0 +1,57 @@
+//! Rows as text: one table, for pipes.
+
+use super::figures::{COLUMNS, Look, PEER_COLUMNS};
+use std::fmt::Write;
+
+/// The sockets, each with its reasons below.
+pub(super) fn sockets(look: &Look) -> String {
+    let cells: Vec<_> = look.rows.iter().map(super::figures::Row::cells).collect();
+    let mut lines = table(&COLUMNS, &cells, 2).into_iter();
+    let mut out = format!("{}\n{}\n", look.title, lines.next().unwrap_or_default());
+    for (row, line) in look.rows.iter().zip(lines) {
+        let _ = writeln!(out, "{line}");
+        for reason in &row.reasons {
+            let _ = writeln!(out, "    {reason}");
+        }
+    }
+    out
+}
+
+/// The peers of all sockets.
+pub(super) fn peers(look: &Look) -> String {
+    let cells: Vec<_> = look.rows.iter().flat_map(|row| row.present.iter().cloned()).collect();
+    table(&PEER_COLUMNS, &cells, 2).into_iter().map(|line| line + "\n").collect()
+}
+
+/// Lines with the heads first; as many columns stand on the left of theirs as `left` says.
+fn table<const N: usize>(heads: &[&str; N], rows: &[[String; N]], left: usize) -> Vec<String> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let line = |cells: [&str; N]| {
+        let mut line = String::new();
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            let _ = match column < left {
+                true => write!(line, "{cell:<width$}  "),
+                false => write!(line, "{cell:>width$}  "),
+            };
+        }
+        line.trim_end().to_owned()
+    };
+    let rows = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
+    std::iter::once(line(*heads)).chain(rows).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let rows =
+            [["a".to_owned(), "ä".to_owned(), "1".to_owned()], ["long".into(), "b".into(), "1,000".into()]];
+        assert_eq!(table(&["X", "Y", "Z"], &rows, 2), ["X     Y      Z", "a     ä      1", "long  b  1,000"]);
+    }
+}

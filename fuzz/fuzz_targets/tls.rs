@@ -1,0 +1,4 @@
+//! See `spanwire_fuzz::tls`.
+#![cfg_attr(fuzzing, no_main)]
+
+spanwire_fuzz::target!(tls);

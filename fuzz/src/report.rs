@@ -1,0 +1,33 @@
+//! Any bytes as a report of sockets.
+
+use spanwire_core::watch::{Detail, decode, encode, prometheus};
+
+/// What decodes is encoded so that it decodes to the same, within the bounds of the format.
+///
+/// # Panics
+///
+/// It does not.
+pub fn report(data: &[u8]) {
+    let first = match decode(data) {
+        Ok(report) => report,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let bytes = encode(&first);
+    assert!(bytes.len() <= 16 << 20);
+    // Long texts are cut once, and then stay as they are.
+    let second = decode(bytes.as_bytes()).expect("what was encoded can be decoded");
+    assert_eq!(second.sockets.len(), first.sockets.len());
+    for (one, other) in first.sockets.iter().zip(&second.sockets) {
+        assert_eq!(
+            (&one.ledger, &one.latencies, one.queues),
+            (&other.ledger, &other.latencies, other.queues)
+        );
+        for (_, spans) in one.latencies.measured() {
+            assert!(spans.quantile(0.0) <= spans.quantile(1.0) && spans.quantile(1.0) == spans.max());
+        }
+    }
+    assert_eq!(encode(&second), bytes);
+    for line in prometheus(&second, Detail::Peers).lines() {
+        assert!(line.starts_with("spanwire_") || line.starts_with("# "), "{line:?}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What a socket shows of itself: [`Snapshot`]s, and [`Watchable`] for those who take them.
+
+use super::core::{Core, Phase};
+use super::lane::Lane;
+use super::{Peer, PeerStats};
+use crate::rt;
+use spanwire_core::pattern::{Held, Pattern};
+use spanwire_core::snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
+use spanwire_core::{Latency, Time};
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+/// A socket that can be watched: each of this crate, the blocking ones included.
+pub trait Watchable: sealed::Sealed {}
+
+pub(crate) mod sealed {
+    /// Keeps [`Watchable`](super::Watchable) to the sockets of this crate.
+    pub trait Sealed {
+        #[doc(hidden)]
+        fn watched(&self) -> super::Watched;
+    }
+}
+
+/// A socket that somebody watches, which does not keep it open.
+#[derive(Clone, Debug)]
+pub struct Watched(Weak<Core>);
+
+impl Watched {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self(Arc::downgrade(core))
+    }
+
+    /// What it shows now; nothing once it is closed.
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        self.open().map(|core| core.snapshot())
+    }
+
+    /// Whether there is something to watch.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
+    fn open(&self) -> Option<Arc<Core>> {
+        self.0.upgrade().filter(|core| core.is_open())
+    }
+}
+
+impl Core {
+    /// Counts how long something took that has nothing to do with the rules.
+    pub(super) fn took(&self, what: Latency, span: Duration) {
+        self.lock().latencies.record(what, span);
+    }
+
+    /// Everything that is counted and measured here. What has to be put into words is noted under the lock,
+    /// and put into words after it.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        struct Here {
+            peer: Arc<Peer>,
+            stats: PeerStats,
+            since: Time,
+            outgoing: Held,
+        }
+        let mut all = Snapshot::new(self.protocol);
+        let mut here;
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            here = Vec::with_capacity(state.attached());
+            for entry in state.pipes.iter_mut().flatten() {
+                let outgoing = entry.lane.as_mut().map(Lane::held);
+                if let (Some(outgoing), Some(since)) = (outgoing, entry.since) {
+                    here.push(Here { peer: entry.peer.clone(), stats: entry.stats, since, outgoing });
+                }
+            }
+            all.ledger = state.ledger.clone();
+            all.latencies = state.latencies.clone();
+            let there = here.iter().map(|one| (&*one.peer.origin.url, &one.stats));
+            all.transports = state.transports.sums(there);
+            all.queues.peers = state.attached();
+            all.queues.incoming = state.rule.held();
+            all.queues.outgoing.messages = state.rule.waiting();
+            all.queues.waiting_senders = state.waits.senders();
+        }
+        let now = rt::now();
+        all.age = now - self.made;
+        all.queues.waiting_receivers = self.waiting_receivers();
+        for Here { peer, stats, since, outgoing } in here {
+            all.queues.outgoing = [all.queues.outgoing, outgoing].into_iter().sum();
+            let mut one = PeerSnapshot::default();
+            one.pipe = peer.pipe.get();
+            one.remote = peer.ends.remote.to_string();
+            one.url = peer.origin.url.to_string();
+            one.dialed = peer.origin.dialed;
+            one.age = now - since;
+            one.outgoing = outgoing;
+            one.stats = stats;
+            all.peers.push(one);
+        }
+        let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.endpoints = endpoints.iter().filter(|one| !one.is_closed()).map(|one| one.snapshot()).collect();
+        all.queues.half_open = all.endpoints.iter().map(|one: &EndpointSnapshot| one.half_open).sum();
+        all
+    }
+
+    /// Whether it is neither closed nor orphaned.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().phase == Phase::Open
+    }
+}
