@@ -1,4 +1,4 @@
-//! What we promise to survive, and the test in `tests/faults.rs` that shows it.
+//! What we promise to survive, and the test in `tests/faults/` or `tests/links/` that shows it.
 //!
 //! None of these may panic, hang, leak a task, thread, descriptor or memory, or disturb another peer
 //! of the same socket.
@@ -69,4 +69,27 @@ pub(crate) const FAULTS: &[(&str, &str)] = &[
     ("the runtime dropped", "runtime_dropped_under_live_sockets_ends_their_operations"),
     ("blocking calls inside a runtime", "blocking_calls_inside_a_current_thread_runtime_return"),
     ("fork", "fork_of_a_process_that_holds_sockets_is_documented"),
+    // Plain connections, in tests/links.
+    (
+        "a link of another version",
+        "a_peer_of_another_version_is_refused_with_a_clear_error_on_both_sides",
+    ),
+    ("a link with a wrong token", "a_wrong_token_is_denied_on_either_side"),
+    ("a link that speaks something else", "what_is_no_link_is_told_apart_and_disturbs_nobody"),
+    ("a link's handshake that stalls", "a_handshake_that_stalls_ends_at_its_deadline"),
+    ("a link's handshake cut at every byte", "a_handshake_cut_at_every_byte_leaves_nothing"),
+    ("half-open links", "silent_strangers_do_not_keep_an_honest_peer_out"),
+    (
+        "a link that breaks the rules, by frames too large and messages that do not exist",
+        "whoever_breaks_the_rules_is_told_how_and_nobody_else_is_disturbed",
+    ),
+    ("a link that ignores its credit", "a_stranger_that_ignores_its_credit_is_dismissed"),
+    ("a flood over the rate", "a_flood_over_the_rate_is_dismissed_where_that_is_wanted"),
+    ("a flood of pings", "a_flood_of_pings_is_dismissed"),
+    ("a link that falls silent", "a_peer_that_falls_silent_is_found_dead"),
+    ("a link that stops reading", "a_peer_that_stops_reading_costs_bounded_memory_and_no_close"),
+    ("a link cut inside a message", "a_connection_cut_inside_a_message_is_lost_and_delivers_nothing_broken"),
+    ("two links dialled at once", "two_hosts_that_dial_each_other_at_once_have_one_connection"),
+    ("a handler that fails", "handlers_answer_or_fail_by_name_over_every_transport"),
+    ("the runtime dropped under links", "a_runtime_that_goes_ends_all_operations"),
 ];

@@ -282,3 +282,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rivals.rs"]
+mod rivals;

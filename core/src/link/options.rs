@@ -55,9 +55,9 @@ pub struct LinkOptions {
     pub dead_after: Duration,
     /// How long the whole handshake may take. Default 10 s.
     pub handshake_timeout: Duration,
-    /// Messages a second that a peer may send on average. Default: any number.
+    /// Messages a second that a peer may send on average, on each of its connections. Default: any number.
     pub messages_per_second: Option<u32>,
-    /// Bytes a second that a peer may send on average. Default: any number.
+    /// Bytes a second that a peer may send on average, on each of its connections. Default: any number.
     pub bytes_per_second: Option<u64>,
     /// What happens to a peer that is faster. Default: it is slowed down.
     pub too_fast: TooFast,
