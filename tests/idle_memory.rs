@@ -22,7 +22,7 @@ const FIRST: usize = 128;
 const ALL: usize = 512;
 
 /// The most that one may cost in bytes, as they were asked for; the allocator needs some two hundred more.
-const MOST: usize = 1_800;
+const MOST: usize = 1_900;
 
 const PUSH: [u8; 8] = [0, b'S', b'P', 0, 0, 0x50, 0, 0];
 const REQ: [u8; 8] = [0, b'S', b'P', 0, 0, 0x30, 0, 0];

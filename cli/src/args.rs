@@ -1,6 +1,6 @@
 //! The command line as a whole. Each command says its own part in its own folder.
 
-use crate::{demo, device, docs, metrics, perf, top};
+use crate::{cert, demo, device, docs, metrics, perf, top};
 use std::ffi::OsString;
 
 /// Scalability Protocols from the shell: messages between programs, without a broker
@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Perf(perf::Args),
     Top(top::Args),
     Metrics(metrics::Args),
+    Cert(cert::Args),
     Completions(docs::CompletionsArgs),
     Man(docs::ManArgs),
 }

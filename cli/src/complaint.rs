@@ -1,6 +1,7 @@
 //! [`Complaint`]: what went wrong, and what the user can do about it.
 
 use clap::CommandFactory;
+use spanwire::tls::TlsConfigError;
 use spanwire::{DialError, ListenError};
 use std::fmt;
 use std::io;
@@ -114,6 +115,12 @@ impl From<DialError> for Complaint {
     }
 }
 
+impl From<TlsConfigError> for Complaint {
+    fn from(error: TlsConfigError) -> Self {
+        Self::new(error.to_string()).advise("spanwire cert makes certificates to try it with")
+    }
+}
+
 impl From<io::Error> for Complaint {
     /// An error of our output.
     fn from(error: io::Error) -> Self {
@@ -125,5 +132,5 @@ impl From<io::Error> for Complaint {
     }
 }
 
-const ADDRESSES: &str =
-    "addresses look like tcp://127.0.0.1:5555, ipc:///tmp/name, abstract://name or inproc://name";
+const ADDRESSES: &str = "addresses look like tcp://127.0.0.1:5555, ipc:///tmp/name, abstract://name, inproc://name, \
+    tls+tcp://host:5556, ws://host:8080/path, wss://host/path or quic://host:5557";

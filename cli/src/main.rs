@@ -7,6 +7,7 @@
 //! | `device` | [`device`] | with clap |
 //! | `top` | [`top`] | with clap |
 //! | `metrics` | [`metrics`] | with clap |
+//! | `cert` | [`cert`] | with clap |
 //! | `cat` | [`cat`] | itself, as nngcat does |
 //! | `nanocat` | [`nanocat`] | itself, as nanocat does |
 //! | `completions` `man` | [`docs`] | with clap |
@@ -21,6 +22,7 @@
 
 mod args;
 mod cat;
+mod cert;
 mod complaint;
 mod demo;
 mod device;
@@ -30,6 +32,7 @@ mod flags;
 mod metrics;
 mod nanocat;
 mod perf;
+mod secure;
 mod stats;
 mod terminal;
 mod top;
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Device(args) => device::run(args),
         Command::Top(args) => top::run(args),
         Command::Metrics(args) => metrics::run(&args),
+        Command::Cert(args) => cert::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };

@@ -8,8 +8,8 @@ fn spanwire(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-const COMMANDS: [&str; 9] =
-    ["demo", "cat", "nanocat", "device", "perf", "top", "metrics", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["demo", "cat", "nanocat", "device", "perf", "top", "metrics", "cert", "completions", "man"];
 
 #[test]
 fn every_shell_has_completions_for_every_command() {

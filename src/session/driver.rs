@@ -24,7 +24,8 @@ use std::time::Duration;
 /// ends it too.
 ///
 /// The handshake has a box of its own, gone when it is over: connections are many and mostly idle, and
-/// what they need no more is much. (No `async fn`: it would keep each of its arguments twice.)
+/// what they need no more is much.
+#[allow(clippy::manual_async_fn)] // it would keep each of its arguments twice
 pub(crate) fn serve(
     handshake: Pin<Box<impl Future<Output = Result<Driver, Ended>> + Send>>,
     over: impl FnOnce(Ended) + Send,

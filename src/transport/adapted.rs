@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 #[cfg(unix)]
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// Makes a half of something that reads.
 pub(super) fn read_half(io: impl AsyncRead + Send + Unpin + 'static, home: &Home) -> Box<dyn ReadHalf> {
-    Box::new(Reader { io, home: home.clone(), waker: None })
+    Box::new(Reader { io, home: home.clone(), waker: None, ahead: Vec::new(), over: None })
 }
 
 /// Makes a half of something that writes. So many bytes that it took may still be on their way.
@@ -46,13 +46,43 @@ struct Reader<R> {
     home: Home,
     /// Who asked last, and is told of what comes.
     waker: Option<Waker>,
+    /// Read when only the end was asked for.
+    ahead: Vec<u8>,
+    /// The end that was read then.
+    over: Option<io::Result<()>>,
 }
 
+/// So much is read ahead at most: whoever asks for the end does not want more than to know.
+const AHEAD_BYTES: usize = 512;
+
 impl<R: AsyncRead + Send + Unpin + 'static> Reader<R> {
+    fn note(&mut self, cx: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>> {
-        // What comes from outside may look for its runtime, under whatever executor a receiver runs.
-        let _entered = self.home.enter();
-        pin!(self.io.read_buf(&mut buffer.limit(limit))).poll(cx)
+        if !self.ahead.is_empty() {
+            let count = limit.min(self.ahead.len());
+            buffer.extend(self.ahead.drain(..count));
+            if self.ahead.is_empty() {
+                self.ahead = Vec::new();
+            }
+            return Poll::Ready(Ok(count));
+        }
+        match self.over.take() {
+            None => {
+                // What comes from outside may look for its runtime, under whatever executor a receiver runs.
+                let _entered = self.home.enter();
+                pin!(self.io.read_buf(&mut buffer.limit(limit))).poll(cx)
+            }
+            Some(Err(error)) => Poll::Ready(Err(error)),
+            Some(Ok(())) => {
+                self.over = Some(Ok(()));
+                Poll::Ready(Ok(0))
+            }
+        }
     }
 }
 
@@ -63,10 +93,26 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
         buffer: &mut Vec<u8>,
         limit: usize,
     ) -> Poll<io::Result<usize>> {
-        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            self.waker = Some(cx.waker().clone());
-        }
+        self.note(cx);
         self.poll(cx, buffer, limit)
+    }
+
+    /// There is no way to ask but to read.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.over.is_some() || !self.ahead.is_empty() {
+            return Poll::Ready(self.over.is_some());
+        }
+        self.note(cx);
+        let mut few = [0; AHEAD_BYTES];
+        let mut few = ReadBuf::new(&mut few);
+        let _entered = self.home.enter();
+        match Pin::new(&mut self.io).poll_read(cx, &mut few) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) if few.filled().is_empty() => self.over = Some(Ok(())),
+            Poll::Ready(Ok(())) => self.ahead.extend_from_slice(few.filled()),
+            Poll::Ready(Err(error)) => self.over = Some(Err(error)),
+        }
+        Poll::Ready(self.over.is_some())
     }
 
     #[cfg(unix)]

@@ -7,12 +7,14 @@
 //! * `run.rs`: the exchange of messages
 //! * `format.rs`: what messages look like on standard output
 //!
-//! A script written for nngcat runs unchanged. On purpose, three things are better:
+//! A script written for nngcat runs unchanged. On purpose, four things are better:
 //!
 //! * Without `--interval`, exchanges of `--count` end when their answer is there, and
 //!   `--recv-timeout` holds. In nngcat both fail as soon as an answer takes a millisecond.
 //! * Messages are on their way when the command ends; nngcat gives them 200 ms.
 //! * Dialing something that speaks another protocol is an error; nngcat waits.
+//! * A listener that is told whom to trust (`--cacert`) asks its peers who they are; nngcat lets
+//!   everybody in all the same.
 //!
 //! What is said on standard error is our own, and one thing is said that nngcat does not say: that
 //! messages were lost (`--silent` keeps it quiet). The exit status does not change for that.

@@ -25,7 +25,8 @@ const FORMATS: &str = "Output (at most one; default: none)";
 const SENDING: &str = "Sending";
 const TIMING: &str = "Timing and limits";
 const DIALING: &str = "Dialing";
-const LATER: &str = "Transports to come (ignored where an address does not need them)";
+const TLS: &str = "TLS (ignored where no address needs it: tls+tcp, wss, quic)";
+const ELSEWHERE: &str = "Transports that are not there (ignored)";
 
 /// Every flag.
 pub(crate) static FLAGS: &[Flag] = &[
@@ -407,10 +408,10 @@ pub(crate) static FLAGS: &[Flag] = &[
     Flag {
         names: &["insecure"],
         short: Some('k'),
-        group: LATER,
-        doc: "TLS: do not verify the peer",
+        group: TLS,
+        doc: "Trust anybody",
         set: |s, _| {
-            s.idle.push("--insecure");
+            s.secure.insecure = true;
             Ok(())
         },
         ..PLAIN
@@ -418,37 +419,34 @@ pub(crate) static FLAGS: &[Flag] = &[
     Flag {
         names: &["cacert"],
         value: Some("file"),
-        group: LATER,
-        doc: "TLS: certificates of authorities",
-        set: |s, path| s.tls_file("--cacert", path),
+        group: TLS,
+        doc: "Trust these authorities; a listener then asks its peers for certificates",
+        set: |s, path| s.tls_file("--cacert", path, |secure| &mut secure.authorities),
         ..PLAIN
     },
     Flag {
         names: &["cert"],
         short: Some('E'),
         value: Some("file"),
-        group: LATER,
-        doc: "TLS: our certificate",
-        set: |s, path| s.tls_file("--cert", path),
+        group: TLS,
+        doc: "Our certificate",
+        set: |s, path| s.tls_file("--cert", path, |secure| &mut secure.certificate),
         ..PLAIN
     },
     Flag {
         names: &["key"],
         value: Some("file"),
-        group: LATER,
-        doc: "TLS: our key",
-        set: |s, path| s.tls_file("--key", path),
+        group: TLS,
+        doc: "Its key; default: in the file of the certificate",
+        set: |s, path| s.tls_file("--key", path, |secure| &mut secure.key),
         ..PLAIN
     },
     Flag {
         names: &["zt-home"],
         value: Some("path"),
-        group: LATER,
+        group: ELSEWHERE,
         doc: "ZeroTier: the directory of the node",
-        set: |s, _| {
-            s.idle.push("--zt-home");
-            Ok(())
-        },
+        set: |_, _| Ok(()),
         ..PLAIN
     },
 ];

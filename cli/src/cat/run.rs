@@ -12,6 +12,7 @@ use super::settings::{End, Plan};
 use super::socket::AnySocket;
 use crate::failure::Failure;
 use bytes::Bytes;
+use spanwire::tls::TlsConfigError;
 use spanwire::watch::{self, Service};
 use spanwire::{DialOptions, Message, Protocol, RecvError, SendError, Start};
 use std::io::{self, Write};
@@ -30,6 +31,10 @@ pub(crate) fn run(plan: Plan) -> Result<(), Failure> {
         session.close().await;
         Ok(())
     })
+}
+
+fn tls_failure(error: TlsConfigError) -> Failure {
+    Failure::socket(error.to_string())
 }
 
 /// Prints `text` at once.
@@ -71,12 +76,14 @@ impl Session {
         for (end, url) in &self.plan.endpoints {
             let done = match end {
                 End::Listen => {
-                    let listener = self.socket.listen(url).await;
+                    let options = self.plan.secure.listening(url).map_err(tls_failure)?;
+                    let listener = self.socket.listen(url, options).await;
                     let listener = listener.map_err(|error| Failure::socket(error.to_string()))?;
                     format!("Listening at: {}\n", listener.url())
                 }
                 End::Dial => {
-                    let options = DialOptions { start, ..DialOptions::default() };
+                    let secured = self.plan.secure.dialing(url).map_err(tls_failure)?;
+                    let options = DialOptions { start, ..secured };
                     let dialer = self.socket.dial(url, options).await;
                     let dialer = dialer.map_err(|error| Failure::socket(error.to_string()))?;
                     format!("Connected to: {}\n", dialer.url())

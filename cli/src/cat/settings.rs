@@ -3,6 +3,7 @@
 use super::format::{Dialect, Format};
 use crate::failure::Failure;
 use crate::flags::Flag;
+use crate::secure::Secure;
 use bytes::Bytes;
 use spanwire::Protocol;
 use std::io::{self, Read};
@@ -42,9 +43,8 @@ pub(crate) struct Settings {
     pub(crate) raw_socket: bool,
     /// Where the socket is shown.
     pub(crate) stats: Option<String>,
-    /// Flags of transports that are not there yet and that were used; `--cacert`, `--cert` and
-    /// `--key` may be given only once.
-    pub(crate) idle: Vec<&'static str>,
+    /// What TLS needs.
+    pub(crate) secure: Secure,
 }
 
 /// What is asked for instead of talking to peers.
@@ -137,14 +137,18 @@ impl Settings {
         }
     }
 
-    /// Takes the file of a TLS flag: it must be there, it may be named once, and that is all, as
-    /// long as no address asks for TLS.
-    pub(crate) fn tls_file(&mut self, flag: &'static str, path: &[u8]) -> Result<(), Failure> {
-        if self.idle.contains(&flag) {
+    /// Reads the file of a TLS flag, which may be named once.
+    pub(crate) fn tls_file(
+        &mut self,
+        flag: &'static str,
+        path: &[u8],
+        place: impl FnOnce(&mut Secure) -> &mut Option<Vec<u8>>,
+    ) -> Result<(), Failure> {
+        let place = place(&mut self.secure);
+        if place.is_some() {
             return Err(Failure::usage(format!("{flag} can be given only once")));
         }
-        read(path)?;
-        self.idle.push(flag);
+        *place = Some(read(path)?);
         Ok(())
     }
 
@@ -187,6 +191,7 @@ impl Settings {
             silent: self.silent,
             raw_socket: self.raw_socket,
             stats: self.stats,
+            secure: self.secure,
         })
     }
 
@@ -212,18 +217,7 @@ impl Settings {
         Ok(())
     }
 
-    /// A flag of a transport that is not there yet is ignored, as nngcat ignores it, until an
-    /// address would need it.
     fn check_transports(&self) -> Result<(), Failure> {
-        let secured =
-            |(_, url): &&(End, String)| ["tls+", "wss:", "zt:"].iter().any(|scheme| url.starts_with(scheme));
-        if let Some((_, url)) = self.endpoints.iter().find(secured) {
-            let flags = match self.idle.join(", ") {
-                flags if flags.is_empty() => String::new(),
-                flags => format!(", so {flags} cannot have an effect"),
-            };
-            return Err(Failure::socket(format!("{url}: this transport is not there yet{flags}")));
-        }
         // The library would listen everywhere, at any port. That is rarely meant by so little.
         if self.endpoints.iter().any(|(_, url)| url == "tcp://") {
             return Err(Failure::socket("tcp:// names no host and no port: write tcp://host:port"));
@@ -256,6 +250,7 @@ pub(crate) struct Plan {
     pub(crate) raw_socket: bool,
     /// Where the socket is shown.
     pub(crate) stats: Option<String>,
+    pub(crate) secure: Secure,
 }
 
 /// The flag that selects `protocol`.

@@ -3,9 +3,10 @@
 use super::settings::Plan;
 use bytes::Bytes;
 use spanwire::{
-    BusSocket, CloseReport, DialError, DialOptions, Dialer, Header, ListenError, Listener, Message, Options,
-    Pair0Socket, Pair1Socket, Protocol, PubSocket, PullSocket, PushSocket, RawSocket, RecvError, RepContext,
-    RepSocket, ReqContext, ReqSocket, RespondSocket, SendError, SubSocket, SurveyContext, SurveySocket,
+    BusSocket, CloseReport, DialError, DialOptions, Dialer, Header, ListenError, ListenOptions, Listener,
+    Message, Options, Pair0Socket, Pair1Socket, Protocol, PubSocket, PullSocket, PushSocket, RawSocket,
+    RecvError, RepContext, RepSocket, ReqContext, ReqSocket, RespondSocket, SendError, SubSocket,
+    SurveyContext, SurveySocket,
 };
 use std::time::{Duration, SystemTime};
 
@@ -89,8 +90,8 @@ impl AnySocket {
     }
 
     /// Listens at an address.
-    pub(crate) async fn listen(&self, url: &str) -> Result<Listener, ListenError> {
-        each!(self, socket => socket.listen(url).await)
+    pub(crate) async fn listen(&self, url: &str, options: ListenOptions) -> Result<Listener, ListenError> {
+        each!(self, socket => socket.listen_with(url, options).await)
     }
 
     /// Dials an address.

@@ -10,6 +10,7 @@ mod sides;
 
 use crate::args;
 use crate::complaint::Complaint;
+use crate::secure::{self, Secure};
 use crate::stats::Stats;
 use counts::Counts;
 use sides::{Address, Side};
@@ -51,6 +52,8 @@ pub(crate) struct Args {
     /// Tell on standard error what happens, and at the end what went through
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    tls: secure::Flags,
 }
 
 /// What still waits at the end has this long to be sent.
@@ -58,10 +61,11 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(args: Args) -> Result<(), Complaint> {
     let sides = args.sides.check(args.reflect)?;
-    crate::block_on(serve(&args, &sides))
+    let secure = args.tls.read().map_err(Complaint::new)?;
+    crate::block_on(serve(&args, &sides, &secure))
 }
 
-async fn serve(args: &Args, sides: &[Side]) -> Result<(), Complaint> {
+async fn serve(args: &Args, sides: &[Side], secure: &Secure) -> Result<(), Complaint> {
     // Before anything listens, so that whoever sees us listen can end us.
     let stop = stop_signal()?;
     let counts = Counts::default();
@@ -85,7 +89,7 @@ async fn serve(args: &Args, sides: &[Side]) -> Result<(), Complaint> {
             tokio::spawn(narrate(side.protocol.name(), socket.events()));
         }
         for address in &side.addresses {
-            attach(socket, address, args.verbose).await?;
+            attach(socket, address, secure, args.verbose).await?;
         }
     }
     if let Some(tap) = &tap {
@@ -93,7 +97,7 @@ async fn serve(args: &Args, sides: &[Side]) -> Result<(), Complaint> {
             tokio::spawn(narrate("tap", tap.events()));
         }
         for url in &args.tap {
-            let listener = tap.listen(url).await?;
+            let listener = tap.listen_with(url, secure.listening(url)?).await?;
             if args.verbose {
                 eprintln!("tap: listening on {}", listener.url());
             }
@@ -135,16 +139,21 @@ fn join(sockets: &[RawSocket]) -> Result<Device<'_>, Complaint> {
     })
 }
 
-async fn attach(socket: &RawSocket, address: &Address, verbose: bool) -> Result<(), Complaint> {
+async fn attach(
+    socket: &RawSocket,
+    address: &Address,
+    secure: &Secure,
+    verbose: bool,
+) -> Result<(), Complaint> {
     match address {
         Address::Listen(url) => {
-            let listener = socket.listen(url).await?;
+            let listener = socket.listen_with(url, secure.listening(url)?).await?;
             if verbose {
                 eprintln!("{}: listening on {}", socket.protocol().name(), listener.url());
             }
         }
         Address::Dial(url) => {
-            let options = DialOptions { start: Start::Background, ..DialOptions::default() };
+            let options = DialOptions { start: Start::Background, ..secure.dialing(url)? };
             socket.dial_with(url, options).await?;
         }
     }
@@ -159,6 +168,9 @@ async fn narrate(name: &'static str, mut events: Events) {
             Event::Detached(peer, why) => eprintln!("{name}: {} is gone: {why}", peer.ends.remote),
             Event::Refused(_, why) => eprintln!("{name}: refused a connection: {why}"),
             Event::DialFailed { error, .. } => eprintln!("{name}: {error}; trying again"),
+            Event::UpgradeFailed { url, error } => {
+                eprintln!("{name}: refused a connection at {url}: {error}")
+            }
             Event::AcceptFailed { url, error } => eprintln!("{name}: cannot accept on {url}: {error}"),
             // Counted, and reported at the end.
             _ => {}

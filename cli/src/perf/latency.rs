@@ -2,7 +2,7 @@
 
 use super::figures::Latency;
 use super::side::{Kind, Side};
-use super::{Run, check_size, patiently};
+use super::{Run, check_size};
 use crate::complaint::Complaint;
 use bytes::Bytes;
 use std::io::{self, Write};
@@ -40,7 +40,7 @@ pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
     };
     let side = S::open(kind, run.options());
     let _service = side.show(&run.stats).await?;
-    run.announce(&side.listen(&run.url).await?)?;
+    run.announce(&side.listen(&run.url, run.listening()?).await?)?;
     let work = async {
         for _ in 0..run.count {
             side.answer(run.size).await?;
@@ -62,7 +62,7 @@ pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
     };
     let side = S::open(kind, run.options());
     let _service = side.show(&run.stats).await?;
-    side.dial(&run.url, patiently()).await?;
+    side.dial(&run.url, run.dialing()?).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {
         side.wait_for_peer().await?;

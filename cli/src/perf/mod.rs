@@ -19,10 +19,11 @@ mod throughput;
 
 use crate::args;
 use crate::complaint::Complaint;
+use crate::secure;
 use crate::stats::Stats;
 use figures::Setting;
 use side::{Async, Blocking};
-use spanwire::{DialOptions, Event, Listener, Options, Start};
+use spanwire::{DialOptions, Event, ListenOptions, Listener, Options, Start};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -85,6 +86,8 @@ struct Run {
     /// Print the address in use before anything else, so that a program can read it
     #[arg(long, hide = true)]
     announce: bool,
+    #[command(flatten)]
+    tls: secure::Flags,
 }
 
 impl Run {
@@ -99,6 +102,21 @@ impl Run {
             recv_timeout: None,
             ..default
         }
+    }
+
+    /// How the local side listens.
+    fn listening(&self) -> Result<ListenOptions, Complaint> {
+        Ok(self.tls.read().map_err(Complaint::new)?.listening(&self.url)?)
+    }
+
+    /// How the remote side dials: it may be started before its local side.
+    fn dialing(&self) -> Result<DialOptions, Complaint> {
+        Ok(DialOptions {
+            start: Start::Background,
+            reconnect_min: Duration::from_millis(20),
+            reconnect_max: Duration::from_millis(500),
+            ..self.tls.read().map_err(Complaint::new)?.dialing(&self.url)?
+        })
     }
 
     /// Where a figure comes from.
@@ -117,16 +135,6 @@ impl Run {
             eprintln!("listening on {}", listener.url());
         }
         Ok(())
-    }
-}
-
-/// A remote side may be started before its local side.
-fn patiently() -> DialOptions {
-    DialOptions {
-        start: Start::Background,
-        reconnect_min: Duration::from_millis(20),
-        reconnect_max: Duration::from_millis(500),
-        ..DialOptions::default()
     }
 }
 

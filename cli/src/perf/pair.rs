@@ -2,6 +2,7 @@
 
 use super::{count, size};
 use crate::complaint::Complaint;
+use crate::secure;
 use crate::terminal::{Terminal, bytes, grouped, span};
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
@@ -32,6 +33,8 @@ pub(super) struct Args {
     /// Print an array of the figures as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tls: secure::Flags,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Complaint> {
@@ -149,6 +152,7 @@ impl Process {
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["perf", role, "--json"]);
         command.args(announce.then_some("--announce")).args(args.blocking.then_some("--blocking"));
+        command.args(args.tls.as_arguments());
         command.args(["--", url, &args.size.to_string(), &count.to_string()]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(failed)?;
         let output = BufReader::new(child.stdout.take().expect("it was asked for"));

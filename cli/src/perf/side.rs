@@ -9,7 +9,8 @@ use crate::stats::Stats;
 use bytes::Bytes;
 use spanwire::watch::Service;
 use spanwire::{
-    CloseReport, DialError, DialOptions, ListenError, Listener, Options, RecvError, RequestError, SendError,
+    CloseReport, DialError, DialOptions, ListenError, ListenOptions, Listener, Options, RecvError,
+    RequestError, SendError,
 };
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub(super) enum Kind {
 pub(super) trait Side: Sized {
     fn open(kind: Kind, options: Options) -> Self;
 
-    async fn listen(&self, url: &str) -> Result<Listener, ListenError>;
+    async fn listen(&self, url: &str, options: ListenOptions) -> Result<Listener, ListenError>;
 
     async fn dial(&self, url: &str, options: DialOptions) -> Result<(), DialError>;
 
@@ -133,8 +134,8 @@ macro_rules! side {
                     Self { pattern, events }
                 }
 
-                async fn listen(&self, url: &str) -> Result<Listener, ListenError> {
-                    each!(self.pattern, socket => socket.listen(url)$($wait)*)
+                async fn listen(&self, url: &str, options: ListenOptions) -> Result<Listener, ListenError> {
+                    each!(self.pattern, socket => socket.listen_with(url, options)$($wait)*)
                 }
 
                 async fn dial(&self, url: &str, options: DialOptions) -> Result<(), DialError> {

@@ -5,7 +5,7 @@
 
 use super::figures::Throughput;
 use super::side::{Kind, Side};
-use super::{Run, SAME, check_size, patiently};
+use super::{Run, SAME, check_size};
 use crate::complaint::Complaint;
 use bytes::Bytes;
 use std::io::{self, Write};
@@ -43,7 +43,7 @@ pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
     };
     let side = S::open(kind, run.options());
     let _service = side.show(&run.stats).await?;
-    let listener = side.listen(&run.url).await?;
+    let listener = side.listen(&run.url, run.listening()?).await?;
     run.announce(&listener)?;
     let work = async {
         check_size(0, side.recv().await?)?;
@@ -72,7 +72,7 @@ pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
     };
     let side = S::open(kind, run.options());
     let _service = side.show(&run.stats).await?;
-    side.dial(&run.url, patiently()).await?;
+    side.dial(&run.url, run.dialing()?).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {
         side.send(Bytes::new()).await?;

@@ -152,7 +152,7 @@ fn an_error_says_what_to_do() {
         (Nngcat, "--re", "--req"),
         (Nngcat, "--req --dial @", "--data"),
         (Nngcat, "--pair --listen @", "--pair1"),
-        (Nngcat, "--pull --listen tls+tcp://127.0.0.1:1 -k", "--insecure"),
+        (Nngcat, "--pull --listen tls+tcp://127.0.0.1:1 -k", "--cert"),
         (Nngcat, "--pull --listen @ -C x", "--count"),
         (Nanocat, "--pull --bind @ -D x", "--data"),
         (Nanocat, "--pub --bind @ -D x -D y", "once"),
