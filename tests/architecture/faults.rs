@@ -70,10 +70,7 @@ pub(crate) const FAULTS: &[(&str, &str)] = &[
     ("blocking calls inside a runtime", "blocking_calls_inside_a_current_thread_runtime_return"),
     ("fork", "fork_of_a_process_that_holds_sockets_is_documented"),
     // Plain connections, in tests/links.
-    (
-        "a link of another version",
-        "a_peer_of_another_version_is_refused_with_a_clear_error_on_both_sides",
-    ),
+    ("a link of another version", "a_peer_of_another_version_is_refused_with_a_clear_error_on_both_sides"),
     ("a link with a wrong token", "a_wrong_token_is_denied_on_either_side"),
     ("a link that speaks something else", "what_is_no_link_is_told_apart_and_disturbs_nobody"),
     ("a link's handshake that stalls", "a_handshake_that_stalls_ends_at_its_deadline"),

@@ -1,5 +1,12 @@
 //! Plain connections, as programs see them: one file per thing.
 
+#[cfg(feature = "tls")]
+#[path = "../support/certificates.rs"]
+mod certificates;
+#[path = "../../examples/own_transport.rs"]
+#[allow(dead_code)]
+mod own_transport;
+
 mod blocking;
 mod cancel;
 mod closing;
@@ -8,6 +15,8 @@ mod faults;
 mod handshakes;
 mod messages;
 mod requests;
+#[cfg(all(feature = "tls", feature = "ws", feature = "quic"))]
+mod secure;
 mod servers;
 #[cfg(feature = "tower")]
 mod service;
