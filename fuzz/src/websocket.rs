@@ -167,12 +167,19 @@ pub fn ws_upgrade(data: &[u8]) {
     match Request::read(data) {
         Ok(Some((request, length))) => {
             assert!(length <= data.len() && length <= MAX_HEAD_BYTES);
-            assert_eq!(Request::read(&data[..length]), Ok(Some((request.clone(), length))), "no more is needed");
+            assert_eq!(
+                Request::read(&data[..length]),
+                Ok(Some((request.clone(), length))),
+                "no more is needed"
+            );
             assert!(!matches!(Request::read(&data[..length - 1]), Ok(Some(_))), "no less is enough");
             match request.judge(&name, &Origins::default()).and_then(|agreed| agreed.encode(&[])) {
                 Ok(answer) => {
                     assert!(answer.len() <= MAX_ANSWER_BYTES);
-                    assert!(matches!(Answer::check(&answer, key, &name), Ok(Some(_)) | Err(WsError::BadAccept)));
+                    assert!(matches!(
+                        Answer::check(&answer, key, &name),
+                        Ok(Some(_)) | Err(WsError::BadAccept)
+                    ));
                 }
                 Err(error) => understood(&error),
             }
