@@ -114,11 +114,11 @@ impl Fed {
             }
             9 => self.streams.extend(self.link.recv_stream().map(|(transfer, _)| transfer)),
             10 => {
-                if let Some(transfer) = self.streams.last().copied() {
-                    if matches!(self.link.read_stream(transfer), Piece::End | Piece::Aborted) {
-                        self.link.drop_stream(transfer);
-                        self.streams.pop();
-                    }
+                if let Some(transfer) = self.streams.last().copied()
+                    && matches!(self.link.read_stream(transfer), Piece::End | Piece::Aborted)
+                {
+                    self.link.drop_stream(transfer);
+                    self.streams.pop();
                 }
             }
             11 => {

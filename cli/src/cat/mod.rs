@@ -50,14 +50,14 @@ enum Work {
     /// To print something and end with this status.
     Say(String, ExitCode),
     /// To talk to peers.
-    Run(Plan),
+    Run(Box<Plan>),
 }
 
 impl Work {
     fn do_it(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Say(text, code) => run::say(&text).map(|()| code),
-            Self::Run(plan) => run::run(plan).map(|()| ExitCode::SUCCESS),
+            Self::Run(plan) => run::run(*plan).map(|()| ExitCode::SUCCESS),
         }
     }
 }
@@ -67,7 +67,7 @@ fn prepare(args: Vec<Vec<u8>>) -> Result<Work, Failure> {
     match settings.ask {
         Some(Ask::Help) => Ok(Work::Say(help(options::FLAGS, USAGE), ExitCode::FAILURE)),
         Some(Ask::Version) => Ok(Work::Say(format!("{}\n", env!("CARGO_PKG_VERSION")), ExitCode::SUCCESS)),
-        None => settings.plan(&used).map(Work::Run),
+        None => settings.plan(&used).map(|plan| Work::Run(Box::new(plan))),
     }
 }
 
