@@ -119,25 +119,37 @@ async fn a_sender_without_room_is_seen_and_its_wait_is_measured() {
         .await;
         assert_eq!(push.snapshot().latencies.of(Latency::Room).count(), 0, "nobody has waited yet");
         assert!(push.snapshot().queues.outgoing.messages > 0);
-        let sender = tokio::spawn({
-            let push = push.clone();
-            async move { push.send("one more").await }
-        });
-        until("it waits", || push.snapshot().queues.waiting_senders == 1).await;
+        let mut sent = filled;
+        let sender = loop {
+            let (push, large) = (push.clone(), large.clone());
+            let sender = tokio::spawn({
+                let push = push.clone();
+                async move { push.send(large).await }
+            });
+            let waits = || push.snapshot().queues.waiting_senders == 1;
+            until("it waits or is gone", || sender.is_finished() || waits()).await;
+            if !sender.is_finished() {
+                break sender;
+            }
+            // The kernel had taken more meanwhile, so there was room.
+            sent += 1;
+        };
         until("something came", || pull.snapshot().queues.incoming.messages == 1).await;
         assert_eq!(pull.snapshot().queues.incoming.bytes, large.len());
-        for _ in 0..=filled {
+        for _ in 0..=sent {
             within(pull.recv()).await.unwrap();
         }
         within(sender).await.unwrap().unwrap();
         let all = push.snapshot();
-        assert_eq!((all.queues.waiting_senders, all.latencies.of(Latency::Room).count()), (0, 1), "{url}");
+        let waited = all.latencies.of(Latency::Room).count();
+        assert!(waited >= 1, "{url}");
+        assert_eq!(all.queues.waiting_senders, 0, "{url}");
         // One who gives up has waited, too.
         push.disconnect(push.peers()[0].pipe);
         pull.close(LONG).await;
         until("nobody is there", || push.stats().peers == 0).await;
         assert!(push.send_timeout("nobody", Duration::from_millis(1)).await.is_err());
-        assert_eq!(push.snapshot().latencies.of(Latency::Room).count(), 2, "{url}");
+        assert_eq!(push.snapshot().latencies.of(Latency::Room).count(), waited + 1, "{url}");
     }
 }
 

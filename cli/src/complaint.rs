@@ -1,7 +1,7 @@
 //! [`Complaint`]: what went wrong, and what the user can do about it.
 
+use crate::secure::Unusable;
 use clap::CommandFactory;
-use spanwire::tls::TlsConfigError;
 use spanwire::{DialError, ListenError};
 use std::fmt;
 use std::io;
@@ -115,8 +115,8 @@ impl From<DialError> for Complaint {
     }
 }
 
-impl From<TlsConfigError> for Complaint {
-    fn from(error: TlsConfigError) -> Self {
+impl From<Unusable> for Complaint {
+    fn from(error: Unusable) -> Self {
         Self::new(error.to_string()).advise("spanwire cert makes certificates to try it with")
     }
 }

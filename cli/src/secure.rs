@@ -65,16 +65,17 @@ pub(crate) struct Secure {
 
 impl Secure {
     /// How to dial `url`.
-    pub(crate) fn dialing(&self, url: &str) -> Result<DialOptions, TlsConfigError> {
+    pub(crate) fn dialing(&self, url: &str) -> Result<DialOptions, Unusable> {
         let tls = is_secured(url).then(|| self.client()).transpose()?;
         Ok(DialOptions { tls, ..DialOptions::default() })
     }
 
-    /// How to listen on `url`. Without a certificate the library says what is missing.
-    pub(crate) fn listening(&self, url: &str) -> Result<ListenOptions, TlsConfigError> {
-        let tls = match self.identity().filter(|_| is_secured(url)) {
-            Some(identity) => Some(self.server(identity)?),
-            None => None,
+    /// How to listen on `url`.
+    pub(crate) fn listening(&self, url: &str) -> Result<ListenOptions, Unusable> {
+        let tls = match (is_secured(url), self.identity()) {
+            (false, _) => None,
+            (true, Some(identity)) => Some(self.server(identity)?),
+            (true, None) => return Err(Unusable::NoCertificate { url: url.to_owned() }),
         };
         Ok(ListenOptions { tls, ..ListenOptions::default() })
     }
@@ -103,6 +104,35 @@ impl Secure {
     fn identity(&self) -> Option<Identity> {
         let certificate = self.certificate.clone()?;
         Some(Identity::pem(certificate.clone(), self.key.clone().unwrap_or(certificate)))
+    }
+}
+
+/// Why an address cannot be used with these files.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// Something is wrong with a file.
+    Config(TlsConfigError),
+    /// A listener has to prove who it is.
+    NoCertificate {
+        /// Its address.
+        url: String,
+    },
+}
+
+impl From<TlsConfigError> for Unusable {
+    fn from(error: TlsConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::NoCertificate { url } => {
+                write!(f, "a listener at {url} needs a certificate: give it with --cert and --key")
+            }
+        }
     }
 }
 

@@ -530,9 +530,11 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_transports_to_come_are_ignored_until_an_address_needs_them() {
+    fn flags_of_tls_are_ignored_until_an_address_needs_them() {
         assert!(plan("--pull -k --zt-home /x -L 1").is_ok());
-        let Err(Failure::Socket(text)) = plan("--pull -k --listen tls+tcp://:1") else { panic!("passes") };
-        assert!(text.contains("--insecure"), "{text}");
+        let plan = plan("--pull -k --listen tls+tcp://:1").unwrap();
+        let error = plan.secure.listening("tls+tcp://:1").unwrap_err();
+        assert!(error.to_string().contains("--cert"), "{error}");
+        assert!(plan.secure.listening("tcp://:1").is_ok());
     }
 }

@@ -11,8 +11,8 @@ use super::format::{Dialect, Format};
 use super::settings::{End, Plan};
 use super::socket::AnySocket;
 use crate::failure::Failure;
+use crate::secure::Unusable;
 use bytes::Bytes;
-use spanwire::tls::TlsConfigError;
 use spanwire::watch::{self, Service};
 use spanwire::{DialOptions, Message, Protocol, RecvError, SendError, Start};
 use std::io::{self, Write};
@@ -33,7 +33,7 @@ pub(crate) fn run(plan: Plan) -> Result<(), Failure> {
     })
 }
 
-fn tls_failure(error: TlsConfigError) -> Failure {
+fn tls_failure(error: Unusable) -> Failure {
     Failure::socket(error.to_string())
 }
 
