@@ -248,7 +248,9 @@ fn commands_show_their_own_sockets() {
     cat.args(["cat", "-v", "--pull", "--stats", ANY, "--listen", ANY]);
     let mut cat = cat.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(cat.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Kept: it says more, and ends when nobody listens.
+    let mut output_of_cat = BufReader::new(cat.stdout.take().unwrap());
+    output_of_cat.read_line(&mut line).unwrap();
     let stats = line.trim().strip_prefix("Stats at: ").unwrap();
     let output = spanwire(&["metrics", stats]);
     assert!(
@@ -262,7 +264,8 @@ fn commands_show_their_own_sockets() {
     perf.args(["perf", "local-lat", "--announce", "--stats", "abstract://", ANY, "8", "1"]);
     let mut perf = perf.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(perf.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut output_of_perf = BufReader::new(perf.stdout.take().unwrap());
+    output_of_perf.read_line(&mut line).unwrap();
     let remote = spanwire(&["perf", "remote-lat", "--stats", ANY, line.trim(), "8", "1"]);
     assert!(remote.status.success() && perf.wait().unwrap().success(), "{}", text(&remote));
 }
