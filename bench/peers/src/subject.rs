@@ -62,7 +62,7 @@ fn subjects() -> Vec<Subject> {
             name: "nng",
             version: Ok(Nng::version()),
             settings: nng::SETTINGS,
-            works: "req:* push:* pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ \
+            works: "req:# push:# pub:+ stall:+ flight:+ load:+ pushers:+ threads:+ idle:+ connect:+ \
                 mixed:+ outrun:+",
         },
         Subject {
@@ -118,10 +118,12 @@ fn locked(package: &str) -> String {
     version.map_or_else(|| "?".to_owned(), |version| version.trim_matches('"').to_owned())
 }
 
-/// Writes `*` as every transport, `+` as those between processes and anything else as tcp.
+/// Writes `*` as every transport without TLS and HTTP, `#` as those and TLS and WebSocket, `+` as those between
+/// processes and anything else as tcp.
 fn abilities(works: &str) -> String {
     let transports = |marks: &str| match marks {
         "*" => vec!["tcp", "ipc", "inproc"],
+        "#" => vec!["tcp", "ipc", "inproc", "tls", "ws", "wss"],
         "+" => vec!["tcp", "ipc"],
         _ => vec!["tcp"],
     };

@@ -1,12 +1,14 @@
 //! NNG 1.12, which the crate nng-c-sys builds. `flight` keeps many requests in flight with contexts, also at
-//! a rate.
+//! a rate. `tls` is what tls+tcp and wss need.
 #![expect(unsafe_code, reason = "NNG is a C library")]
 
 mod flight;
+mod tls;
 
 use crate::blocking::{self, Library};
 use crate::body::Seen;
 use crate::kind::Kind;
+use crate::port;
 use anyhow::{Context, Result, bail, ensure};
 use nng_c_sys as c;
 use spanwire_bench_ends::{MOST_OUTSTANDING, Role};
@@ -128,10 +130,20 @@ impl blocking::Socket for Socket {
     }
 
     fn listen(&mut self, url: &str) -> Result<String> {
-        let url = CString::new(url)?;
+        // It tells the port of a WebSocket by no option.
+        let url = if url.starts_with("ws") { port::free(url)? } else { url.to_owned() };
+        let text = CString::new(url.as_str())?;
         let mut listener = c::nng_listener { id: 0 };
         // SAFETY: the URL ends with a zero, `listener` is where the new listener goes.
-        check(unsafe { c::nng_listen(self.handle.0, url.as_ptr(), &mut listener, 0) })?;
+        check(unsafe { c::nng_listener_create(&mut listener, self.handle.0, text.as_ptr()) })?;
+        if tls::is_needed(&url) {
+            tls::secure_listener(listener)?;
+        }
+        // SAFETY: the listener was made.
+        check(unsafe { c::nng_listener_start(listener, 0) })?;
+        if url.starts_with("ws") {
+            return Ok(url);
+        }
         let mut text = null_mut();
         // SAFETY: the name ends with a zero; `text` is where a string goes that we free.
         check(unsafe { c::nng_listener_get_string(listener, c::NNG_OPT_URL.as_ptr().cast(), &mut text) })?;
@@ -143,9 +155,15 @@ impl blocking::Socket for Socket {
     }
 
     fn dial(&mut self, url: &str) -> Result<()> {
-        let url = CString::new(url)?;
-        // SAFETY: the URL ends with a zero; without a place for the dialer it is not told.
-        check(unsafe { c::nng_dial(self.handle.0, url.as_ptr(), null_mut(), 0) })
+        let text = CString::new(url)?;
+        let mut dialer = c::nng_dialer { id: 0 };
+        // SAFETY: the URL ends with a zero, `dialer` is where the new dialer goes.
+        check(unsafe { c::nng_dialer_create(&mut dialer, self.handle.0, text.as_ptr()) })?;
+        if tls::is_needed(url) {
+            tls::secure_dialer(dialer)?;
+        }
+        // SAFETY: the dialer was made.
+        check(unsafe { c::nng_dialer_start(dialer, 0) })
     }
 
     fn send(&mut self, body: &Vec<u8>) -> Result<()> {
