@@ -6,7 +6,7 @@ const PATTERNS: [&str; 9] =
     ["REQ/REP", "PUB/SUB", "PUSH/PULL", "SURVEY", "BUS", "PAIR0", "PAIR1", "PAIR1 poly", "device"];
 
 fn transports() -> Vec<&'static str> {
-    let mut transports = vec!["tcp", "inproc"];
+    let mut transports = vec!["tcp", "inproc", "tls+tcp", "ws", "wss", "quic"];
     if cfg!(unix) {
         transports.extend(["ipc", "socketpair"]);
     }
@@ -27,7 +27,9 @@ fn row<'a>(text: &'a str, pattern: &str, transport: &str) -> &'a str {
     let rows: Vec<_> = text
         .lines()
         .filter_map(|line| {
-            line.strip_prefix(pattern)?.strip_prefix("  ")?.trim_start().strip_prefix(transport)
+            let row = line.strip_prefix(pattern)?.strip_prefix("  ")?.trim_start();
+            // One name may begin another.
+            row.strip_prefix(transport)?.strip_prefix(' ')
         })
         .collect();
     assert_eq!(rows.len(), 1, "{pattern} over {transport} in\n{text}");

@@ -10,6 +10,7 @@ mod folder;
 
 use crate::args;
 use crate::complaint::Complaint;
+use crate::secure::Secure;
 use authority::{Authority, Role};
 use folder::Folder;
 use std::io::{self, Write};
@@ -71,6 +72,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Complaint> {
         io::stdout().write_all(report(args, found).as_bytes())?;
     }
     Ok(())
+}
+
+/// A certificate that is its own peer's, too, and kept nowhere: for a process that talks to itself.
+pub(crate) fn for_a_while(name: &str) -> Result<Secure, Complaint> {
+    let authority = Authority::new(1)?;
+    let hosts = ["127.0.0.1".to_owned()];
+    let signed = authority.certificate(name, Role::Server { hosts: &hosts }, 1)?;
+    Ok(Secure {
+        authorities: Some(authority.pem().into()),
+        certificate: Some(signed.certificate.into()),
+        key: Some(signed.key.into()),
+        insecure: false,
+    })
 }
 
 /// What was made, and what to do with it.

@@ -83,17 +83,31 @@ pub(super) enum Transport {
     Abstract,
     Inproc,
     Socketpair,
+    Tls,
+    Ws,
+    Wss,
+    Quic,
 }
 
 impl Transport {
+    const ALL: [Self; 9] = [
+        Self::Tcp,
+        Self::Ipc,
+        Self::Abstract,
+        Self::Inproc,
+        Self::Socketpair,
+        Self::Tls,
+        Self::Ws,
+        Self::Wss,
+        Self::Quic,
+    ];
+
     /// Those that this system has.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        [Self::Tcp, Self::Ipc, Self::Abstract, Self::Inproc, Self::Socketpair].into_iter().filter(|it| {
-            match it {
-                Self::Tcp | Self::Inproc => true,
-                Self::Ipc | Self::Socketpair => cfg!(unix),
-                Self::Abstract => cfg!(target_os = "linux"),
-            }
+        Self::ALL.into_iter().filter(|it| match it {
+            Self::Tcp | Self::Inproc | Self::Tls | Self::Ws | Self::Wss | Self::Quic => true,
+            Self::Ipc | Self::Socketpair => cfg!(unix),
+            Self::Abstract => cfg!(target_os = "linux"),
         })
     }
 
@@ -104,6 +118,10 @@ impl Transport {
             Self::Abstract => "abstract",
             Self::Inproc => "inproc",
             Self::Socketpair => "socketpair",
+            Self::Tls => "tls+tcp",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Quic => "quic",
         }
     }
 }

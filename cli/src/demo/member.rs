@@ -1,9 +1,9 @@
 //! [`Member`]: what the stage needs of a socket, whatever its pattern.
 
 use spanwire::{
-    BusSocket, CloseReport, DialError, Dialer, Events, ListenError, Listener, Pair0Socket, Pair1Socket, Peer,
-    PipeId, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket, RecvError, RepSocket, ReqSocket,
-    RespondSocket, SubSocket, SurveySocket,
+    BusSocket, CloseReport, DialError, DialOptions, Dialer, Events, ListenError, ListenOptions, Listener,
+    Pair0Socket, Pair1Socket, Peer, PipeId, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket,
+    RecvError, RepSocket, ReqSocket, RespondSocket, SubSocket, SurveySocket,
 };
 use std::pin::Pin;
 use std::time::Duration;
@@ -13,8 +13,12 @@ pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A socket of any kind.
 pub(super) trait Member: Send + Sync {
-    fn listen<'a>(&'a self, url: &'a str) -> Pending<'a, Result<Listener, ListenError>>;
-    fn dial<'a>(&'a self, url: &'a str) -> Pending<'a, Result<Dialer, DialError>>;
+    fn listen<'a>(
+        &'a self,
+        url: &'a str,
+        options: ListenOptions,
+    ) -> Pending<'a, Result<Listener, ListenError>>;
+    fn dial<'a>(&'a self, url: &'a str, options: DialOptions) -> Pending<'a, Result<Dialer, DialError>>;
     #[cfg(unix)]
     fn adopt(&self, end: std::os::fd::OwnedFd) -> Pending<'_, Result<PipeId, spanwire::AdoptError>>;
     fn wait_peers(&self, count: usize) -> Pending<'_, Result<(), RecvError>>;
@@ -29,11 +33,11 @@ pub(super) trait Member: Send + Sync {
 macro_rules! members {
     ($($socket:ty),*) => {$(
         impl Member for $socket {
-            fn listen<'a>(&'a self, url: &'a str) -> Pending<'a, Result<Listener, ListenError>> {
-                Box::pin(self.listen(url))
+            fn listen<'a>(&'a self, url: &'a str, options: ListenOptions) -> Pending<'a, Result<Listener, ListenError>> {
+                Box::pin(self.listen_with(url, options))
             }
-            fn dial<'a>(&'a self, url: &'a str) -> Pending<'a, Result<Dialer, DialError>> {
-                Box::pin(self.dial(url))
+            fn dial<'a>(&'a self, url: &'a str, options: DialOptions) -> Pending<'a, Result<Dialer, DialError>> {
+                Box::pin(self.dial_with(url, options))
             }
             #[cfg(unix)]
             fn adopt(&self, end: std::os::fd::OwnedFd) -> Pending<'_, Result<PipeId, spanwire::AdoptError>> {

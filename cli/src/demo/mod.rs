@@ -16,7 +16,9 @@ mod payload;
 mod stage;
 mod table;
 
+use crate::cert;
 use crate::complaint::Complaint;
+use crate::secure::Secure;
 use crate::terminal::Terminal;
 use grid::{Pattern, Stop, Transport};
 use stage::{Figures, Stage, Trouble};
@@ -25,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use table::{Summary, Table};
 
-/// Take the tour: every pattern over every transport, checked and measured in a second
+/// Take the tour: every pattern over every transport, checked and measured in seconds
 ///
 /// Nothing needs to be set up, and nothing is left behind. Fails if any message is lost or damaged,
 /// or any connection is cut.
@@ -42,10 +44,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Complaint> {
     let scratch = Scratch::make()
         .map_err(|error| Complaint::new(format!("cannot make a folder for socket files: {error}")))
         .map_err(|complaint| complaint.advise("set TMPDIR to a folder in which this user may make files"))?;
-    crate::block_on(tour(args, &scratch.0))
+    let secure = cert::for_a_while("demo")?;
+    crate::block_on(tour(args, &scratch.0, &secure))
 }
 
-async fn tour(args: &Args, scratch: &Path) -> Result<(), Complaint> {
+async fn tour(args: &Args, scratch: &Path, secure: &Secure) -> Result<(), Complaint> {
     let start = Instant::now();
     let mut table = Table::new(io::stdout().lock(), Terminal::stdout());
     let mut summary = Summary::default();
@@ -55,7 +58,7 @@ async fn tour(args: &Args, scratch: &Path) -> Result<(), Complaint> {
         for transport in Transport::all() {
             let stop = Stop { pattern, transport };
             table.playing(stop)?;
-            let result = visit(stop, scratch, args.sabotage == Some(stop)).await;
+            let result = visit(stop, scratch, secure, args.sabotage == Some(stop)).await;
             table.row(stop, &result)?;
             summary.add(stop, result);
         }
@@ -70,8 +73,8 @@ async fn tour(args: &Args, scratch: &Path) -> Result<(), Complaint> {
     }
 }
 
-async fn visit(stop: Stop, scratch: &Path, sabotaged: bool) -> Result<Figures, Trouble> {
-    let stage = Stage::new(stop, scratch, sabotaged);
+async fn visit(stop: Stop, scratch: &Path, secure: &Secure, sabotaged: bool) -> Result<Figures, Trouble> {
+    let stage = Stage::new(stop, scratch, secure, sabotaged)?;
     let played = patterns::play(stop.pattern, &stage).await;
     let left = stage.leave().await;
     played.and(left)

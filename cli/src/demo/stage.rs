@@ -8,8 +8,9 @@
 use super::grid::{Stop, Transport};
 use super::member::Member;
 use super::payload::{self, Way};
+use crate::secure::{Secure, Unusable};
 use bytes::Bytes;
-use spanwire::{DetachReason, Dropped, Event, Events};
+use spanwire::{DetachReason, DialOptions, Dropped, Event, Events, ListenOptions};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::error::Error;
@@ -70,6 +71,10 @@ pub(super) struct Stage<'a> {
     stop: Stop,
     /// Where socket files may be made.
     scratch: &'a Path,
+    /// Who listeners are, and whom they trust.
+    listening: ListenOptions,
+    /// The same of dialers.
+    dialing: DialOptions,
     /// Whether to cut a connection half-way.
     sabotaged: bool,
     members: RefCell<Vec<Box<dyn Member>>>,
@@ -83,11 +88,20 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(stop: Stop, scratch: &'a Path, sabotaged: bool) -> Self {
+    pub(super) fn new(
+        stop: Stop,
+        scratch: &'a Path,
+        secure: &Secure,
+        sabotaged: bool,
+    ) -> Result<Self, Trouble> {
         let (lost, losses) = mpsc::unbounded_channel();
-        Self {
+        let unusable = |error: Unusable| Trouble::new(error.to_string());
+        let address = format!("{}://", stop.transport.name());
+        Ok(Self {
             stop,
             scratch,
+            listening: secure.listening(&address).map_err(unusable)?,
+            dialing: secure.dialing(&address).map_err(unusable)?,
             sabotaged,
             members: RefCell::default(),
             listeners: Cell::new(0),
@@ -97,7 +111,7 @@ impl<'a> Stage<'a> {
             messages: Cell::new(0),
             bytes: Cell::new(0),
             round_trips: RefCell::default(),
-        }
+        })
     }
 
     /// Connects `dialers` to `listener`, and returns when all are attached.
@@ -107,10 +121,10 @@ impl<'a> Stage<'a> {
         let url = self.url();
         match url {
             Some(url) => {
-                let at = listener.listen(&url).await?;
+                let at = listener.listen(&url, self.listening.clone()).await?;
                 for dialer in dialers {
                     self.enter(*dialer);
-                    dialer.dial(at.url()).await?;
+                    dialer.dial(at.url(), self.dialing.clone()).await?;
                 }
             }
             #[cfg(unix)]
@@ -144,6 +158,10 @@ impl<'a> Stage<'a> {
             Transport::Abstract => Some("abstract://".into()),
             Transport::Inproc => Some(format!("inproc://demo-{name}")),
             Transport::Socketpair => None,
+            Transport::Tls => Some("tls+tcp://127.0.0.1:0".into()),
+            Transport::Ws => Some(format!("ws://127.0.0.1:0/{name}")),
+            Transport::Wss => Some(format!("wss://127.0.0.1:0/{name}")),
+            Transport::Quic => Some("quic://127.0.0.1:0".into()),
         }
     }
 
