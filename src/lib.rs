@@ -85,6 +85,7 @@ pub mod tls;
 
 mod endpoint;
 mod error;
+mod hub;
 mod options;
 mod rt;
 #[cfg(not(spanwire_loom))]

@@ -29,7 +29,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "ground",
         rules: &["message", "time", "error", "options", "histogram", "event"],
-        hands: &["rt"],
+        hands: &["rt", "hub"],
     },
     // The errors of dialing and listening say what is wrong with an address, so they stand beside it; and
     // their options may name a transport.

@@ -1,12 +1,12 @@
 //! [`Event`]s of a host: who came, who went and why.
 
 use super::Peer;
+use crate::hub::{self, Listening};
 use futures_core::Stream;
 use spanwire_core::link::End;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// Something that happened at a [`Host`](super::Host).
@@ -52,8 +52,11 @@ pub enum Event {
     Missed(u64),
 }
 
-/// Events that wait; more than these and the oldest are dropped, and counted in [`Event::Missed`].
-const MAX_EVENTS: usize = 1_024;
+impl hub::Event for Event {
+    fn missed(count: u64) -> Self {
+        Self::Missed(count)
+    }
+}
 
 /// The events of a host, from the call that made this on. Ends when the host and all of its connections are
 /// gone.
@@ -61,108 +64,48 @@ const MAX_EVENTS: usize = 1_024;
 /// A [`Stream`]; or call [`next`](Events::next). Cancel-safe.
 #[derive(Debug)]
 pub struct Events {
-    queue: Arc<Queue>,
-}
-
-#[derive(Debug, Default)]
-struct Queue(Mutex<Waiting>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    events: VecDeque<Event>,
-    missed: u64,
-    ended: bool,
-    waker: Option<Waker>,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Waiting {
-    fn take(&mut self) -> Option<Event> {
-        match std::mem::take(&mut self.missed) {
-            0 => self.events.pop_front(),
-            missed => Some(Event::Missed(missed)),
-        }
-    }
+    listening: Listening<Event>,
 }
 
 impl Events {
     /// The next event; `None` once there will be none any more.
     pub async fn next(&mut self) -> Option<Event> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+        poll_fn(|cx| self.listening.poll_next(cx)).await
     }
 
     /// The next event if there is one.
     pub fn try_next(&mut self) -> Option<Event> {
-        self.queue.lock().take()
+        self.listening.try_next()
     }
 }
 
 impl Stream for Events {
     type Item = Event;
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut waiting = self.queue.lock();
-        if let Some(event) = waiting.take() {
-            return Poll::Ready(Some(event));
-        }
-        if waiting.ended {
-            return Poll::Ready(None);
-        }
-        waiting.waker = Some(cx.waker().clone());
-        Poll::Pending
+        self.listening.poll_next(cx)
     }
 }
 
-/// Hands events to everybody who listens. Never used under the lock of a connection.
+/// Whom a host tells its events. Never used under the lock of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Hub(Mutex<Vec<Weak<Queue>>>);
+pub(super) struct Hub(Mutex<hub::Hub<Event>>);
 
 impl Hub {
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Queue>>> {
+    fn lock(&self) -> MutexGuard<'_, hub::Hub<Event>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn subscribe(&self) -> Events {
-        let queue = Arc::new(Queue::default());
-        let mut listeners = self.lock();
-        listeners.retain(|listener| listener.strong_count() > 0);
-        listeners.push(Arc::downgrade(&queue));
-        Events { queue }
+        Events { listening: self.lock().subscribe() }
     }
 
-    /// Makes the event only if somebody listens.
+    /// Makes the event only if somebody listens, and then with no lock held.
     pub(super) fn tell(&self, event: impl FnOnce() -> Event) {
-        let listeners: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
-        if listeners.is_empty() {
+        if !self.lock().is_heard() {
             return;
         }
-        let event = event();
-        for listener in listeners {
-            let mut waiting = listener.lock();
-            if waiting.events.len() >= MAX_EVENTS {
-                waiting.events.pop_front();
-                waiting.missed += 1;
-            }
-            waiting.events.push_back(event.clone());
-            let waker = waiting.waker.take();
-            drop(waiting);
-            waker.into_iter().for_each(Waker::wake);
-        }
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        for listener in self.lock().iter().filter_map(Weak::upgrade) {
-            let mut waiting = listener.lock();
-            waiting.ended = true;
-            let waker = waiting.waker.take();
-            drop(waiting);
-            waker.into_iter().for_each(Waker::wake);
-        }
+        let (event, mut wakers) = (event(), Vec::new());
+        self.lock().tell(|| event, |waker| wakers.push(waker));
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
