@@ -54,6 +54,7 @@ pub mod framing;
 pub mod histogram;
 pub mod link;
 pub mod message;
+pub mod mux;
 pub mod options;
 pub mod pattern;
 pub mod session;
