@@ -1,5 +1,17 @@
 //! [`Pool`]: which logical connection uses which physical one, and when another one is dialled.
 
+pub mod decision;
+mod invariants;
+#[cfg(any(test, feature = "script"))]
+pub mod life;
+pub mod options;
+#[cfg(test)]
+mod tests;
+
+pub use decision::{Cause, Decision, Effect, Failure, Refusal, State};
+pub use options::{Idle, PoolOptions, PoolStats};
+
+use self::options::SHORTEST_PAUSE;
 use crate::session::backoff::Backoff;
 use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -76,177 +88,6 @@ impl Physical {
 /// A place in the line of those who wait for a physical connection.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
-
-/// The bounds and timers of a [`Pool`].
-///
-/// ```
-/// use spanwire_core::mux::pool::PoolOptions;
-/// let options = PoolOptions { per_address: 4, ..PoolOptions::default() };
-/// assert_eq!(options.in_all, 1_024);
-/// ```
-///
-/// Values outside a field's range are moved to the nearest end of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolOptions {
-    /// Physical connections to one address, dialled or being dialled. Default 1; at least 1. With more, a
-    /// logical connection goes where the fewest are, and another one is dialled while none is free. Those that
-    /// the peer is about to end do not count.
-    pub per_address: usize,
-    /// Physical connections of all addresses, in whatever state. Default 1,024; at least 1.
-    pub in_all: usize,
-    /// Who may wait for a physical connection; others are refused. Default 4,096; at least 1.
-    pub max_waiting: usize,
-    /// What happens to a physical connection without logical ones. Default: it is closed after 5 minutes.
-    pub idle: Idle,
-    /// The first pause after a failed dial on behalf of connections that stay up; each is random in zero to
-    /// this, and doubles. Default 100 ms; at least 1 ms. Who asks for a connection never waits for a pause.
-    pub reconnect_min: Duration,
-    /// The longest of these pauses. Default 10 s; at least `reconnect_min`.
-    pub reconnect_max: Duration,
-}
-
-/// What happens to a physical connection without logical ones. It is kept in any case while one that asks to
-/// stay up needs it, and closed in any case when the pool is full and another address needs its room.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// It is closed after this time. Zero means the default, 5 minutes.
-    CloseAfter(Duration),
-    /// It is closed with the last logical one. A dial that nobody waits for any more is given up.
-    CloseAtOnce,
-    /// It is kept.
-    Keep,
-}
-
-const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
-impl Default for Idle {
-    fn default() -> Self {
-        Self::CloseAfter(IDLE_TIMEOUT)
-    }
-}
-
-impl Idle {
-    fn timeout(self) -> Option<Duration> {
-        match self {
-            Self::CloseAfter(Duration::ZERO) => Some(IDLE_TIMEOUT),
-            Self::CloseAfter(timeout) => Some(timeout),
-            Self::CloseAtOnce | Self::Keep => None,
-        }
-    }
-}
-
-impl Default for PoolOptions {
-    fn default() -> Self {
-        Self {
-            per_address: 1,
-            in_all: 1_024,
-            max_waiting: 4_096,
-            idle: Idle::default(),
-            reconnect_min: Duration::from_millis(100),
-            reconnect_max: Duration::from_secs(10),
-        }
-    }
-}
-
-impl PoolOptions {
-    /// The same with every value inside its range; a pool applies this itself.
-    #[must_use]
-    pub fn clamped(mut self) -> Self {
-        self.per_address = self.per_address.max(1);
-        self.in_all = self.in_all.max(1);
-        self.max_waiting = self.max_waiting.max(1);
-        self.reconnect_min = self.reconnect_min.max(SHORTEST_PAUSE);
-        self.reconnect_max = self.reconnect_max.max(self.reconnect_min);
-        self
-    }
-}
-
-/// A pause of nothing would be a loop.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-
-/// What becomes of whoever asks for a connection.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// This one is open: its logical connection counts from now on.
-    Use(Physical),
-    /// Dial this one and report; then it is as with `Wait`.
-    Dial(Physical, Ticket),
-    /// Wait for the `Grant` or `Fail` of the ticket: it is being dialled, or there is no room.
-    Wait(Ticket),
-    /// Nothing is counted.
-    Refuse(Refusal),
-}
-
-/// Why nobody may even wait.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The pool is closed.
-    Closed,
-    /// [`PoolOptions::max_waiting`] wait already.
-    TooManyWait,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect<K> {
-    /// Dial, and report `dialed` or `dial_failed`.
-    Dial(Physical, K),
-    /// Close it, or give up dialing it. It is forgotten: there is nothing to report.
-    Close(Physical),
-    /// Whoever has this ticket is to [`take`](Pool::take) it.
-    Grant(Ticket, Physical),
-    /// Whoever has this ticket waits in vain. It is forgotten.
-    Fail(Ticket, Failure),
-}
-
-/// Why somebody waited in vain.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// This could not be dialled, and there is no other one. The next who asks dials again.
-    DialFailed(Physical),
-    /// The pool was closed.
-    Closed,
-}
-
-/// Where a physical connection is in its life.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is being dialled.
-    Dialing,
-    /// Logical connections may be opened on it.
-    Open,
-    /// It ends with its last logical connection.
-    Leaving,
-}
-
-/// Why a physical connection was dialled.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Somebody asked for it.
-    Use,
-    /// A logical connection asked to stay up, and there was none any more.
-    StayUp,
-}
-
-/// What a pool has counted since it was made.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolStats {
-    /// Logical connections that found a physical one, or were given one.
-    pub granted: u64,
-    /// Dials that were begun.
-    pub dials: u64,
-    /// Dials that failed.
-    pub failed_dials: u64,
-    /// Physical connections that were lost.
-    pub lost: u64,
-    /// Physical connections that were closed because they were idle for too long.
-    pub expired: u64,
-    /// Physical connections that were closed to make room for another address.
-    pub evicted: u64,
-    /// Who was refused because too many waited.
-    pub refused: u64,
-}
 
 #[derive(Debug)]
 struct Connection<K> {
@@ -841,76 +682,4 @@ impl<K: Ord + Clone> Pool<K> {
             self.refresh(&key, now);
         }
     }
-
-    /// Panics when the account does not add up. For tests and fuzzers.
-    pub fn check_invariants(&self) {
-        assert!(self.physical.len() <= self.options.in_all, "no more physical connections than may be");
-        assert!(self.tickets.len() <= self.options.max_waiting, "no more wait than may");
-        let (mut physical, mut waiting, mut granted, mut stranded, mut redials) = (0, 0, 0, 0, 0);
-        for (key, address) in &self.addresses {
-            let view = self.view(key);
-            assert!(view.live <= self.options.per_address, "no more to one address than may be");
-            let is_needed = address.stay_up > 0 || !address.waiting.is_empty();
-            assert!(is_needed || !address.physical.is_empty(), "an address without use is forgotten");
-            physical += address.physical.len();
-            waiting += address.waiting.len();
-            for ticket in &address.waiting {
-                let place = self.tickets.get(ticket).expect("who waits is known");
-                assert!(place.key == *key && place.granted.is_none());
-            }
-            assert!(
-                address.waiting.is_empty() || view.live == 0 || view.dials > 0,
-                "who waits, waits for a dial"
-            );
-            let first = address.waiting.first().copied().filter(|_| view.live == 0);
-            assert_eq!(address.stranded, first, "stranded without any");
-            if let Some(first) = first {
-                stranded += 1;
-                assert!(self.stranded.get(&first) == Some(key));
-            }
-            let wants = view.live == 0 && address.waiting.is_empty() && address.stay_up > 0;
-            assert_eq!(address.redial_at.is_some(), wants, "who wants to stay up is dialled again");
-            if let Some(at) = address.redial_at {
-                redials += 1;
-                assert!(self.redials.contains(&(at, key.clone())));
-            }
-        }
-        let mut idle = 0;
-        for (number, connection) in &self.physical {
-            let address = self.addresses.get(&connection.key).expect("its address is known");
-            assert!(address.physical.contains(number));
-            granted += connection.granted.len();
-            for ticket in &connection.granted {
-                let place = self.tickets.get(ticket).expect("who was granted one is known");
-                assert!(place.key == connection.key && place.granted == Some(*number));
-            }
-            assert!(connection.granted.len() as u64 <= connection.logical, "what is granted counts");
-            match connection.state {
-                State::Dialing => assert_eq!(connection.logical, 0),
-                State::Open => {}
-                State::Leaving => assert!(connection.logical > 0 && connection.granted.is_empty()),
-            }
-            if let Some(since) = connection.idle_since {
-                idle += 1;
-                assert!(self.idle.contains(&(since, *number)));
-                assert!(connection.logical == 0 && address.stay_up == 0, "idle ones are not used");
-            } else {
-                let is_used = connection.logical > 0 || address.stay_up > 0;
-                assert!(is_used || !address.waiting.is_empty(), "what is not used is idle");
-            }
-            assert!(!self.closed || connection.state == State::Leaving);
-        }
-        assert_eq!((physical, idle), (self.physical.len(), self.idle.len()));
-        assert_eq!(waiting + granted, self.tickets.len(), "each ticket waits or was granted something");
-        assert_eq!((stranded, redials), (self.stranded.len(), self.redials.len()));
-        let is_full = self.physical.len() == self.options.in_all && self.idle.is_empty();
-        assert!(self.stranded.is_empty() || is_full, "nobody waits while there is room");
-        assert!(self.idle.is_empty() || self.options.idle != Idle::CloseAtOnce);
-        assert!(!self.closed || self.tickets.is_empty() && self.redials.is_empty());
-    }
 }
-
-#[cfg(any(test, feature = "script"))]
-pub mod life;
-#[cfg(test)]
-mod tests;
