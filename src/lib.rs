@@ -80,6 +80,7 @@
 pub mod blocking;
 pub mod device;
 pub mod link;
+pub mod mux;
 #[cfg(feature = "tls")]
 pub mod tls;
 

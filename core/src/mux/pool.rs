@@ -17,7 +17,6 @@ use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::mem;
-use core::time::Duration;
 
 /// The physical connections of one program, by address: logical connections to one address share them.
 ///

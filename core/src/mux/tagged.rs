@@ -26,6 +26,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
+use core::mem;
 use core::time::Duration;
 
 /// The bounds of a tagged connection.
@@ -177,6 +178,8 @@ pub enum End {
     TooLarge(TooLarge),
     /// Reading or writing failed.
     Network,
+    /// The runtime in which it lived is gone.
+    RuntimeGone,
 }
 
 /// What a receiver finds.
@@ -335,11 +338,21 @@ impl Tagged {
     }
 
     /// The buffer of a large message and how many bytes it lacks: read at most so many into it instead of
-    /// feeding, and then call [`pump`](Self::pump).
-    pub fn direct(&mut self) -> Option<(&mut Vec<u8>, usize)> {
-        match self.wants_bytes() {
-            true => self.cutter.direct(),
-            false => None,
+    /// feeding, and [give it back](Self::give_direct) in any case. It may be read into without holding a lock:
+    /// meanwhile nothing else is to be fed.
+    pub fn take_direct(&mut self) -> Option<(Vec<u8>, usize)> {
+        if !self.wants_bytes() {
+            return None;
+        }
+        self.cutter.direct().map(|(data, missing)| (mem::take(data), missing))
+    }
+
+    /// Gives the buffer back, with what was read.
+    pub fn give_direct(&mut self, data: Vec<u8>, fx: &mut Vec<Effect>) {
+        // In the meantime the connection may have ended.
+        if self.end.is_none() {
+            self.cutter.restore(data);
+            self.pump(fx);
         }
     }
 
@@ -569,6 +582,7 @@ impl fmt::Display for End {
             Self::Cut => f.write_str("the connection ended in the middle of a message"),
             Self::TooLarge(error) => error.fmt(f),
             Self::Network => f.write_str("the connection failed"),
+            Self::RuntimeGone => f.write_str("the runtime of the connection is gone"),
         }
     }
 }

@@ -136,6 +136,14 @@ impl Cutter {
         Some((data, missing))
     }
 
+    /// Gives back the buffer that was taken out of [`direct`](Self::direct).
+    pub(super) fn restore(&mut self, data: Vec<u8>) {
+        if let Some(body) = &mut self.body {
+            debug_assert!(body.data.is_empty() && data.len() <= body.length, "it was taken here");
+            body.data = data;
+        }
+    }
+
     /// The next whole frame. `Ok(None)` asks for more bytes.
     ///
     /// # Errors

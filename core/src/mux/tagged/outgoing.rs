@@ -96,9 +96,9 @@ impl Outgoing {
     }
 
     /// What is to be written next, in order.
-    pub fn pieces(&mut self) -> impl Iterator<Item = &[u8]> {
+    pub fn pieces(&mut self) -> impl Iterator<Item = &Bytes> {
         self.seal();
-        self.pieces.iter().map(|piece| &piece[..])
+        self.pieces.iter()
     }
 
     /// So many bytes of that were written. How many messages are written whole with them.
@@ -219,7 +219,7 @@ mod tests {
         outgoing.push(b"a", &"x".into()).unwrap();
         outgoing.push(b"a", &large).unwrap();
         outgoing.push(b"a", &"y".into()).unwrap();
-        let pieces: Vec<_> = outgoing.pieces().map(<[u8]>::as_ptr).collect();
+        let pieces: Vec<_> = outgoing.pieces().map(|piece| piece.as_ptr()).collect();
         assert_eq!((pieces.len(), pieces[1]), (3, large.as_ptr()));
     }
 

@@ -94,7 +94,7 @@ fn reading_stalls_until_there_is_room_where_that_is_asked_for() {
     let (a, b) = (tagged.open(b"a").unwrap(), tagged.open(b"b").unwrap());
     let fx = feed(&mut tagged, &[("a", "1"), ("a", "2"), ("b", "3"), ("a", "4")]);
     assert_eq!(fx, [Effect::Ready(a), Effect::Stalled(a)]);
-    assert!(!tagged.wants_bytes() && tagged.direct().is_none());
+    assert!(!tagged.wants_bytes() && tagged.take_direct().is_none());
     assert_eq!(recv(&mut tagged, b), Received::Nothing, "it waits for the slow one");
     let mut fx = Vec::new();
     assert_eq!(tagged.recv(a, &mut fx), Received::Message(frame("a", "1")));
@@ -198,6 +198,29 @@ fn each_end_has_its_name_and_comes_behind_what_waits() {
         assert_eq!(recv(&mut tagged, a), Received::Message(frame("a", "1")));
         assert_eq!(recv(&mut tagged, a), Received::Ended(expected));
     }
+}
+
+#[test]
+fn a_large_message_is_read_into_a_buffer_that_is_taken_out_meanwhile() {
+    let mut tagged = tagged(Overflow::End, 10);
+    let a = tagged.open(b"a").unwrap();
+    let mut fx = Vec::new();
+    tagged.feed(Bytes::from_static(b"\x01a\0\x01\0\0x"), &mut fx);
+    let (mut data, missing) = tagged.take_direct().expect("it is large");
+    assert_eq!((&data[..], missing), (&b"x"[..], 65_535));
+    assert_eq!(recv(&mut tagged, a), Received::Nothing);
+    data.resize(65_535, 7);
+    tagged.give_direct(data, &mut fx);
+    assert!(fx.is_empty());
+    tagged.feed(Bytes::from_static(b"y\x01a"), &mut fx);
+    let Received::Message(frame) = recv(&mut tagged, a) else { panic!("it is whole") };
+    assert_eq!((frame.data.len(), frame.data[65_535]), (65_536, b'y'));
+    // It may end while the buffer is away.
+    tagged.feed(Bytes::from_static(b"\0\x01\0\0"), &mut fx);
+    let (data, _) = tagged.take_direct().expect("it is large, too");
+    tagged.finish(End::Closed, &mut fx);
+    tagged.give_direct(data, &mut fx);
+    assert_eq!((recv(&mut tagged, a), tagged.held_bytes()), (Received::Ended(End::Closed), 0));
 }
 
 #[test]

@@ -1,0 +1,3 @@
+//! Many logical connections over few physical ones.
+
+pub mod tagged;
