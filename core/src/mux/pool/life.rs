@@ -233,6 +233,11 @@ impl World {
                     let is_late = known.quiet_since.is_some_and(timely);
                     let at_once = self.options.idle == Idle::CloseAtOnce || known.state == State::Leaving;
                     assert!(is_late || at_once || was_full || self.is_closed, "no reason to close it");
+                    if !(at_once || self.is_closed) {
+                        let mut quiet = self.physical.values().filter_map(|other| other.quiet_since);
+                        let since = known.quiet_since.unwrap_or(self.now);
+                        assert!(quiet.all(|other| other >= since), "the longest idle one is closed first");
+                    }
                 }
                 Effect::Grant(ticket, physical) => {
                     let key = self.tickets[&ticket].0;

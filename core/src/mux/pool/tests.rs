@@ -1,5 +1,6 @@
 use super::life::live;
 use super::*;
+use core::time::Duration;
 use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
