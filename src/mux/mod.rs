@@ -32,12 +32,14 @@
 //! | --- | --- |
 //! | `wire` | one connection between its machine in the core, its driver, and programs |
 //! | `connection` `channel` `stream` | what programs do with one |
+//! | [`tagged`] | another layout, for peers that speak only that |
 //! | `error` | what can go wrong, and what is told |
 
 mod channel;
 mod connection;
 mod error;
 mod stream;
+pub mod tagged;
 mod wire;
 
 pub use channel::{Channel, Receiver, Sender};

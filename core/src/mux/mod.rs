@@ -29,7 +29,9 @@ pub mod id;
 #[cfg(any(test, feature = "script"))]
 pub mod lives;
 pub mod options;
+pub mod pool;
 pub mod stream;
+pub mod tagged;
 pub mod turns;
 
 pub use connection::{Account, ChannelEnd, ChannelStats, End, Mux, MuxStats, Place};
