@@ -145,7 +145,7 @@ fn exists(cell: &Cell) -> bool {
         // The number of the pusher; the stamp, which must not look like the end of the bulk.
         Work::Pushers => cell.body_bytes >= 4,
         Work::Mixed => cell.body_bytes > 8 && cell.many <= 1,
-        // As in flight: the limit has all messages in flight on one connection.
+        // As in flight: the limit has many messages in flight on one connection.
         Work::Mux(Mux::Echo) => cell.many == 1 || cell.body_bytes <= 4 << 10,
         _ => true,
     };

@@ -24,7 +24,10 @@ const SETTINGS: &str = "bidirectional streams of one connection, over UDP and wi
 /// The version that this program was built with.
 fn version() -> &'static str {
     let mut lines = include_str!("../../Cargo.lock").lines().skip_while(|line| *line != "name = \"quinn\"");
-    lines.nth(1).and_then(|line| line.strip_prefix("version = ")).map_or("?", |version| version.trim_matches('"'))
+    lines
+        .nth(1)
+        .and_then(|line| line.strip_prefix("version = "))
+        .map_or("?", |version| version.trim_matches('"'))
 }
 
 /// Is one end.

@@ -125,12 +125,7 @@ fn subjects() -> Vec<Subject> {
             works: mux::WORKS,
         },
         #[cfg(feature = "mux")]
-        Subject {
-            name: "h2",
-            version: Ok(locked("h2")),
-            settings: mux::h2::SETTINGS,
-            works: mux::WORKS,
-        },
+        Subject { name: "h2", version: Ok(locked("h2")), settings: mux::h2::SETTINGS, works: mux::WORKS },
     ]
 }
 

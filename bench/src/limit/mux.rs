@@ -1,14 +1,15 @@
 //! What multiplexers are compared with: TCP connections, on tokio as they are, with messages cut by hand.
 //!
 //! A logical connection is a connection of its own here: for `mux-mixed` two, so that the kernel keeps the large
-//! messages out of the small one's way, and for `mux-idle` 10,000. `mux-send` and `mux-recv` write 64 KiB at
+//! messages out of the small one's way, with a turn for the other task after each 64 KiB; and for `mux-idle` 10,000. `mux-send` and `mux-recv` write 64 KiB at
 //! once.
 //!
-//! But `mux-echo` of many is **one** connection with as many messages in flight as there are logical connections,
-//! one task at each end: the client writes the next message whenever an answer has come, all that are due at
-//! once; the server sends back all that has come with one write. This is what a multiplexer without cost would
-//! do. A connection and a task for each would be another kind of work, with as many reads and writes as
-//! messages.
+//! But `mux-echo` of many is **one** connection with 16 messages in flight, and one task at each end: the client
+//! writes a message for each answer that has come, all of them with one write; the server sends back all that has
+//! come with one write. A row of 1,000 logical connections has the same limit as one of 16: with 1,000 in flight a
+//! write would carry 100 KB, and the row would tell how fast memory is copied, not what echoing costs. So a
+//! multiplexer can be ahead of this limit where it has more in flight. A connection and a task for each would
+//! be another kind of work, with as many reads and writes as messages.
 
 use anyhow::{Context, Result, bail};
 use spanwire_bench_ends::mux::{self, Message, Multiplexer, StreamChannel};
@@ -22,14 +23,24 @@ pub(super) fn run(role: &Role) -> Result<()> {
     let is_pipelined = role.cell.work == Work::Mux(Mux::Echo) && role.cell.many > 1;
     mux::runtime()?.block_on(async {
         match (is_pipelined, role.side) {
-            (false, _) => mux::run(&Raw, role).await,
+            (false, _) => mux::run(&Raw { work: role.cell.work }, role).await,
             (true, Side::Server) => answer(role).await,
             (true, Side::Client) => ask(role).await,
         }
     })
 }
 
-struct Raw;
+struct Raw {
+    work: Work,
+}
+
+impl Raw {
+    fn channel(&self, stream: TcpStream) -> Result<StreamChannel<TcpStream>> {
+        stream.set_nodelay(true)?;
+        let channel = StreamChannel::batching(stream);
+        Ok(if self.work == Work::Mux(Mux::Mixed) { channel.giving_way() } else { channel })
+    }
+}
 
 impl Multiplexer for Raw {
     type Server = TcpListener;
@@ -37,9 +48,7 @@ impl Multiplexer for Raw {
     type Channel = StreamChannel<TcpStream>;
 
     async fn listen(&self, url: &str) -> Result<(TcpListener, String)> {
-        let listener = TcpListener::bind(address(url)?).await?;
-        let url = format!("tcp://{}", listener.local_addr()?);
-        Ok((listener, url))
+        listen(url).await
     }
 
     async fn dial(&self, url: &str) -> Result<String> {
@@ -47,23 +56,25 @@ impl Multiplexer for Raw {
     }
 
     async fn accept(&self, listener: &mut TcpListener) -> Result<Self::Channel> {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        Ok(StreamChannel::batching(stream))
+        self.channel(listener.accept().await?.0)
     }
 
     async fn open(&self, address: &mut String) -> Result<Self::Channel> {
-        let stream = TcpStream::connect(address.as_str()).await?;
-        stream.set_nodelay(true)?;
-        Ok(StreamChannel::batching(stream))
+        self.channel(TcpStream::connect(address.as_str()).await?)
     }
+}
+
+async fn listen(url: &str) -> Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(address(url)?).await?;
+    let url = format!("tcp://{}", listener.local_addr()?);
+    Ok((listener, url))
 }
 
 fn address(url: &str) -> Result<&str> {
     url.strip_prefix("tcp://").with_context(|| format!("raw multiplexing does not know {url}"))
 }
 
-/// Keeps a message of each logical connection in flight.
+/// Keeps messages in flight.
 async fn ask(role: &Role) -> Result<()> {
     let mut stream = TcpStream::connect(address(&role.address)?).await.context("dialing")?;
     stream.set_nodelay(true)?;
@@ -71,17 +82,12 @@ async fn ask(role: &Role) -> Result<()> {
     serve::on_runtime(async |job| ask_job(&mut stream, &mut incoming, job, role).await).await
 }
 
-async fn ask_job(
-    stream: &mut TcpStream,
-    incoming: &mut Incoming,
-    job: Job,
-    role: &Role,
-) -> Result<Measure> {
+async fn ask_job(stream: &mut TcpStream, incoming: &mut Incoming, job: Job, role: &Role) -> Result<Measure> {
     let message = Message::new(role.cell.body_bytes);
     let mut samples = Samples::start(job.count);
     let mut asked_at = VecDeque::new();
     let mut left = job.count;
-    let mut due = left.min(role.cell.many.into());
+    let mut due = left.min(IN_FLIGHT);
     loop {
         let now = Instant::now();
         asked_at.extend((0..due).map(|_| now));
@@ -100,7 +106,7 @@ async fn ask_job(
 
 /// Sends back what comes.
 async fn answer(role: &Role) -> Result<()> {
-    let (listener, url) = Raw.listen(&role.address).await.context("listening")?;
+    let (listener, url) = listen(&role.address).await.context("listening")?;
     role::say_url(&url)?;
     let (mut stream, _) = listener.accept().await.context("accepting")?;
     stream.set_nodelay(true)?;
@@ -140,7 +146,9 @@ impl Incoming {
             }
         }
         let count = self.filled / frame_bytes;
-        self.messages(count).chunks(frame_bytes).try_for_each(|frame| Message::check(frame, self.body_bytes))?;
+        self.messages(count)
+            .chunks(frame_bytes)
+            .try_for_each(|frame| Message::check(frame, self.body_bytes))?;
         Ok(count)
     }
 
@@ -154,5 +162,8 @@ impl Incoming {
         self.filled -= length;
     }
 }
+
+/// As many as the fewest of many logical connections.
+const IN_FLIGHT: u64 = 16;
 
 const READ_BYTES: usize = 64 << 10;

@@ -39,10 +39,6 @@ impl Message {
             length => bail!("a frame of {length:?} bytes came instead of {body_bytes}"),
         }
     }
-
-    fn body_bytes(&self) -> usize {
-        self.0.len() - HEADER_BYTES
-    }
 }
 
 /// The length in front of a body, big-endian.
@@ -75,21 +71,35 @@ pub struct StreamChannel<S> {
     stream: S,
     /// What was read last.
     buffer: Vec<u8>,
-    /// How much of a message that has not come as a whole yet was in it.
+    /// How much has come of a message that has not come as a whole yet.
     rest: usize,
     /// What was not written yet; the limit has this.
     batch: Option<Vec<u8>>,
+    /// Whether the tasks of other channels have a turn after each piece of a large message.
+    gives_way: bool,
 }
 
 impl<S> StreamChannel<S> {
     /// On this stream.
     pub fn new(stream: S) -> Self {
-        Self { stream, buffer: Vec::new(), rest: 0, batch: None }
+        Self { stream, buffer: Vec::new(), rest: 0, batch: None, gives_way: false }
     }
 
-    /// The same; sends as many messages with one write as fit into 64 KiB.
+    /// The same; [`send`](Channel::send) writes as many messages at once as fit into 64 KiB.
     pub fn batching(stream: S) -> Self {
         Self { batch: Some(Vec::new()), ..Self::new(stream) }
+    }
+
+    /// The same; lets the tasks of other channels have a turn after each piece of 64 KiB that is sent or received.
+    /// A multiplexer does that itself; sockets that are always ready would keep the thread for milliseconds.
+    pub fn giving_way(self) -> Self {
+        Self { gives_way: true, ..self }
+    }
+
+    async fn give_way(&self) {
+        if self.gives_way {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -104,10 +114,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> StreamChannel<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Channel for StreamChannel<S> {
     async fn send(&mut self, message: &Message) -> Result<()> {
-        let Some(batch) = &mut self.batch else {
-            return self.stream.write_all(message.frame()).await.context("sending");
+        let small = message.frame().len() < BATCH_BYTES;
+        let Some(batch) = self.batch.as_mut().filter(|_| small) else {
+            let most = if self.gives_way { BATCH_BYTES } else { usize::MAX };
+            for piece in message.frame().chunks(most) {
+                self.stream.write_all(piece).await.context("sending")?;
+                self.give_way().await;
+            }
+            return Ok(());
         };
-        if !batch.is_empty() && batch.len() + message.frame().len() > BATCH_BYTES {
+        if batch.len() + message.frame().len() > BATCH_BYTES {
             self.stream.write_all(batch).await.context("sending a batch")?;
             batch.clear();
         }
@@ -125,13 +141,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Channel for StreamChann
 
     async fn recv(&mut self, body_bytes: usize) -> Result<u64> {
         self.buffer.resize(BATCH_BYTES, 0);
-        match self.stream.read(&mut self.buffer).await.context("waiting for messages")? {
+        let frame_bytes = Message::frame_bytes(body_bytes);
+        // Of a message larger than the buffer only the length is seen.
+        let is_large = frame_bytes > BATCH_BYTES;
+        let kept = if is_large { 0 } else { self.rest };
+        match self.stream.read(&mut self.buffer[kept..]).await.context("waiting for messages")? {
             0 => bail!("the other end has closed"),
             count => self.rest += count,
         }
-        let frame_bytes = Message::frame_bytes(body_bytes);
         let count = self.rest / frame_bytes;
-        self.rest %= frame_bytes;
+        let end = count * frame_bytes;
+        if !is_large {
+            let mut frames = self.buffer[..end].chunks_exact(frame_bytes);
+            frames.try_for_each(|frame| Message::check(frame, body_bytes))?;
+            self.buffer.copy_within(end..self.rest, 0);
+        }
+        self.rest -= end;
+        self.give_way().await;
         Ok(count as u64)
     }
 
@@ -144,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Channel for StreamChann
     async fn ask(&mut self, message: &Message) -> Result<()> {
         self.stream.write_all(message.frame()).await.context("asking")?;
         self.stream.flush().await.context("flushing a question")?;
-        self.read(message.body_bytes()).await
+        self.read(message.body().len()).await
     }
 }
 
@@ -196,12 +222,34 @@ mod tests {
     }
 
     #[test]
+    fn large_messages_are_counted_too() {
+        now(async {
+            let (one, other) = tokio::io::duplex(1 << 10);
+            let (mut sender, mut receiver) =
+                (StreamChannel::new(one).giving_way(), StreamChannel::new(other));
+            let task = tokio::spawn(async move {
+                sender.send(&Message::new(BATCH_BYTES * 3)).await.unwrap();
+                sender.send(&Message::new(BATCH_BYTES * 3)).await.unwrap();
+            });
+            let mut count = 0;
+            while count < 2 {
+                count += receiver.recv(BATCH_BYTES * 3).await.unwrap();
+            }
+            task.await.unwrap();
+            assert!(receiver.recv(BATCH_BYTES * 3).await.is_err(), "there is nothing more");
+        });
+    }
+
+    #[test]
     fn another_length_is_an_error() {
         now(async {
             let (one, other) = tokio::io::duplex(1 << 10);
-            let (mut sender, mut answerer) = (StreamChannel::new(one), StreamChannel::new(other));
+            let (mut sender, mut receiver) = (StreamChannel::new(one), StreamChannel::new(other));
             sender.send(&Message::new(200)).await.unwrap();
-            assert!(answerer.echo(100).await.is_err());
+            sender.send(&Message::new(200)).await.unwrap();
+            assert!(receiver.recv(100).await.is_err());
+            sender.send(&Message::new(200)).await.unwrap();
+            assert!(receiver.echo(100).await.is_err());
         });
     }
 }

@@ -85,11 +85,7 @@ async fn listen<M: Multiplexer>(multiplexer: &M, role: &Role) -> Result<M::Serve
 }
 
 /// Opens a logical connection that both ends have.
-async fn open<M: Multiplexer>(
-    multiplexer: &M,
-    link: &mut M::Link,
-    greeting: &Message,
-) -> Result<M::Channel> {
+async fn open<M: Multiplexer>(multiplexer: &M, link: &mut M::Link, greeting: &Message) -> Result<M::Channel> {
     let mut channel = multiplexer.open(link).await.context("opening a channel")?;
     channel.ask(greeting).await.context("greeting")?;
     Ok(channel)

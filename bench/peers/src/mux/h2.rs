@@ -1,7 +1,7 @@
 //! h2: each logical connection is a request whose body and whose answer's body go on and on.
 
-use super::link::{self, Accepted, Streams};
 use super::MOST_STREAMS;
+use super::link::{self, Accepted, Streams};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use h2::client::SendRequest;

@@ -1,7 +1,7 @@
 //! yamux, of libp2p. Its connection has to be polled by one task, which also opens streams.
 
-use super::link::{self, Accepted, Opener, Streams, Wish};
 use super::MOST_STREAMS;
+use super::link::{self, Accepted, Opener, Streams, Wish};
 use anyhow::Result;
 use spanwire_bench_ends::mux::{Multiplexer, StreamChannel};
 use std::future::poll_fn;
