@@ -96,7 +96,7 @@ impl<S> StreamChannel<S> {
         Self { gives_way: true, ..self }
     }
 
-    async fn give_way(&self) {
+    async fn give_way(&mut self) {
         if self.gives_way {
             tokio::task::yield_now().await;
         }
