@@ -204,7 +204,7 @@ impl Connection {
 }
 
 /// One id of a [`Connection`]: sends with it, and receives what is sent with it. A handle: clones are the same, and
-/// any number of tasks may use it. Each message is received once, by whoever asked first.
+/// any number of tasks may use it. Each message is received once; of those who wait, who waits longest is told first.
 ///
 /// Dropping the last one closes the id here; what waits is discarded and counted. The peer does not learn of it.
 #[derive(Clone, Debug)]

@@ -244,7 +244,10 @@ mod tests {
 
     const MAX: usize = 1 << 20;
 
-    fn stream(frames: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    /// An id and a message.
+    type Plain = (Vec<u8>, Vec<u8>);
+
+    fn stream(frames: &[Plain]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (id, data) in frames {
             assert!(encode_head(id, data.len(), &mut bytes));
@@ -254,11 +257,7 @@ mod tests {
     }
 
     /// Reads as a connection does: into the large message where the cutter asks for that.
-    fn read(
-        cutter: &mut Cutter,
-        mut bytes: &[u8],
-        cuts: &[usize],
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TooLarge> {
+    fn read(cutter: &mut Cutter, mut bytes: &[u8], cuts: &[usize]) -> Result<Vec<Plain>, TooLarge> {
         let mut found = Vec::new();
         let mut cuts = cuts.iter().cycle();
         while !bytes.is_empty() {
@@ -280,7 +279,7 @@ mod tests {
         Ok(found)
     }
 
-    fn some_frames() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+    fn some_frames() -> impl Strategy<Value = Vec<Plain>> {
         let id = prop_oneof![
             prop::collection::vec(any::<u8>(), 0..4),
             any::<u8>().prop_map(|byte| vec![byte; 255]),
