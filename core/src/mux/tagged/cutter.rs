@@ -18,7 +18,8 @@ const DIRECT_BYTES: usize = 16 * 1024;
 /// What is allocated ahead for a peer that has not proved anything yet.
 const FIRST_BYTES: usize = 64 * 1024;
 
-/// A message of no more than this is copied while it waits, as it would pin the larger buffer it was read into.
+/// A message of no more than this is copied while it waits, as it would pin the larger buffer it was read
+/// into.
 const SMALL_BYTES: usize = 8 * 1024;
 
 /// A message of the tagged layout, and the id it was sent with.
@@ -45,8 +46,8 @@ impl Frame {
     }
 }
 
-/// Puts what stands in front of a message behind what is in `into`. `false`, and nothing is done, when the id or
-/// the message is longer than its length can say.
+/// Puts what stands in front of a message behind what is in `into`. `false`, and nothing is done, when the id
+/// or the message is longer than its length can say.
 pub fn encode_head(id: &[u8], data_bytes: usize, into: &mut impl Extend<u8>) -> bool {
     let (Ok(id_bytes), Ok(data_bytes)) = (u8::try_from(id.len()), u32::try_from(data_bytes)) else {
         return false;
@@ -147,7 +148,8 @@ impl Cutter {
     /// The next whole frame. `Ok(None)` asks for more bytes.
     ///
     /// # Errors
-    /// The peer claims more than is allowed. The stream cannot be read any further: it is the same from then on.
+    /// The peer claims more than is allowed. The stream cannot be read any further: it is the same from then
+    /// on.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Frame>, TooLarge> {
         if let Some(error) = self.failed {
