@@ -23,3 +23,5 @@ mod service;
 mod single;
 mod streams;
 mod support;
+#[path = "../support/waiting.rs"]
+mod waiting;

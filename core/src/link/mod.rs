@@ -9,7 +9,7 @@
 //!
 //! | file | what it decides |
 //! | --- | --- |
-//! | [`machine`] | the life of one connection, and what each frame means |
+//! | [`machine`] | the life of one connection, and what each frame means: a folder |
 //! | [`lanes`] | four priorities: what is sent next |
 //! | [`credit`] | how much may be on its way |
 //! | [`gather`] | messages that come in pieces, whole or as streams |
@@ -19,6 +19,7 @@
 //! | [`hosts`] | which transport host is which logical host, and which of two connections stays |
 //! | [`parcel`] | a message of the application |
 //! | [`options`] | every bound and timer |
+//! | `script` | for tests and fuzzers: one end of a connection, that reads and writes as a driver does |
 //!
 //! The bytes are [`framing::link`](crate::framing::link)'s. Which is the *logical* host of a peer is first
 //! known when the handshake is done ([`machine::State::Open`]); until then, and in the layers below, there
@@ -34,6 +35,8 @@ pub mod machine;
 pub mod options;
 pub mod parcel;
 pub mod pulse;
+#[cfg(any(test, feature = "script"))]
+pub mod script;
 
 pub use machine::{End, Link, Role};
 pub use options::{LinkOptions, TooFast};

@@ -1,9 +1,9 @@
 //! Two hosts that dial each other at the same time, in every order in which their messages may arrive.
 
 use super::{Claim, Hosts};
-use crate::framing::link::{Hello, Metadata, Reason, Versions};
+use crate::framing::link::{Hello, Reason};
 use crate::link::machine::State;
-use crate::link::{End, Link, LinkOptions, Role};
+use crate::link::{End, Link, LinkOptions, Role, script};
 use crate::time::Time;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
@@ -22,19 +22,8 @@ struct Node {
 }
 
 fn hello(number: usize) -> Hello {
-    Hello {
-        versions: Versions::OURS,
-        capabilities: Hello::ONE,
-        instance: [number as u8; 16],
-        nonce: [0; 32],
-        window_messages: 1,
-        window_bytes: 1,
-        max_message_bytes: 1,
-        streams: 0,
-        stream_window_bytes: 1,
-        host: ["ann", "bob"][number].into(),
-        metadata: Metadata::default(),
-    }
+    let hello = script::hello(["ann", "bob"][number], &LinkOptions::default());
+    Hello { capabilities: Hello::ONE, instance: [number as u8; 16], ..hello }
 }
 
 impl Node {
