@@ -1,6 +1,7 @@
 //! Any bytes, and any frames, to a plain connection in its handshake or beyond it.
 //!
-//! Input: a byte that says where it begins (bit 0: we have dialled, bit 1: the handshake is done before),
+//! Input: a byte that says where it begins (bit 0: we have dialled, bit 1: the handshake is done before, bit 2:
+//! the peer has a rate),
 //! then steps: a byte that says what happens, and for frames a kind and a length of payload.
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use std::time::Duration;
 pub fn link(data: &[u8]) {
     let [start, steps @ ..] = data else { return };
     let role = if start & 1 == 0 { Role::Acceptor } else { Role::Dialer };
-    let mut fed = Fed::new(role);
+    let mut fed = Fed::new(role, start & 4 != 0);
     if start & 2 != 0 {
         fed.bytes(&session_frame(1, &hello("peer", &options()).encode()));
         fed.bytes(&session_frame(2, b"\0\0"));
@@ -57,9 +58,14 @@ struct Fed {
 }
 
 impl Fed {
-    fn new(role: Role) -> Self {
+    fn new(role: Role, limited: bool) -> Self {
         let now = Time::from_nanos(1);
-        let side = Side::new(role, "ours", options(), now);
+        let options = LinkOptions {
+            messages_per_second: limited.then_some(3),
+            bytes_per_second: limited.then_some(1_000),
+            ..options()
+        };
+        let side = Side::new(role, "ours", options, now);
         Self { side, now, streams: Vec::new(), written: 0, ended: false }
     }
 
@@ -79,9 +85,9 @@ impl Fed {
                 return rest;
             }
             6 => self.bytes(b"\0\0\0\x08\0\0\x01\0\x02abc"),
-            7 => drop(self.side.link.recv(self.now)),
+            7 => drop(self.side.link.recv()),
             8 => {
-                if let Some((id, parcel)) = self.side.link.recv_request(self.now) {
+                if let Some((id, parcel)) = self.side.link.recv_request() {
                     self.side.link.reply(id, Priority::High, Ok(parcel.body), self.now);
                 }
             }
@@ -122,6 +128,7 @@ impl Fed {
     }
 
     fn check(&mut self) {
+        self.side.pace(self.now);
         self.side.link.check_invariants();
         while let Some(frame) = self.side.link.next_frame() {
             self.written += frame.message.len();

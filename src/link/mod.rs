@@ -38,6 +38,7 @@
 //! | `conn` `stream` `call` | what programs do with a connection |
 //! | `dialer` `server` | the supervised ends |
 //! | `peer` `events` `error` | what they tell |
+//! | `rates` | what each peer may send |
 //! | `secret` `service` | features: a shared secret as a hook, `tower` services as handlers |
 
 mod call;
@@ -47,6 +48,7 @@ mod error;
 mod events;
 mod host;
 mod peer;
+mod rates;
 #[cfg(feature = "secret")]
 mod secret;
 mod server;

@@ -3,13 +3,14 @@
 use super::conn::Conn;
 use super::events::Hub;
 use super::host::{Host, HostCore};
+use super::rates::Who;
 use super::{Event, RecvError};
 use crate::endpoint;
 use crate::error::ListenError;
 use crate::options::ListenOptions;
 use crate::rt;
 use crate::session::Origin;
-use crate::transport::{Accept, Ends, Incoming, Place, Speaks};
+use crate::transport::{Accept, Ends, Incoming, Speaks};
 use spanwire_core::addr::Addr;
 use spanwire_core::framing::link::Reason;
 use spanwire_core::link::End;
@@ -17,7 +18,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
@@ -122,26 +123,8 @@ struct ServerState {
     waits: Vec<Waker>,
     /// Open or past their Hello, by who they are.
     inside: usize,
-    per_peer: HashMap<PeerKey, usize>,
+    per_peer: HashMap<Who, usize>,
     stats: ServerStats,
-}
-
-/// One peer, as far as limits are concerned.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum PeerKey {
-    Ip(IpAddr),
-    User(u32),
-    Other,
-}
-
-impl PeerKey {
-    fn of(ends: Option<&Ends>) -> Self {
-        match ends.map(|ends| (&ends.remote, ends.credentials)) {
-            Some((Place::Ip(address), _)) => Self::Ip(address.ip()),
-            Some((_, Some(credentials))) => Self::User(credentials.uid),
-            _ => Self::Other,
-        }
-    }
 }
 
 /// One listener.
@@ -453,7 +436,7 @@ pub(super) struct Guest {
     server: Weak<ServerCore>,
     listening: Arc<Listening>,
     /// Counted among those inside, as this one.
-    entered: Mutex<Option<PeerKey>>,
+    entered: Mutex<Option<Who>>,
     /// Kept until somebody accepts it, or it comes to nothing.
     conn: Mutex<Option<Conn>>,
     left: AtomicBool,
@@ -487,7 +470,7 @@ impl Guest {
     /// It has said Hello: whether there is a place for it.
     pub(super) fn come_in(&self, ends: Option<&Ends>) -> Result<(), Reason> {
         let Some(server) = self.server.upgrade() else { return Err(Reason::Closing) };
-        let key = PeerKey::of(ends);
+        let key = Who::by_transport(ends);
         let mut state = server.lock();
         if state.closed {
             return Err(Reason::Closing);

@@ -14,6 +14,7 @@ mod dialers;
 mod faults;
 mod handshakes;
 mod messages;
+mod rates;
 mod requests;
 #[cfg(all(feature = "tls", feature = "ws", feature = "quic"))]
 mod secure;

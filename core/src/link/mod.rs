@@ -15,7 +15,8 @@
 //! | [`gather`] | messages that come in pieces, whole or as streams |
 //! | [`calls`] | requests and their answers, both ways |
 //! | [`pulse`] | whether the peer is still there |
-//! | [`bucket`] | rates that a peer may not exceed |
+//! | [`rates`] | how much each peer may send, over all of its connections |
+//! | [`bucket`] | one rate that may not be exceeded |
 //! | [`hosts`] | which transport host is which logical host, and which of two connections stays |
 //! | [`parcel`] | a message of the application |
 //! | [`options`] | every bound and timer |
@@ -35,6 +36,7 @@ pub mod machine;
 pub mod options;
 pub mod parcel;
 pub mod pulse;
+pub mod rates;
 #[cfg(any(test, feature = "script"))]
 pub mod script;
 

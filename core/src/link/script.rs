@@ -2,13 +2,17 @@
 
 use super::machine::{Frame, Link, Role, State};
 use super::options::LinkOptions;
+use super::rates::Rates;
 use crate::framing::link::{Hello, LinkError, MAX_HANDSHAKE_BYTES, Metadata, Versions};
 use crate::framing::sp::{FrameError, Framing};
 use crate::session::inbox::Inbox;
 use crate::session::outbox::Outbox;
 use crate::time::Time;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::cell::RefCell;
+use core::hash::{BuildHasherDefault, Hasher};
 
 /// What a host of this name says of itself, with these options. Its instance follows from the name.
 pub fn hello(host: &str, options: &LinkOptions) -> Hello {
@@ -33,6 +37,23 @@ pub fn session_frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&(payload.len() as u32 + 5).to_be_bytes()[..], &[1, 0, 0, 0, kind], payload].concat()
 }
 
+/// A hasher for tests: the same everywhere, and collisions are common.
+#[derive(Clone, Debug, Default)]
+pub struct Sums(u64);
+
+impl Hasher for Sums {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |sum, byte| sum + u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The rates of peers in tests.
+pub type Table = Rates<(), BuildHasherDefault<Sums>>;
+
 /// One end: the machine, its inbox, and what it has written. It takes every peer.
 #[derive(Debug)]
 pub struct Side {
@@ -44,14 +65,20 @@ pub struct Side {
     pub written: Vec<u8>,
     /// Messages that have left whole.
     pub left: u64,
+    /// What the peer may send: all connections that share it are those of one peer.
+    pub rates: Option<Rc<RefCell<Table>>>,
 }
 
 impl Side {
     /// A connection of a host of this name that was just made. What it says first is written.
     pub fn new(role: Role, host: &str, options: LinkOptions, now: Time) -> Self {
+        let rates = Table::new(&options).map(|mut rates| {
+            rates.join((), now);
+            Rc::new(RefCell::new(rates))
+        });
         let link = Link::new(role, hello(host, &options), options, now);
         let inbox = Inbox::new(Framing::Link, MAX_HANDSHAKE_BYTES);
-        let mut side = Self { link, inbox, written: Vec::new(), left: 0 };
+        let mut side = Self { link, inbox, written: Vec::new(), left: 0, rates };
         side.flush();
         side
     }
@@ -81,6 +108,14 @@ impl Side {
         }
     }
 
+    /// What has come is charged to the peer. After whatever was done to the machine.
+    pub fn pace(&mut self, now: Time) {
+        if let (Some(rates), Some(came)) = (&self.rates, self.link.charge()) {
+            let verdict = rates.borrow_mut().charge(&(), came, now);
+            self.link.paced(verdict, now);
+        }
+    }
+
     /// Reads bytes as they come from the wire.
     pub fn read(&mut self, bytes: &[u8], now: Time) {
         if bytes.is_empty() {
@@ -94,6 +129,7 @@ impl Side {
                 Ok(Some(frame)) => {
                     self.link.frame(frame, now);
                     self.judge(now);
+                    self.pace(now);
                 }
                 Err(FrameError::TooLarge { claimed }) => {
                     self.link.violated(LinkError::TooLarge { claimed });

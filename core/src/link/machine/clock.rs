@@ -42,7 +42,7 @@ impl Link {
         }
         if self.slowed_until.is_some_and(|until| until <= now) {
             self.slowed_until = None;
-            self.tell_room(now);
+            self.tell_room();
         }
         match self.pulse.expire(now) {
             Some(Beat::Ping(token)) => {

@@ -42,6 +42,7 @@ use super::lanes::Lanes;
 use super::options::LinkOptions;
 use super::parcel::Parcel;
 use super::pulse::Pulse;
+use super::rates::Came;
 use crate::framing::link::{Control, Head, Hello, MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -56,6 +57,10 @@ use streams::Outgoing;
 /// **Inputs** are [`frame`](Self::frame), [`expire`](Self::expire), [`lost`](Self::lost) and the calls of
 /// the program. After each: write what [`next_frame`](Self::next_frame) gives, wake whom
 /// [`changes`](Self::changes) names, and come back at [`deadline`](Self::deadline).
+///
+/// **Rates.** Where the options have rates, what [`charge`](Self::charge) gives after an input is charged to
+/// the peer ([`Rates`](super::rates::Rates)), and [`paced`](Self::paced) told what becomes of it. Until then
+/// the peer gets no new credit.
 ///
 /// **Judging.** When [`State::Judging`] is entered, no frame is taken before the caller has said
 /// [`go_on`](Self::go_on) or [`refuse`](Self::refuse).
@@ -86,8 +91,14 @@ pub struct Link {
     calls: Calls,
     asked: Asked,
     pulse: Pulse,
-    messages_rate: Option<Bucket>,
-    bytes_rate: Option<Bucket>,
+    /// There are rates that the peer may not exceed.
+    limited: bool,
+    /// What has come and was not charged.
+    came: Came,
+    /// There is room to tell the peer of, if its rate allows that.
+    asks: bool,
+    /// The same of streams, of which there are no more than were let in: how far each may go.
+    wider: BTreeMap<u32, u64>,
     controls_rate: Bucket,
     /// New credit is held back until then.
     slowed_until: Option<Time>,
@@ -127,8 +138,10 @@ impl Link {
             calls: Calls::default(),
             asked: Asked::default(),
             pulse: Pulse::new(options.keep_alive, options.dead_after, now),
-            messages_rate: options.messages_per_second.map(|rate| bucket(rate.into())),
-            bytes_rate: options.bytes_per_second.map(bucket),
+            limited: options.messages_per_second.is_some() || options.bytes_per_second.is_some(),
+            came: Came::default(),
+            asks: false,
+            wider: BTreeMap::new(),
             controls_rate: bucket(options.controls_per_second.into()),
             slowed_until: None,
             confirmed: None,
@@ -228,6 +241,7 @@ impl Link {
     pub fn check_invariants(&self) {
         self.gather.check_invariants();
         self.room.check_invariants();
+        assert!(self.wider.len() <= usize::from(self.options.streams), "streams to be told of");
         assert!(self.control.len() <= MAX_CONTROLS + 2, "control messages");
         assert!(self.asked.open() <= self.options.requests && self.calls.len() <= self.options.calls);
         if self.end().is_none() {

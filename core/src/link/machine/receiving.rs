@@ -28,7 +28,7 @@ impl Link {
         let head = Head::decode(&mut frame)?;
         match self.state {
             State::Open | State::Draining { .. } => match head.layer {
-                Layer::Application => self.content(head, frame, now),
+                Layer::Application => self.content(head, frame),
                 Layer::Session => self.heard(Control::decode(head, frame)?, now),
             },
             State::Confirming | State::Judging { .. } | State::Greeting => {
@@ -91,21 +91,21 @@ impl Link {
                     return Err(LinkError::BadField("grant"));
                 }
             }
-            Control::Begin { transfer, head, length, .. } => self.begun(transfer, head, length, now)?,
+            Control::Begin { transfer, head, length, .. } => self.begun(transfer, head, length)?,
             Control::Chunk { transfer, data } => {
                 let count = data.len() as u64;
                 if self.gather.chunk(transfer, data)? {
                     self.stats.received_bytes += count;
                     self.changes.streams = true;
-                    self.paces(0, count, now);
+                    self.comes(0, count);
                 }
             }
             Control::End { transfer } => match self.gather.end(transfer)? {
-                Some((head, payload)) => self.whole(head, payload, now)?,
+                Some((head, payload)) => self.whole(head, payload)?,
                 None => self.changes.streams = true,
             },
             Control::Abort { transfer } => match self.gather.abort(transfer)? {
-                Some(length) => self.discard(length, now),
+                Some(length) => self.discard(length),
                 None => self.changes.streams = true,
             },
             Control::Stop { transfer } => self.stopped(transfer)?,
@@ -123,26 +123,20 @@ impl Link {
             },
             Control::Request { .. } | Control::Reply { .. } => {
                 let (fields, body) = control.encode();
-                self.credited((fields.len() + body.len()) as u64, now)?;
-                self.asked_or_answered(control, now)?;
+                self.credited((fields.len() + body.len()) as u64)?;
+                self.asked_or_answered(control)?;
             }
-            Control::Failure { id, code, text } => self.answered(id, Err(Failure { code, text }), now),
+            Control::Failure { id, code, text } => self.answered(id, Err(Failure { code, text })),
             Control::Cancel { id } => {
                 if let Some(parcel) = self.asked.cancel(id) {
-                    self.discard(12 + parcel.body.len() as u64, now);
+                    self.discard(12 + parcel.body.len() as u64);
                 }
             }
         }
         Ok(())
     }
 
-    pub(super) fn begun(
-        &mut self,
-        transfer: u32,
-        head: Head,
-        length: u64,
-        now: Time,
-    ) -> Result<(), LinkError> {
+    pub(super) fn begun(&mut self, transfer: u32, head: Head, length: u64) -> Result<(), LinkError> {
         let is_content = head.layer == Layer::Application
             || head == Head::session(Kind::Request)
             || head == Head::session(Kind::Reply);
@@ -155,7 +149,7 @@ impl Link {
             if length > limit {
                 return Err(LinkError::TooLarge { claimed: length });
             }
-            self.credited(length, now)?;
+            self.credited(length)?;
         }
         let LinkOptions { streams, stream_bytes, .. } = self.options;
         self.gather.begin(transfer, head, length, streams, stream_bytes)?;
@@ -167,18 +161,18 @@ impl Link {
     }
 
     /// A message of the application, in one frame.
-    pub(super) fn content(&mut self, head: Head, body: Bytes, now: Time) -> Result<(), LinkError> {
-        self.credited(body.len() as u64, now)?;
-        self.whole(head, body, now)
+    pub(super) fn content(&mut self, head: Head, body: Bytes) -> Result<(), LinkError> {
+        self.credited(body.len() as u64)?;
+        self.whole(head, body)
     }
 
     /// A message is whole.
-    pub(super) fn whole(&mut self, head: Head, payload: Bytes, now: Time) -> Result<(), LinkError> {
+    pub(super) fn whole(&mut self, head: Head, payload: Bytes) -> Result<(), LinkError> {
         if head.layer == Layer::Session {
-            return self.asked_or_answered(Control::decode(head, payload)?, now);
+            return self.asked_or_answered(Control::decode(head, payload)?);
         }
         if !self.is_open() {
-            self.discard(payload.len() as u64, now);
+            self.discard(payload.len() as u64);
             return Ok(());
         }
         self.stats.received_messages += 1;
@@ -189,9 +183,9 @@ impl Link {
     }
 
     /// The oldest message that came.
-    pub fn recv(&mut self, now: Time) -> Option<Parcel> {
+    pub fn recv(&mut self) -> Option<Parcel> {
         let parcel = self.received.pop_front()?;
-        self.taken(parcel.body.len() as u64, now);
+        self.taken(parcel.body.len() as u64);
         Some(parcel)
     }
 

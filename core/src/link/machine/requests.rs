@@ -23,24 +23,24 @@ impl Link {
     }
 
     /// The answer to a request of ours, once it is here.
-    pub fn answer(&mut self, id: u64, now: Time) -> Option<Answer> {
+    pub fn answer(&mut self, id: u64) -> Option<Answer> {
         let answer = self.calls.take(id)?;
-        self.answer_taken(&answer, now);
+        self.answer_taken(&answer);
         Some(answer)
     }
 
-    pub(super) fn answer_taken(&mut self, answer: &Answer, now: Time) {
+    pub(super) fn answer_taken(&mut self, answer: &Answer) {
         self.changes.room = true;
         if let Ok(body) = answer {
-            self.taken(8 + body.len() as u64, now);
+            self.taken(8 + body.len() as u64);
         }
     }
 
     /// Nobody waits for the answer any more.
-    pub fn forget_call(&mut self, id: u64, now: Time) {
+    pub fn forget_call(&mut self, id: u64) {
         let (tell, answer) = self.calls.forget(id);
         if let Some(answer) = answer {
-            self.answer_taken(&answer, now);
+            self.answer_taken(&answer);
         }
         if !tell {
             return;
@@ -61,19 +61,19 @@ impl Link {
     }
 
     /// The oldest request that came.
-    pub fn recv_request(&mut self, now: Time) -> Option<(u64, Parcel)> {
+    pub fn recv_request(&mut self) -> Option<(u64, Parcel)> {
         let (id, parcel) = self.asked.take()?;
-        self.taken(12 + parcel.body.len() as u64, now);
+        self.taken(12 + parcel.body.len() as u64);
         Some((id, parcel))
     }
 
-    pub(super) fn asked_or_answered(&mut self, control: Control, now: Time) -> Result<(), LinkError> {
+    pub(super) fn asked_or_answered(&mut self, control: Control) -> Result<(), LinkError> {
         self.stats.received_messages += 1;
         match control {
             // Nobody will answer it any more.
             Control::Request { body, .. } if !self.is_open() => {
                 self.stats.received_messages -= 1;
-                self.discard(12 + body.len() as u64, now);
+                self.discard(12 + body.len() as u64);
             }
             Control::Request { id, protocol, message, body } => {
                 let bytes = 12 + body.len() as u64;
@@ -83,7 +83,7 @@ impl Link {
                     Arrival::Waits => self.changes.requests = true,
                     Arrival::Busy => {
                         self.stats.busy_requests += 1;
-                        self.discard(bytes, now);
+                        self.discard(bytes);
                         let text = String::new();
                         self.push_control(Control::Failure { id, code: Fault::Busy, text });
                     }
@@ -91,19 +91,19 @@ impl Link {
             }
             Control::Reply { id, body } => {
                 self.stats.received_bytes += body.len() as u64;
-                self.answered(id, Ok(body), now);
+                self.answered(id, Ok(body));
             }
             _ => return Err(LinkError::BadField("head")),
         }
         Ok(())
     }
 
-    pub(super) fn answered(&mut self, id: u64, answer: Answer, now: Time) {
+    pub(super) fn answered(&mut self, id: u64, answer: Answer) {
         let bytes = answer.as_ref().ok().map(|body| 8 + body.len() as u64);
         match (self.calls.answer(id, answer), bytes) {
             (true, _) => self.changes.answers = true,
             // Cancelled, and the news crossed.
-            (false, Some(bytes)) => self.discard(bytes, now),
+            (false, Some(bytes)) => self.discard(bytes),
             (false, None) => {}
         }
     }

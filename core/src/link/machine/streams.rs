@@ -124,13 +124,14 @@ impl Link {
     pub fn read_stream(&mut self, transfer: u32) -> Piece {
         let (piece, news) = self.gather.take(transfer);
         if let (Some(bytes), None) = (news, self.end()) {
-            self.push_control(Control::Widen { transfer, bytes });
+            self.widen(transfer, bytes);
         }
         piece
     }
 
     /// The program has had all of a stream, or wants no more.
     pub fn drop_stream(&mut self, transfer: u32) {
+        self.wider.remove(&transfer);
         if self.gather.drop_stream(transfer) && self.end().is_none() {
             self.push_control(Control::Stop { transfer });
         }

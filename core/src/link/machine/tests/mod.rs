@@ -47,11 +47,15 @@ impl Side {
     }
 
     fn received(&mut self) -> Vec<Parcel> {
-        core::iter::from_fn(|| self.link.recv(START)).collect()
+        let received = core::iter::from_fn(|| self.link.recv()).collect();
+        self.pace(START);
+        received
     }
 
     fn received_at(&mut self, now: Time) -> usize {
-        core::iter::from_fn(|| self.link.recv(now)).count()
+        let count = core::iter::from_fn(|| self.link.recv()).count();
+        self.pace(now);
+        count
     }
 
     fn send(&mut self, parcel: impl Into<Parcel>) -> Result<(), NotSent> {

@@ -52,9 +52,9 @@ proptest! {
             let priority = Priority::ALL[size % 4];
             match op {
                 0 | 1 => drop(side.send(Parcel::from(vec![0; size]).at(priority))),
-                2 => taken[n] += u64::from(side.link.recv(now).is_some()),
+                2 => taken[n] += u64::from(side.link.recv().is_some()),
                 3 => asking[n].extend(side.link.call(&mut vec![0; size].into(), now)),
-                4 => if let Some((id, _)) = side.link.recv_request(now) {
+                4 => if let Some((id, _)) = side.link.recv_request() {
                     taken[n] += 1;
                     working[n].push(id);
                 },
@@ -62,9 +62,9 @@ proptest! {
                     side.link.reply(id, priority, Ok(vec![0; size].into()), now);
                 },
                 6 => if let Some(id) = asking[n].last().copied() {
-                    if side.link.answer(id, now).is_some() { asking[n].pop(); }
+                    if side.link.answer(id).is_some() { asking[n].pop(); }
                 },
-                7 => if let Some(id) = asking[n].pop() { side.link.forget_call(id, now) },
+                7 => if let Some(id) = asking[n].pop() { side.link.forget_call(id) },
                 8 => open[n].extend(side.link.open_stream(&Parcel::from("").at(priority))),
                 9 => if let Some(id) = open[n].last() {
                     let _ = side.link.write_stream(*id, &mut vec![0; size].into());
