@@ -1,6 +1,6 @@
 //! [`Conn`]: one connection, and its two halves.
 
-use super::server::Guest;
+use super::guest::Guest;
 use super::host::{self, HostCore};
 use super::wire::{self, For, Wire, WireState};
 use super::{CloseReport, Peer, RecvError, SendError};

@@ -38,12 +38,17 @@ pub enum Event {
         /// Whether it may work later without anybody changing anything.
         transient: bool,
     },
-    /// A listener could not accept, or not listen, and will try again.
+    /// A listener could not accept, or not be bound, and will try again.
     ListenerFailed {
         /// Where it listens.
         url: Arc<str>,
         /// What went wrong.
         error: Arc<str>,
+    },
+    /// A listener that was broken, or could not be bound at first, listens.
+    ListenerBound {
+        /// Where, with its real port.
+        url: Arc<str>,
     },
     /// The application was too slow to take events; so many are missing here.
     Missed(u64),

@@ -8,9 +8,9 @@
 //! Whatever is done to the machine is done in a *visit*: after it, what it has to say goes into the outbox,
 //! and who is to be woken is collected; both are carried out when the lock is released.
 
+use super::guest::Guest;
 use super::host::HostCore;
 use super::rates::Share;
-use super::server::Guest;
 use super::{Event, Peer};
 use crate::error::UpgradeError;
 use crate::rt::{self, Home, Sleep};

@@ -13,6 +13,7 @@ mod closing;
 mod dialers;
 mod faults;
 mod handshakes;
+mod listeners;
 mod messages;
 mod rates;
 mod requests;
