@@ -70,8 +70,8 @@ pub(super) fn may_work_later(error: &io::Error) -> bool {
 enum Fault {
     /// The peer gave up while it waited for us: nobody's fault, and no reason to wait.
     Peer,
-    /// We are out of something, and a new socket would be, too.
-    Short,
+    /// We are out of something, and a new socket would be, too; or the network failed a newcomer.
+    Passing,
     /// Nobody knows.
     Unknown,
     /// Its socket is of no use any more.
@@ -87,16 +87,30 @@ impl Fault {
             let is = |errnos: &[Errno]| {
                 errnos.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
             };
-            if is(&[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]) {
-                return Self::Short;
-            }
-            if is(&[Errno::BADF, Errno::NOTSOCK, Errno::INVAL, Errno::OPNOTSUPP]) {
+            if is(&[Errno::BADF, Errno::NOTSOCK, Errno::INVAL]) {
                 return Self::Broken;
+            }
+            if is(&[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]) {
+                return Self::Passing;
+            }
+            // Linux tells what is wrong with the connection that it was about to hand out.
+            let of_the_network = [
+                Errno::NETDOWN,
+                Errno::NETUNREACH,
+                Errno::HOSTDOWN,
+                Errno::HOSTUNREACH,
+                Errno::PROTO,
+                Errno::NOPROTOOPT,
+                Errno::OPNOTSUPP,
+                Errno::PERM,
+            ];
+            if is(&of_the_network) {
+                return Self::Passing;
             }
         }
         match error.kind() {
             ConnectionAborted | Interrupted => Self::Peer,
-            OutOfMemory => Self::Short,
+            OutOfMemory => Self::Passing,
             NotConnected | InvalidInput => Self::Broken,
             _ => Self::Unknown,
         }
@@ -350,6 +364,18 @@ mod tests {
             *left -= 1;
             Poll::Ready(Err(io::Error::other("no descriptor")))
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_an_error_says_of_the_listener() {
+        use rustix::io::Errno;
+        let of = |errno: Errno| Fault::of(&errno.into());
+        assert_eq!(of(Errno::CONNABORTED), Fault::Peer);
+        assert_eq!((of(Errno::MFILE), of(Errno::NETUNREACH)), (Fault::Passing, Fault::Passing));
+        assert_eq!((of(Errno::BADF), of(Errno::INVAL)), (Fault::Broken, Fault::Broken));
+        assert_eq!(Fault::of(&io::ErrorKind::NotConnected.into()), Fault::Broken);
+        assert_eq!(Fault::of(&io::Error::other("?")), Fault::Unknown);
     }
 
     #[tokio::test]

@@ -78,7 +78,7 @@ pub enum TooFast {
     /// It gets new credit at the rate that it may send at, and waits.
     #[default]
     Slow,
-    /// Its connection ends. Bursts of a second's worth are allowed.
+    /// The connection that goes beyond it ends. Bursts of a second's worth are allowed.
     Dismiss,
 }
 

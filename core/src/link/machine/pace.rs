@@ -76,7 +76,8 @@ impl Link {
 
     /// Tells the peer of new room, unless it has been too fast.
     pub(super) fn tell_room(&mut self) {
-        if self.slowed_until.is_some() || !(self.room.has_news() || !self.wider.is_empty()) {
+        let has_news = self.room.has_news() || !self.wider.is_empty();
+        if self.slowed_until.is_some() || !has_news {
             return;
         }
         match self.limited {
