@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// A message of the session, but for Hello (see [`Hello`]).
+/// A message of the session, but for Hello (see [`Hello`](super::Hello)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
     /// The other side is accepted; `proof` is whatever the hooks of both sides agree on.
@@ -57,7 +57,7 @@ pub enum Control {
         head: Head,
         /// How urgent it is for its sender.
         priority: u8,
-        /// Its length in bytes, or [`STREAMED`].
+        /// Its length in bytes, or [`STREAMED`](super::STREAMED).
         length: u64,
     },
     /// A piece, at least a byte.
