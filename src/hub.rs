@@ -37,6 +37,8 @@ struct Waiting<E> {
 
 impl<E: Event> Events<E> {
     /// The next event; `None` once there will be none any more, and all were taken.
+    ///
+    /// Cancel-safe: a future that is dropped has taken nothing.
     pub async fn next(&mut self) -> Option<E> {
         poll_fn(|cx| self.poll(cx)).await
     }

@@ -14,7 +14,7 @@
 //! | [`credit`] | how much may be on its way |
 //! | [`gather`] | messages that come in pieces, whole or as streams |
 //! | [`calls`] | requests and their answers, both ways |
-//! | [`pulse`] | whether the peer is still there |
+//! | [`pulse`](crate::session::pulse) | whether the peer is still there |
 //! | [`rates`] | how much each peer may send, over all of its connections |
 //! | [`bucket`] | one rate that may not be exceeded |
 //! | [`hosts`] | which transport host is which logical host, and which of two connections stays |
@@ -35,7 +35,6 @@ pub mod lanes;
 pub mod machine;
 pub mod options;
 pub mod parcel;
-pub mod pulse;
 pub mod rates;
 #[cfg(any(test, feature = "script"))]
 pub mod script;

@@ -2,7 +2,7 @@
 
 use super::{End, Link, State};
 use crate::framing::link::{Control, Reason};
-use crate::link::pulse::Beat;
+use crate::session::pulse::Beat;
 use crate::time::Time;
 
 impl Link {

@@ -84,7 +84,9 @@ impl Link {
                 }
             }
             Control::Ping { token } => self.push_control(Control::Pong { token }),
-            Control::Pong { token } => self.pulse.pong(token, now),
+            Control::Pong { token } => {
+                self.pulse.pong(token, now);
+            }
             Control::Goodbye { reason, received, text } => self.parted(reason, received, text),
             Control::Grant { messages, bytes } => {
                 if !self.allowance.granted(messages, bytes) {
