@@ -47,7 +47,6 @@ pub use spanwire_core::mux::tagged::{
     Discarded, End, Frame, MAX_ID_BYTES, OpenError, Overflow, TaggedOptions, TaggedStats, TooLarge,
 };
 
-use crate::hub::Listening;
 use crate::rt::Home;
 use bytes::Bytes;
 use driver::Driver;
@@ -187,7 +186,7 @@ impl Connection {
     /// What happens from now on: what is discarded, who is too slow, and the end. No more than 1,024 wait
     /// here; of others it is told how many there were.
     pub fn events(&self) -> TaggedEvents {
-        TaggedEvents(self.shared().visit(|state, _, _| state.hub.subscribe()))
+        self.shared().visit(|state, _, _| state.hub.subscribe())
     }
 
     fn shared(&self) -> &Shared {
@@ -311,19 +310,4 @@ impl Tagged {
 }
 
 /// What happens on a connection: see [`Connection::events`]. Does not keep it open.
-#[derive(Debug)]
-pub struct TaggedEvents(Listening<TaggedEvent>);
-
-impl TaggedEvents {
-    /// The next event; `None` when there will be none any more.
-    ///
-    /// Cancel-safe: a future that is dropped has taken nothing.
-    pub async fn next(&mut self) -> Option<TaggedEvent> {
-        std::future::poll_fn(|cx| self.0.poll_next(cx)).await
-    }
-
-    /// The next event if there is one.
-    pub fn try_next(&mut self) -> Option<TaggedEvent> {
-        self.0.try_next()
-    }
-}
+pub type TaggedEvents = crate::hub::Events<TaggedEvent>;

@@ -736,7 +736,7 @@ impl Core {
     }
 
     pub(super) fn events(&self) -> Events {
-        Events { listening: self.lock().hub.subscribe() }
+        self.lock().hub.subscribe()
     }
 
     pub(super) fn peers(&self) -> Vec<Peer> {

@@ -22,6 +22,7 @@
 //! | `fd` | descriptors that the application has opened |
 //! | `memory` | `inproc://` between plain connections: bytes in this process |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
+//! | `buffers` | what the kernel keeps of a socket |
 //! | `halves` | the same on systems that are no unix |
 //! | `foreign` | any, of transports that the application brings |
 //! | `adapted` | how these read and write, by tokio's traits |
@@ -30,6 +31,8 @@
 //! needs sockets, and nothing here may know of them.
 
 mod adapted;
+#[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
+mod buffers;
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod fd;
 pub(crate) mod foreign;

@@ -13,7 +13,9 @@ mod closing;
 mod dialers;
 mod faults;
 mod handshakes;
+mod listeners;
 mod messages;
+mod rates;
 mod requests;
 #[cfg(all(feature = "tls", feature = "ws", feature = "quic"))]
 mod secure;
@@ -23,3 +25,5 @@ mod service;
 mod single;
 mod streams;
 mod support;
+#[path = "../support/waiting.rs"]
+mod waiting;

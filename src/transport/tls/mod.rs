@@ -25,7 +25,7 @@ mod machine;
 mod outgoing;
 pub(crate) mod peer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use handshake::{accept, connect};
 
