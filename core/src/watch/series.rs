@@ -1,9 +1,11 @@
 //! The series that a report has, as a table: exporters go through it, and so all tell the same.
 
 use super::Report;
+use crate::event::{Latencies, Ledger};
 use crate::histogram::Histogram;
 use crate::pattern::Held;
-use crate::snapshot::{EndpointSnapshot, Snapshot};
+use crate::snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot, TransportSnapshot};
+use alloc::string::ToString;
 use core::fmt;
 use core::time::Duration;
 
@@ -19,7 +21,25 @@ pub struct Series {
     pub kind: Kind,
     /// Whether there is one for each peer.
     pub detail: Detail,
-    read: fn(&Snapshot, &mut Tell<'_>),
+    read: Read,
+}
+
+/// Where the values of a series are, and by which labels they are told apart.
+enum Read {
+    /// One in each socket.
+    Socket(fn(&Snapshot) -> Value<'_>),
+    /// One for each way, by `queue`.
+    Queue(fn(&Held) -> usize),
+    /// One for each reason that has occurred, by `reason`.
+    Reason(fn(&Ledger, &mut dyn FnMut(&'static str, u64))),
+    /// One for each kind of span that was measured, by `what`.
+    Latency(fn(&Snapshot) -> &Latencies),
+    /// One for each scheme, by `transport`.
+    Transport(fn(&TransportSnapshot) -> Value<'_>),
+    /// One for each dialer and listener, by `url` and `role`.
+    Endpoint(fn(&EndpointSnapshot) -> u64),
+    /// One for each peer, by `peer` and `pipe`.
+    Peer(fn(&PeerSnapshot) -> Value<'_>),
 }
 
 type Tell<'a> = dyn FnMut(&[(&'static str, &str)], Value<'_>) + 'a;
@@ -104,7 +124,7 @@ impl Series {
     /// Its values in a report, one after the other.
     pub fn read(&self, report: &Report, mut tell: impl FnMut(Labels<'_>, Value<'_>)) {
         for socket in &report.sockets {
-            (self.read)(socket, &mut |others, value| {
+            self.read.each(socket, &mut |others, value| {
                 tell(Labels { socket: &socket.name, protocol: socket.protocol.name(), others }, value);
             });
         }
@@ -117,272 +137,149 @@ impl fmt::Debug for Series {
     }
 }
 
-const fn series(
-    kind: Kind,
-    unit: Unit,
-    name: &'static str,
-    help: &'static str,
-    read: fn(&Snapshot, &mut Tell<'_>),
-) -> Series {
-    Series { name, help, unit, kind, detail: Detail::Sockets, read }
-}
-
-const fn counter(unit: Unit, name: &'static str, help: &'static str, read: Read) -> Series {
-    series(Kind::Counter, unit, name, help, read)
-}
-
-const fn gauge(unit: Unit, name: &'static str, help: &'static str, read: Read) -> Series {
-    series(Kind::Gauge, unit, name, help, read)
-}
-
-/// One of which there is a value for each peer.
-const fn of_peer(kind: Kind, unit: Unit, name: &'static str, help: &'static str, read: Read) -> Series {
-    Series { name, help, unit, kind, detail: Detail::Peers, read }
-}
-
-type Read = fn(&Snapshot, &mut Tell<'_>);
-
-/// A field of each transport.
-macro_rules! transports {
-    ($transport:ident => $count:expr) => {
-        |s, tell| {
-            for $transport in &s.transports {
-                tell(&[("transport", &$transport.scheme)], Value::Count($count));
-            }
-        }
-    };
-}
-
-/// A field of each dialer and listener. A socket may dial an address twice; no series may come twice.
-macro_rules! endpoints {
-    ($endpoint:ident => $count:expr) => {
-        |s, tell| {
-            for (place, first) in s.endpoints.iter().enumerate() {
-                let alike = |other: &&EndpointSnapshot| other.url == first.url && other.dials == first.dials;
-                if s.endpoints[..place].iter().any(|other| alike(&other)) {
-                    continue;
+impl Read {
+    fn each(&self, socket: &Snapshot, tell: &mut Tell<'_>) {
+        match self {
+            Self::Socket(read) => tell(&[], read(socket)),
+            Self::Queue(read) => {
+                let queues = &socket.queues;
+                for (way, held) in [("outgoing", &queues.outgoing), ("incoming", &queues.incoming)] {
+                    tell(&[("queue", way)], Value::Count(read(held) as u64));
                 }
-                let sum = s.endpoints[place..].iter().filter(alike).map(|$endpoint| $count).sum();
-                let role = if first.dials { "dialer" } else { "listener" };
-                tell(&[("url", &first.url), ("role", role)], Value::Count(sum));
+            }
+            Self::Reason(read) => {
+                read(&socket.ledger, &mut |why, count| tell(&[("reason", why)], Value::Count(count)));
+            }
+            Self::Latency(read) => {
+                for (what, spans) in read(socket).measured() {
+                    tell(&[("what", what.name())], Value::Spans(spans));
+                }
+            }
+            Self::Transport(read) => {
+                for transport in &socket.transports {
+                    tell(&[("transport", &transport.scheme)], read(transport));
+                }
+            }
+            Self::Endpoint(read) => endpoints(&socket.endpoints, *read, tell),
+            Self::Peer(read) => {
+                for peer in &socket.peers {
+                    let pipe = peer.pipe.to_string();
+                    tell(&[("peer", &peer.remote), ("pipe", &pipe)], read(peer));
+                }
             }
         }
-    };
-}
+    }
 
-/// A field of each peer.
-macro_rules! peers {
-    ($peer:ident => $value:expr) => {
-        |s, tell| {
-            for $peer in &s.peers {
-                let pipe = alloc::string::ToString::to_string(&$peer.pipe);
-                tell(&[("peer", &$peer.remote), ("pipe", &pipe)], $value);
-            }
+    const fn detail(&self) -> Detail {
+        match self {
+            Self::Peer(_) => Detail::Peers,
+            _ => Detail::Sockets,
         }
-    };
-}
-
-fn both(tell: &mut Tell<'_>, outgoing: usize, incoming: usize) {
-    tell(&[("queue", "outgoing")], Value::Count(outgoing as u64));
-    tell(&[("queue", "incoming")], Value::Count(incoming as u64));
-}
-
-fn reasons(tell: &mut Tell<'_>, counts: impl Iterator<Item = (&'static str, u64)>) {
-    for (why, count) in counts {
-        tell(&[("reason", why)], Value::Count(count));
     }
 }
 
-/// All of them.
-pub const SERIES: &[Series] = &[
-    counter(Unit::Messages, "sent_messages", "Messages accepted from the application.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.sent_messages));
-    }),
-    counter(Unit::Bytes, "sent_bytes", "Bytes of messages accepted from the application.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.sent_bytes));
-    }),
-    counter(Unit::Messages, "received_messages", "Messages that came in from peers.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.received_messages));
-    }),
-    counter(Unit::Bytes, "received_bytes", "Bytes of messages that came in from peers.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.received_bytes));
-    }),
-    counter(Unit::Messages, "delivered_messages", "Messages handed to the application.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.delivered_messages));
-    }),
-    counter(Unit::Messages, "resent_messages", "Requests and jobs that were sent again.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.resent_messages));
-    }),
-    counter(
-        Unit::Messages,
-        "unknown_messages",
-        "Messages that the kernel had when their connection was cut: at most so many were lost.",
-        |s, tell| tell(&[], Value::Count(s.ledger.unknown_messages)),
-    ),
-    counter(Unit::Messages, "dropped_messages", "Messages that were discarded, by reason.", |s, tell| {
-        reasons(tell, s.ledger.drops().map(|(why, count)| (why.name(), count)));
-    }),
-    counter(Unit::Count, "attached_pipes", "Connections that became peers.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.attached_pipes));
-    }),
-    counter(Unit::Count, "detached_pipes", "Peers that went away, by reason.", |s, tell| {
-        reasons(tell, s.ledger.detaches().map(|(why, count)| (why.name(), count)));
-    }),
-    counter(Unit::Count, "refused_pipes", "Connections that did not become peers, by reason.", |s, tell| {
-        reasons(tell, s.ledger.refusals().map(|(why, count)| (why.name(), count)))
-    }),
-    gauge(Unit::Seconds, "age", "Time since the socket was made.", |s, tell| {
-        tell(&[], Value::Span(s.age));
-    }),
-    gauge(Unit::Count, "peers", "Peers attached.", |s, tell| {
-        tell(&[], Value::Count(s.queues.peers as u64));
-    }),
-    gauge(
-        Unit::Messages,
-        "queue_messages",
-        "Messages that wait: to be handed to the kernel, or to be taken.",
-        |s, tell| both(tell, s.queues.outgoing.messages, s.queues.incoming.messages),
-    ),
-    gauge(Unit::Bytes, "queue_bytes", "Bytes of messages that wait.", |s, tell| {
-        both(tell, s.queues.outgoing.bytes, s.queues.incoming.bytes);
-    }),
-    gauge(Unit::Count, "waiting_senders", "Sends that wait for room.", |s, tell| {
-        tell(&[], Value::Count(s.queues.waiting_senders as u64));
-    }),
-    gauge(Unit::Count, "waiting_receivers", "Receives that wait for a message.", |s, tell| {
-        tell(&[], Value::Count(s.queues.waiting_receivers as u64));
-    }),
-    gauge(Unit::Count, "half_open", "Connections in their handshake.", |s, tell| {
-        tell(&[], Value::Count(s.queues.half_open as u64));
-    }),
-    series(
-        Kind::Histogram,
-        Unit::Seconds,
-        "latency",
-        "How long things took: Reply, Answer, Room, Connect, Handshake, Connection.",
-        |s, tell| {
-            for (what, spans) in s.latencies.measured() {
-                tell(&[("what", what.name())], Value::Spans(spans));
-            }
-        },
-    ),
-    gauge(
-        Unit::Count,
-        "transport_peers",
-        "Peers attached, by transport.",
-        transports!(transport => transport.peers as u64),
-    ),
-    counter(
-        Unit::Count,
-        "transport_attached_pipes",
-        "Connections that became peers, by transport.",
-        transports!(transport => transport.attached),
-    ),
-    counter(
-        Unit::Messages,
-        "transport_sent_messages",
-        "Messages that have left, by transport.",
-        transports!(transport => transport.stats.sent_messages),
-    ),
-    counter(
-        Unit::Bytes,
-        "transport_sent_bytes",
-        "Bytes of messages that have left, by transport.",
-        transports!(transport => transport.stats.sent_bytes),
-    ),
-    counter(
-        Unit::Messages,
-        "transport_received_messages",
-        "Messages that came in, by transport.",
-        transports!(transport => transport.stats.received_messages),
-    ),
-    counter(
-        Unit::Bytes,
-        "transport_received_bytes",
-        "Bytes of messages that came in, by transport.",
-        transports!(transport => transport.stats.received_bytes),
-    ),
-    counter(
-        Unit::Messages,
-        "transport_dropped_messages",
-        "Messages from or for known peers that were discarded, by transport.",
-        transports!(transport => transport.stats.dropped_messages),
-    ),
-    counter(
-        Unit::Count,
-        "endpoint_connections",
-        "Connections that a dialer made or a listener accepted.",
-        endpoints!(endpoint => endpoint.stats.connections),
-    ),
-    counter(
-        Unit::Count,
-        "endpoint_failures",
-        "Failed attempts of a dialer to connect, or of a listener to accept.",
-        endpoints!(endpoint => endpoint.stats.failures),
-    ),
-    counter(
-        Unit::Count,
-        "endpoint_evicted",
-        "Connections dropped in their handshake, since there were too many.",
-        endpoints!(endpoint => endpoint.stats.evicted),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Messages,
-        "peer_sent_messages",
-        "Messages that have left for a peer.",
-        peers!(peer => Value::Count(peer.stats.sent_messages)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Bytes,
-        "peer_sent_bytes",
-        "Bytes of messages that have left for a peer.",
-        peers!(peer => Value::Count(peer.stats.sent_bytes)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Messages,
-        "peer_received_messages",
-        "Messages that came from a peer.",
-        peers!(peer => Value::Count(peer.stats.received_messages)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Bytes,
-        "peer_received_bytes",
-        "Bytes of messages that came from a peer.",
-        peers!(peer => Value::Count(peer.stats.received_bytes)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Messages,
-        "peer_dropped_messages",
-        "Messages from or for a peer that were discarded.",
-        peers!(peer => Value::Count(peer.stats.dropped_messages)),
-    ),
-    of_peer(
-        Kind::Gauge,
-        Unit::Messages,
-        "peer_queue_messages",
-        "Messages that wait to be handed to the kernel for a peer.",
-        peers!(peer => { let Held { messages, .. } = peer.outgoing; Value::Count(messages as u64) }),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Count,
-        "peer_answers",
-        "Replies and answers that came from a peer.",
-        peers!(peer => Value::Count(peer.stats.answers)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Seconds,
-        "peer_answer",
-        "How long the replies and answers of a peer took, all together.",
-        peers!(peer => Value::Span(peer.stats.answer_time)),
-    ),
-];
+/// A socket may dial an address twice; no series may come twice.
+fn endpoints(all: &[EndpointSnapshot], read: fn(&EndpointSnapshot) -> u64, tell: &mut Tell<'_>) {
+    for (place, first) in all.iter().enumerate() {
+        let alike = |other: &&EndpointSnapshot| other.url == first.url && other.dials == first.dials;
+        if all[..place].iter().any(|other| alike(&other)) {
+            continue;
+        }
+        let sum = all[place..].iter().filter(alike).map(read).sum();
+        let role = if first.dials { "dialer" } else { "listener" };
+        tell(&[("url", &first.url), ("role", role)], Value::Count(sum));
+    }
+}
+
+macro_rules! table {
+    ($($kind:ident $unit:ident $name:literal $help:literal $read:expr;)*) => {
+        /// All of them.
+        pub const SERIES: &[Series] = &[$({
+            use Read::{Endpoint, Latency, Peer, Queue, Reason, Socket, Transport};
+            use Value::{Count, Span};
+            let read = $read;
+            let detail = read.detail();
+            Series { name: $name, help: $help, unit: Unit::$unit, kind: Kind::$kind, detail, read }
+        },)*];
+    };
+}
+
+table! {
+    Counter Messages "sent_messages" "Messages accepted from the application."
+        Socket(|s| Count(s.ledger.sent_messages));
+    Counter Bytes "sent_bytes" "Bytes of messages accepted from the application."
+        Socket(|s| Count(s.ledger.sent_bytes));
+    Counter Messages "received_messages" "Messages that came in from peers."
+        Socket(|s| Count(s.ledger.received_messages));
+    Counter Bytes "received_bytes" "Bytes of messages that came in from peers."
+        Socket(|s| Count(s.ledger.received_bytes));
+    Counter Messages "delivered_messages" "Messages handed to the application."
+        Socket(|s| Count(s.ledger.delivered_messages));
+    Counter Messages "resent_messages" "Requests and jobs that were sent again."
+        Socket(|s| Count(s.ledger.resent_messages));
+    Counter Messages "unknown_messages" "Messages that the kernel had when their connection was cut: at most so many were lost."
+        Socket(|s| Count(s.ledger.unknown_messages));
+    Counter Messages "dropped_messages" "Messages that were discarded, by reason."
+        Reason(|l, tell| l.drops().for_each(|(why, count)| tell(why.name(), count)));
+    Counter Count "attached_pipes" "Connections that became peers."
+        Socket(|s| Count(s.ledger.attached_pipes));
+    Counter Count "detached_pipes" "Peers that went away, by reason."
+        Reason(|l, tell| l.detaches().for_each(|(why, count)| tell(why.name(), count)));
+    Counter Count "refused_pipes" "Connections that did not become peers, by reason."
+        Reason(|l, tell| l.refusals().for_each(|(why, count)| tell(why.name(), count)));
+    Gauge Seconds "age" "Time since the socket was made."
+        Socket(|s| Span(s.age));
+    Gauge Count "peers" "Peers attached."
+        Socket(|s| Count(s.queues.peers as u64));
+    Gauge Messages "queue_messages" "Messages that wait: to be handed to the kernel, or to be taken."
+        Queue(|held| held.messages);
+    Gauge Bytes "queue_bytes" "Bytes of messages that wait."
+        Queue(|held| held.bytes);
+    Gauge Count "waiting_senders" "Sends that wait for room."
+        Socket(|s| Count(s.queues.waiting_senders as u64));
+    Gauge Count "waiting_receivers" "Receives that wait for a message."
+        Socket(|s| Count(s.queues.waiting_receivers as u64));
+    Gauge Count "half_open" "Connections in their handshake."
+        Socket(|s| Count(s.queues.half_open as u64));
+    Histogram Seconds "latency" "How long things took: Reply, Answer, Room, Connect, Handshake, Connection."
+        Latency(|s| &s.latencies);
+    Gauge Count "transport_peers" "Peers attached, by transport."
+        Transport(|t| Count(t.peers as u64));
+    Counter Count "transport_attached_pipes" "Connections that became peers, by transport."
+        Transport(|t| Count(t.attached));
+    Counter Messages "transport_sent_messages" "Messages that have left, by transport."
+        Transport(|t| Count(t.stats.sent_messages));
+    Counter Bytes "transport_sent_bytes" "Bytes of messages that have left, by transport."
+        Transport(|t| Count(t.stats.sent_bytes));
+    Counter Messages "transport_received_messages" "Messages that came in, by transport."
+        Transport(|t| Count(t.stats.received_messages));
+    Counter Bytes "transport_received_bytes" "Bytes of messages that came in, by transport."
+        Transport(|t| Count(t.stats.received_bytes));
+    Counter Messages "transport_dropped_messages" "Messages from or for known peers that were discarded, by transport."
+        Transport(|t| Count(t.stats.dropped_messages));
+    Counter Count "endpoint_connections" "Connections that a dialer made or a listener accepted."
+        Endpoint(|e| e.stats.connections);
+    Counter Count "endpoint_failures" "Failed attempts of a dialer to connect, or of a listener to accept."
+        Endpoint(|e| e.stats.failures);
+    Counter Count "endpoint_evicted" "Connections dropped in their handshake, since there were too many."
+        Endpoint(|e| e.stats.evicted);
+    Counter Messages "peer_sent_messages" "Messages that have left for a peer."
+        Peer(|p| Count(p.stats.sent_messages));
+    Counter Bytes "peer_sent_bytes" "Bytes of messages that have left for a peer."
+        Peer(|p| Count(p.stats.sent_bytes));
+    Counter Messages "peer_received_messages" "Messages that came from a peer."
+        Peer(|p| Count(p.stats.received_messages));
+    Counter Bytes "peer_received_bytes" "Bytes of messages that came from a peer."
+        Peer(|p| Count(p.stats.received_bytes));
+    Counter Messages "peer_dropped_messages" "Messages from or for a peer that were discarded."
+        Peer(|p| Count(p.stats.dropped_messages));
+    Gauge Messages "peer_queue_messages" "Messages that wait to be handed to the kernel for a peer."
+        Peer(|p| Count(p.outgoing.messages as u64));
+    Counter Count "peer_answers" "Replies and answers that came from a peer."
+        Peer(|p| Count(p.stats.answers));
+    Counter Seconds "peer_answer" "How long the replies and answers of a peer took, all together."
+        Peer(|p| Span(p.stats.answer_time));
+}
 
 #[cfg(test)]
 mod tests {
