@@ -191,12 +191,13 @@ fn endpoints(all: &[EndpointSnapshot], read: fn(&EndpointSnapshot) -> u64, tell:
     }
 }
 
+use Read::{Endpoint, Latency, Peer, Queue, Reason, Socket, Transport};
+use Value::{Count, Span};
+
 macro_rules! table {
     ($($kind:ident $unit:ident $name:literal $help:literal $read:expr;)*) => {
         /// All of them.
         pub const SERIES: &[Series] = &[$({
-            use Read::{Endpoint, Latency, Peer, Queue, Reason, Socket, Transport};
-            use Value::{Count, Span};
             let read = $read;
             let detail = read.detail();
             Series { name: $name, help: $help, unit: Unit::$unit, kind: Kind::$kind, detail, read }

@@ -1,8 +1,16 @@
 //! Tests of the bytes of a report.
 
 use super::*;
+use crate::event::{DetachReason, Dropped, Latency};
+use crate::framing::sp::Protocol;
+use crate::pattern::Held;
+use crate::snapshot::{EndpointSnapshot, EndpointState, PeerSnapshot, Snapshot, TransportSnapshot};
+use crate::watch::Report;
 use alloc::format;
+use alloc::string::String;
 use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::time::Duration;
 use proptest::prelude::*;
 
 fn report() -> Report {
