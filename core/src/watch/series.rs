@@ -34,12 +34,18 @@ enum Read {
     Reason(fn(&Ledger, &mut dyn FnMut(&'static str, u64))),
     /// One for each kind of span that was measured, by `what`.
     Latency(fn(&Snapshot) -> &Latencies),
+    /// One for each reason for which something took its time, by `reason`.
+    Took(fn(&Snapshot, &mut dyn FnMut(&'static str, &Histogram))),
     /// One for each scheme, by `transport`.
     Transport(fn(&TransportSnapshot) -> Value<'_>),
+    /// One for each kind of span by each scheme, by `transport` and `what`.
+    TransportLatency(fn(&TransportSnapshot) -> &Latencies),
     /// One for each dialer and listener, by `url` and `role`.
     Endpoint(fn(&EndpointSnapshot) -> u64),
     /// One for each peer, by `peer` and `pipe`.
     Peer(fn(&PeerSnapshot) -> Value<'_>),
+    /// One for each kind of span of each peer, by `peer`, `pipe` and `what`.
+    PeerLatency(fn(&PeerSnapshot) -> &Latencies),
 }
 
 type Tell<'a> = dyn FnMut(&[(&'static str, &str)], Value<'_>) + 'a;
@@ -155,9 +161,20 @@ impl Read {
                     tell(&[("what", what.name())], Value::Spans(spans));
                 }
             }
+            Self::Took(read) => {
+                read(socket, &mut |why, spans| tell(&[("reason", why)], Value::Spans(spans)));
+            }
             Self::Transport(read) => {
                 for transport in &socket.transports {
                     tell(&[("transport", &transport.scheme)], read(transport));
+                }
+            }
+            Self::TransportLatency(read) => {
+                for transport in &socket.transports {
+                    for (what, spans) in read(transport).measured() {
+                        let labels = [("transport", &*transport.scheme), ("what", what.name())];
+                        tell(&labels, Value::Spans(spans));
+                    }
                 }
             }
             Self::Endpoint(read) => endpoints(&socket.endpoints, *read, tell),
@@ -167,12 +184,21 @@ impl Read {
                     tell(&[("peer", &peer.remote), ("pipe", &pipe)], read(peer));
                 }
             }
+            Self::PeerLatency(read) => {
+                for peer in &socket.peers {
+                    let pipe = peer.pipe.to_string();
+                    for (what, spans) in read(peer).measured() {
+                        let labels = [("peer", &*peer.remote), ("pipe", &pipe), ("what", what.name())];
+                        tell(&labels, Value::Spans(spans));
+                    }
+                }
+            }
         }
     }
 
     const fn detail(&self) -> Detail {
         match self {
-            Self::Peer(_) => Detail::Peers,
+            Self::Peer(_) | Self::PeerLatency(_) => Detail::Peers,
             _ => Detail::Sockets,
         }
     }
@@ -191,7 +217,7 @@ fn endpoints(all: &[EndpointSnapshot], read: fn(&EndpointSnapshot) -> u64, tell:
     }
 }
 
-use Read::{Endpoint, Latency, Peer, Queue, Reason, Socket, Transport};
+use Read::{Endpoint, Latency, Peer, PeerLatency, Queue, Reason, Socket, Took, Transport, TransportLatency};
 use Value::{Count, Span};
 
 macro_rules! table {
@@ -244,6 +270,12 @@ table! {
         Socket(|s| Count(s.queues.half_open as u64));
     Histogram Seconds "latency" "How long things took: Reply, Answer, Room, Connect, Handshake, Connection."
         Latency(|s| &s.latencies);
+    Histogram Seconds "detached_after" "How long peers that are gone had been attached, by reason."
+        Took(|s, tell| s.lives.measured().for_each(|(why, spans)| tell(why.name(), spans)));
+    Histogram Seconds "refused_after" "How long connections were there that did not become peers, by reason."
+        Took(|s, tell| s.refusals.measured().for_each(|(why, spans)| tell(why.name(), spans)));
+    Histogram Seconds "room_wait" "How long sends waited, by what they found lacking."
+        Took(|s, tell| s.waits.measured().for_each(|(why, spans)| tell(why.name(), spans)));
     Gauge Count "transport_peers" "Peers attached, by transport."
         Transport(|t| Count(t.peers as u64));
     Counter Count "transport_attached_pipes" "Connections that became peers, by transport."
@@ -258,6 +290,8 @@ table! {
         Transport(|t| Count(t.stats.received_bytes));
     Counter Messages "transport_dropped_messages" "Messages from or for known peers that were discarded, by transport."
         Transport(|t| Count(t.stats.dropped_messages));
+    Histogram Seconds "transport_latency" "How long things took, by transport."
+        TransportLatency(|t| &t.latencies);
     Counter Count "endpoint_connections" "Connections that a dialer made or a listener accepted."
         Endpoint(|e| e.stats.connections);
     Counter Count "endpoint_failures" "Failed attempts of a dialer to connect, or of a listener to accept."
@@ -280,11 +314,14 @@ table! {
         Peer(|p| Count(p.stats.answers));
     Counter Seconds "peer_answer" "How long the replies and answers of a peer took, all together."
         Peer(|p| Span(p.stats.answer_time));
+    Histogram Seconds "peer_latency" "How long the replies and answers of a peer took."
+        PeerLatency(|p| &p.latencies);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{DetachReason, Latency as What};
     use crate::snapshot::EndpointState;
     use alloc::collections::BTreeSet;
     use alloc::string::ToString;
@@ -319,15 +356,35 @@ mod tests {
     }
 
     #[test]
-    fn only_a_histogram_has_spans_to_count() {
-        let mut report = Report::default();
+    fn every_series_has_values_of_its_kind() {
+        let ms = Duration::from_millis(1);
         let mut socket = Snapshot::new(crate::framing::sp::Protocol::Req);
-        socket.latencies.record(crate::event::Latency::Reply, Duration::from_millis(1));
+        socket.ledger.count_dropped(crate::event::Dropped::NoPeer);
+        socket.ledger.count_detached(DetachReason::PeerClosed);
+        socket.ledger.count_refused(DetachReason::Filtered);
+        socket.latencies.record(What::Reply, ms);
+        socket.lives.record(DetachReason::PeerClosed, ms);
+        socket.refusals.record(DetachReason::Filtered, ms);
+        socket.waits.record(crate::event::Lack::NoPeer, ms);
+        socket.endpoints.push(EndpointSnapshot::new("tcp://a:1".into(), EndpointState::Connected));
+        let mut transport = TransportSnapshot { scheme: "tcp".into(), ..TransportSnapshot::default() };
+        transport.latencies.record(What::Connect, ms);
+        socket.transports.push(transport);
+        let mut peer = PeerSnapshot { pipe: 7, ..PeerSnapshot::default() };
+        peer.latencies.record(What::Reply, ms);
+        socket.peers.push(peer);
+        let mut report = Report::default();
         report.sockets.push(socket);
         for series in SERIES {
-            series.read(&report, |_, value| {
-                assert_eq!(matches!(value, Value::Spans(_)), series.kind == Kind::Histogram, "{series:?}");
+            let mut count = 0;
+            series.read(&report, |labels, value| {
+                let spans = matches!(value, Value::Spans(_));
+                assert_eq!(spans, series.kind == Kind::Histogram, "{series:?}");
+                let of_peer = labels.others.iter().any(|(key, _)| *key == "pipe");
+                assert_eq!(of_peer, series.detail == Detail::Peers, "{series:?}");
+                count += 1;
             });
+            assert!(count > 0, "{series:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{HEAD, MAX_BYTES, MAX_PEERS, MAX_SOCKETS, MAX_TRANSPORTS, ReportError, VERSION};
 use super::{connections, exchanged, totals};
-use crate::event::{DetachReason, Dropped, Latency};
+use crate::event::{ByReason, DetachReason, Dropped, Lack, Latencies, Latency};
 use crate::framing::sp::Protocol;
 use crate::histogram::Histogram;
 use crate::pattern::Held;
@@ -87,8 +87,22 @@ fn decode_line(report: &mut Report, line: &str) -> Result<Told, Wrong> {
     Ok(Told::Something)
 }
 
-const OF_SOCKETS: [&str; 9] =
-    ["totals", "dropped", "detached", "refused", "queues", "latency", "transport", "endpoint", "peer"];
+const OF_SOCKETS: [&str; 14] = [
+    "totals",
+    "dropped",
+    "detached",
+    "refused",
+    "queues",
+    "latency",
+    "detached_after",
+    "refused_after",
+    "room_wait",
+    "transport",
+    "transport_latency",
+    "endpoint",
+    "peer",
+    "peer_latency",
+];
 
 fn decode_of_socket(socket: &mut Snapshot, kind: &str, words: Words<'_>) -> Result<(), Wrong> {
     match kind {
@@ -105,20 +119,25 @@ fn decode_of_socket(socket: &mut Snapshot, kind: &str, words: Words<'_>) -> Resu
             queues.waiting_receivers = words.size("waiting_receivers")?;
             queues.half_open = words.size("half_open")?;
         }
-        "latency" => {
-            if let Some(what) = Latency::from_name(&words.text("what")?) {
-                *socket.latencies.of_mut(what) = words.histogram()?;
-            }
-        }
+        "latency" => words.latency(&mut socket.latencies)?,
+        "detached_after" => words.by_reason(DetachReason::from_name, &mut socket.lives)?,
+        "refused_after" => words.by_reason(DetachReason::from_name, &mut socket.refusals)?,
+        "room_wait" => words.by_reason(Lack::from_name, &mut socket.waits)?,
         "transport" => {
             let transport = TransportSnapshot {
                 scheme: words.text("scheme")?,
                 peers: words.size("peers")?,
                 attached: words.number("attached")?,
                 stats: words.exchanged()?,
+                latencies: Latencies::default(),
             };
             push(&mut socket.transports, transport, MAX_TRANSPORTS)?;
         }
+        // What belongs to a transport or a peer stands behind it.
+        "transport_latency" => {
+            words.latency(&mut socket.transports.last_mut().ok_or(Wrong::Line)?.latencies)?;
+        }
+        "peer_latency" => words.latency(&mut socket.peers.last_mut().ok_or(Wrong::Line)?.latencies)?,
         "endpoint" => {
             let state = EndpointState::from_name(&words.text("state")?).ok_or(Wrong::Line)?;
             let mut endpoint = EndpointSnapshot::new(words.text("url")?, state);
@@ -137,6 +156,7 @@ fn decode_of_socket(socket: &mut Snapshot, kind: &str, words: Words<'_>) -> Resu
                 age: words.span("age")?,
                 outgoing: words.held("outgoing_messages", "outgoing_bytes")?,
                 stats: words.exchanged()?,
+                latencies: Latencies::default(),
             };
             push(&mut socket.peers, peer, MAX_PEERS)?;
         }
@@ -212,6 +232,26 @@ impl<'a> Words<'a> {
         stats.answer_time = self.span("answer_time")?;
         stats.slowest_answer = self.span("slowest_answer")?;
         Ok(stats)
+    }
+
+    /// One kind of span into its place. One that is not known is passed over.
+    fn latency(self, into: &mut Latencies) -> Result<(), Wrong> {
+        if let Some(what) = Latency::from_name(&self.text("what")?) {
+            *into.of_mut(what) = self.histogram()?;
+        }
+        Ok(())
+    }
+
+    /// The same by reason.
+    fn by_reason<R: Copy + Ord>(
+        self,
+        find: impl Fn(&str) -> Option<R>,
+        into: &mut ByReason<R>,
+    ) -> Result<(), Wrong> {
+        if let Some(why) = find(&self.text("reason")?) {
+            *into.of_mut(why) = self.histogram()?;
+        }
+        Ok(())
     }
 
     fn histogram(self) -> Result<Histogram, Wrong> {

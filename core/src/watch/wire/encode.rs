@@ -2,6 +2,8 @@
 
 use super::{HEAD, MAX_BYTES, MAX_PEERS, MAX_SOCKETS, MAX_TEXT, MAX_TRANSPORTS, VERSION};
 use super::{connections, exchanged, totals};
+use crate::event::{DetachReason, Latencies};
+use crate::histogram::Histogram;
 use crate::pattern::Held;
 use crate::snapshot::{PeerStats, Queues, Snapshot, TransportSnapshot};
 use crate::watch::Report;
@@ -56,25 +58,20 @@ fn encode_socket(out: &mut String, socket: &Snapshot) -> u64 {
         .size("waiting_receivers", waiting_receivers)
         .size("half_open", half_open)
         .end();
-    for (what, spans) in socket.latencies.measured() {
-        let line = Line::begin(out, "latency")
-            .text("what", what.name())
-            .span("sum", spans.sum())
-            .span("min", spans.min())
-            .span("max", spans.max());
-        for (bucket, count) in spans.filled() {
-            let _ = write!(line.0, " {bucket}={count}");
-        }
-        line.end();
-    }
+    latencies(out, "latency", &socket.latencies);
+    let name = |(why, spans): (DetachReason, _)| (why.name(), spans);
+    took(out, "detached_after", "reason", socket.lives.measured().map(name));
+    took(out, "refused_after", "reason", socket.refusals.measured().map(name));
+    took(out, "room_wait", "reason", socket.waits.measured().map(|(lack, spans)| (lack.name(), spans)));
     for transport in socket.transports.iter().take(MAX_TRANSPORTS) {
-        let TransportSnapshot { scheme, peers, attached, stats } = transport;
+        let TransportSnapshot { scheme, peers, attached, stats, latencies: spans } = transport;
         Line::begin(out, "transport")
             .text("scheme", scheme)
             .size("peers", *peers)
             .number("attached", *attached)
             .exchanged(stats)
             .end();
+        latencies(out, "transport_latency", spans);
     }
     for endpoint in socket.endpoints.iter().take(MAX_PEERS) {
         let mut stats = endpoint.stats;
@@ -99,9 +96,34 @@ fn encode_socket(out: &mut String, socket: &Snapshot) -> u64 {
             .held("outgoing", peer.outgoing)
             .exchanged(&peer.stats)
             .end();
+        latencies(out, "peer_latency", &peer.latencies);
     }
     let left_out = |count: usize| count.saturating_sub(MAX_PEERS) as u64;
     left_out(socket.peers.len()) + left_out(socket.endpoints.len())
+}
+
+fn latencies(out: &mut String, kind: &str, all: &Latencies) {
+    took(out, kind, "what", all.measured().map(|(what, spans)| (what.name(), spans)));
+}
+
+/// A line for each histogram, which `key` tells apart.
+fn took<'a>(
+    out: &mut String,
+    kind: &str,
+    key: &str,
+    all: impl Iterator<Item = (&'static str, &'a Histogram)>,
+) {
+    for (name, spans) in all {
+        let line = Line::begin(out, kind)
+            .text(key, name)
+            .span("sum", spans.sum())
+            .span("min", spans.min())
+            .span("max", spans.max());
+        for (bucket, count) in spans.filled() {
+            let _ = write!(line.0, " {bucket}={count}");
+        }
+        line.end();
+    }
 }
 
 fn reasons<'a>(out: &mut String, kind: &str, counts: impl Iterator<Item = (&'a str, u64)>) {

@@ -93,7 +93,8 @@ impl core::error::Error for ReportError {}
 const HEAD: &str = "spanwire-report ";
 const VERSION: &str = "1";
 
-/// No report is larger. A socket takes about 2 KiB, and 300 bytes for each peer.
+/// No report is larger. A socket takes about 3 KiB, and 300 bytes for each peer, with answers
+/// 800.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// As many sockets, and peers and endpoints of a socket, are listed.
 const MAX_SOCKETS: usize = 4_096;
