@@ -176,7 +176,7 @@ impl Latencies {
 }
 
 /// A [`Histogram`] for each reason that has occurred: how long things took that ended, or waited, for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ByReason<R>(Vec<(R, Histogram)>);
 
 impl<R> Default for ByReason<R> {
@@ -215,6 +215,15 @@ impl<R: Copy + Ord> ByReason<R> {
         self.0.binary_search_by_key(&why, |(other, _)| *other)
     }
 }
+
+/// Two are the same when they have counted the same.
+impl<R: Copy + Ord> PartialEq for ByReason<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.measured().eq(other.measured())
+    }
+}
+
+impl<R: Copy + Ord> Eq for ByReason<R> {}
 
 impl DetachReason {
     /// Whether trying again soon may well succeed without anybody changing anything.
@@ -363,6 +372,9 @@ mod tests {
         assert_eq!((spans.of(Lack::Full).count(), spans.of(Lack::NoPeer).count()), (1, 2));
         assert!(spans.measured().map(|(why, _)| why).eq([Lack::Full, Lack::NoPeer]));
         assert!(ByReason::default().of(DetachReason::Busy).is_empty());
+        let mut asked = ByReason::default();
+        assert!(asked.of_mut(DetachReason::Busy).is_empty());
+        assert_eq!(asked, ByReason::default());
     }
 
     #[test]
