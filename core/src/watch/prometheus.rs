@@ -212,7 +212,7 @@ mod tests {
         let mut bounds = text.lines().filter_map(|line| line.split_once(of_peer).map(|(_, rest)| rest));
         assert_eq!(bounds.next(), Some("\"0.000001023\"} 0"), "{text}");
         assert_eq!(bounds.clone().count(), 14, "{text}");
-        assert_eq!(bounds.last(), Some("\"+Inf\"} 1"));
+        assert_eq!(bounds.next_back(), Some("\"+Inf\"} 1"));
     }
 
     #[test]

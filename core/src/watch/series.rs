@@ -35,7 +35,7 @@ enum Read {
     /// One for each kind of span that was measured, by `what`.
     Latency(fn(&Snapshot) -> &Latencies),
     /// One for each reason for which something took its time, by `reason`.
-    Took(fn(&Snapshot, &mut dyn FnMut(&'static str, &Histogram))),
+    Took(fn(&Snapshot, &mut EachReason<'_>)),
     /// One for each scheme, by `transport`.
     Transport(fn(&TransportSnapshot) -> Value<'_>),
     /// One for each kind of span by each scheme, by `transport` and `what`.
@@ -47,6 +47,9 @@ enum Read {
     /// One for each kind of span of each peer, by `peer`, `pipe` and `what`.
     PeerLatency(fn(&PeerSnapshot) -> &Latencies),
 }
+
+/// Is told what took so long for a reason.
+type EachReason<'a> = dyn FnMut(&'static str, &Histogram) + 'a;
 
 type Tell<'a> = dyn FnMut(&[(&'static str, &str)], Value<'_>) + 'a;
 
