@@ -4,7 +4,7 @@
 //! `inproc` joins two sockets directly (between plain connections it is bytes in memory), and later ones
 //! run over connections of our own.
 
-use crate::error::ConnectError;
+use crate::error::{ConnectError, DialError};
 use crate::options::{DialOptions, ListenOptions};
 use crate::rt::Home;
 #[cfg(all(unix, feature = "ipc"))]
@@ -22,6 +22,7 @@ use crate::transport::ws;
 use crate::transport::{Accept, Speaks, Stream, foreign};
 use spanwire_core::addr::{Addr, AddrError};
 use std::io;
+use std::sync::Arc;
 
 /// A way to get connections: one for each attempt.
 #[derive(Clone, Debug)]
@@ -39,6 +40,21 @@ impl Connector {
         addr.for_dial()?;
         built_in(&addr)?;
         Ok(Self { addr, options })
+    }
+
+    /// Connects under any executor, no longer than `connect_timeout`.
+    pub(crate) async fn reach(&self, url: &str, speaks: Speaks, home: &Home) -> Result<Stream, DialError> {
+        let connect = home.run(self.connect(speaks, home));
+        match home.within(self.options.connect_timeout, connect).await {
+            Some(Ok(stream)) => Ok(stream),
+            Some(Err(ConnectError::Io(error))) => {
+                Err(DialError::Connect { url: url.into(), error: Arc::new(error) })
+            }
+            Some(Err(ConnectError::Upgrade(error))) => Err(DialError::Upgrade { url: url.into(), error }),
+            // Only what arrives can be for somebody else.
+            Some(Err(ConnectError::Moved)) => Err(DialError::Closed),
+            None => Err(DialError::TimedOut { url: url.into() }),
+        }
     }
 
     /// Connects. Names are resolved anew each time, and every address is tried.

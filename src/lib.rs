@@ -46,6 +46,7 @@
 //! # Around them
 //!
 //! * [`link`] has plain connections, for programs that want messages but no pattern.
+//! * [`mux`] has many logical connections over few physical ones, with credit for each.
 //! * With the feature `tls` there is `tls+tcp://`, and the module `tls` says who is who.
 //! * [`watch`] shows the sockets of a program from outside: to `spanwire top`, to Prometheus, to `metrics`.
 //! * [`blocking`] has the same sockets without `async`, for programs without a runtime.
@@ -68,6 +69,7 @@
 //! | 4 patterns | `socket` `device` | the sockets: PUSH, PULL, PAIR …; forwarders |
 //! | | `link` | plain connections: messages without a pattern |
 //! | | `blocking` | the same without `async` |
+//! | 3 mux | `mux` | many logical connections over one, pools |
 //! | 2 session | `session` | the life of one connection: handshake, reading, writing, the end |
 //! | 1 transport | `transport` | bytes to and from one peer: tcp, ipc, TLS, WebSocket, QUIC, descriptors, your own |
 //! | ground | `rt` | the only place that spawns, sleeps or looks for a runtime |
@@ -80,6 +82,7 @@
 pub mod blocking;
 pub mod device;
 pub mod link;
+pub mod mux;
 #[cfg(feature = "tls")]
 pub mod tls;
 

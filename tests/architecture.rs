@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 const LAYERS: &[Layer] = &[
     Layer {
         name: "ground",
-        rules: &["message", "time", "error", "options", "histogram", "event"],
+        rules: &["message", "time", "error", "options", "histogram", "event", "priority"],
         hands: &["rt", "hub"],
     },
     // The errors of dialing and listening say what is wrong with an address, so they stand beside it; and

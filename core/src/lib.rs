@@ -32,10 +32,11 @@
 //! | [`watch`] [`snapshot`] | what a socket shows of itself: as bytes, as series, as Prometheus text |
 //! | [`pattern`] | who gets a message, who waits, what is dropped: one side of one protocol a file |
 //! | [`link`] | one plain connection: handshake, priorities, pieces, credit, keep-alive |
+//! | [`mux`] | many logical connections over one: channels, credit, turns, pool |
 //! | [`session`] | one connection: handshake, state, backoff, what waits to be written and read |
 //! | [`framing`] | what the bytes on a wire mean: one format a file |
 //! | [`addr`] | what an address says |
-//! | [`message`] [`time`] [`error`] [`options`] [`event`] [`histogram`] | the ground they stand on |
+//! | [`message`] [`time`] [`error`] [`options`] [`event`] [`histogram`] [`priority`] | the ground they stand on |
 //!
 //! Each may use those below it in this table, and none above.
 
@@ -54,8 +55,10 @@ pub mod framing;
 pub mod histogram;
 pub mod link;
 pub mod message;
+pub mod mux;
 pub mod options;
 pub mod pattern;
+pub mod priority;
 pub mod session;
 pub mod snapshot;
 pub mod time;
@@ -67,4 +70,5 @@ pub use event::{ByReason, DetachReason, Dropped, Lack, Latencies, Latency, Ledge
 pub use histogram::Histogram;
 pub use message::{Header, Message, PipeId};
 pub use options::{Options, Overflow, Prefer, Topic};
+pub use priority::Priority;
 pub use time::Time;

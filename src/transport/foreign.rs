@@ -174,6 +174,11 @@ impl PartialEq for dyn Transport {
 
 impl Eq for dyn Transport {}
 
+/// What the application has connected by itself.
+pub(crate) fn stream_of(connection: Connection, home: &Home) -> Stream {
+    connection.into_stream(home)
+}
+
 pub(crate) async fn connect(transport: &dyn Transport, address: &Foreign, home: &Home) -> io::Result<Stream> {
     Ok(transport.connect(address).await?.into_stream(home))
 }

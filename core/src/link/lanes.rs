@@ -23,9 +23,6 @@ struct Lane<T> {
     clock: u64,
 }
 
-/// Shares of the connection, by [`Priority`].
-const WEIGHTS: [u64; 4] = [64, 16, 4, 1];
-
 /// What an item costs beside its bytes.
 const ITEM_COST: u64 = 64;
 
@@ -74,7 +71,7 @@ impl<T> Lanes<T> {
         let lane = &mut self.lanes[priority as usize];
         self.clock = lane.clock;
         // Fine enough that a weight of 64 does not round a small message down to nothing.
-        lane.clock += (bytes as u64 + ITEM_COST) * 64 / WEIGHTS[priority as usize];
+        lane.clock += (bytes as u64 + ITEM_COST) * 64 / priority.weight();
     }
 
     /// Takes the front of a lane away.
@@ -141,7 +138,7 @@ mod tests {
         for _ in 0..8_500 {
             served[serve(&mut lanes).unwrap().0 as usize] += 1;
         }
-        for (served, weight) in served.into_iter().zip(WEIGHTS) {
+        for (served, weight) in served.into_iter().zip(Priority::ALL.map(Priority::weight)) {
             assert!((served as i64 - 100 * weight as i64).abs() <= 2, "{served} of {weight}");
         }
     }

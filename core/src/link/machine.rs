@@ -7,12 +7,13 @@ use super::gather::{Gather, Piece};
 use super::lanes::Lanes;
 use super::options::{LinkOptions, TooFast};
 use super::parcel::{Parcel, Priority};
-use super::pulse::{Beat, Pulse};
+
 use crate::framing::link::{
     Control, Fault, Head, Hello, HelloError, Kind, Layer, LinkError, MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES,
     Metadata, Reason, STREAMED,
 };
 use crate::message::{Header, Message};
+use crate::session::pulse::{Beat, Pulse};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};
@@ -1027,7 +1028,9 @@ impl Link {
                 }
             }
             Control::Ping { token } => self.push_control(Control::Pong { token }),
-            Control::Pong { token } => self.pulse.pong(token, now),
+            Control::Pong { token } => {
+                self.pulse.pong(token, now);
+            }
             Control::Goodbye { reason, received, text } => self.parted(reason, received, text),
             Control::Grant { messages, bytes } => {
                 if !self.allowance.granted(messages, bytes) {

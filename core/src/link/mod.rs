@@ -14,7 +14,7 @@
 //! | [`credit`] | how much may be on its way |
 //! | [`gather`] | messages that come in pieces, whole or as streams |
 //! | [`calls`] | requests and their answers, both ways |
-//! | [`pulse`] | whether the peer is still there |
+//! | [`pulse`](crate::session::pulse) | whether the peer is still there |
 //! | [`bucket`] | rates that a peer may not exceed |
 //! | [`hosts`] | which transport host is which logical host, and which of two connections stays |
 //! | [`parcel`] | a message of the application |
@@ -33,7 +33,6 @@ pub mod lanes;
 pub mod machine;
 pub mod options;
 pub mod parcel;
-pub mod pulse;
 
 pub use machine::{End, Link, Role};
 pub use options::{LinkOptions, TooFast};

@@ -1,5 +1,6 @@
 //! [`Parcel`]: a message of the application on a plain connection.
 
+pub use crate::priority::Priority;
 use bytes::Bytes;
 
 /// A message: which one of which protocol of the application it is, how urgent, and its body.
@@ -49,24 +50,3 @@ macro_rules! from {
 }
 
 from!(Bytes, alloc::vec::Vec<u8>, alloc::string::String, &'static str, &'static [u8]);
-
-/// How urgent a message is. Where there is more to send than the connection takes, the four share it by
-/// 64, 16, 4 and 1; so the less urgent ones never starve.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Priority {
-    /// Before everything else.
-    Urgent = 0,
-    /// Before the ordinary.
-    High = 1,
-    /// The ordinary.
-    #[default]
-    Normal = 2,
-    /// When nothing else is to be sent, mostly.
-    Low = 3,
-}
-
-impl Priority {
-    /// All four, the most urgent first.
-    pub const ALL: [Self; 4] = [Self::Urgent, Self::High, Self::Normal, Self::Low];
-}

@@ -1,14 +1,14 @@
 //! Jobs for an end that lives on a runtime.
 
+use crate::{Begun, Job, Measure, role};
 use anyhow::Result;
-use spanwire_bench_ends::{Begun, Job, Measure, role};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Does what the parent asks for.
 ///
 /// A thread of its own hears the parent, so that the runtime goes on driving connections between jobs:
 /// the tail of a burst leaves only then.
-pub(crate) async fn on_runtime(mut run: impl AsyncFnMut(Job) -> Result<Measure>) -> Result<()> {
+pub async fn on_runtime(mut run: impl AsyncFnMut(Job) -> Result<Measure>) -> Result<()> {
     let (sender, mut jobs) = unbounded_channel();
     std::thread::spawn(move || {
         while let Some(job) = role::next_job().transpose() {

@@ -42,14 +42,12 @@ impl Pulse {
         self.heard_at = self.heard_at.max(now);
     }
 
-    /// A pong came.
-    pub fn pong(&mut self, token: u64, now: Time) {
-        if let Some((asked, at)) = self.out {
-            if asked == token {
-                self.round_trip = Some(now - at);
-                self.out = None;
-            }
-        }
+    /// A pong came. The round trip, if it was the answer to the last ping.
+    pub fn pong(&mut self, token: u64, now: Time) -> Option<Duration> {
+        let (_, at) = self.out.filter(|(asked, _)| *asked == token)?;
+        self.out = None;
+        self.round_trip = Some(now - at);
+        self.round_trip
     }
 
     /// A ping that is asked for by the program, or due for another reason.

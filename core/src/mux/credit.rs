@@ -1,0 +1,239 @@
+//! Credit: what the peer may send us on each channel, and who gets how much of the memory that all share.
+
+use super::frame::FRAME_COST;
+use crate::time::Time;
+use core::time::Duration;
+
+/// What the peer may send on one channel. All sums count from the beginning of the channel, in bytes and
+/// [`FRAME_COST`] for each frame.
+///
+/// ```text
+///   0 ────────── taken ─────────── received ─────────── promised
+///                  │  in the queue     │  still to come     │
+///                  └──────── what it may cost us ───────────┘
+/// ```
+#[derive(Clone, Debug)]
+pub struct Window {
+    taken: u64,
+    received: u64,
+    promised: u64,
+    /// What may be on its way or in the queue, if the shared memory allows.
+    target: u64,
+    /// When the peer was last told of more.
+    told_at: Time,
+}
+
+/// The memory that all channels of a connection share, beyond the window that each of them is sure to have.
+///
+/// *Dynamic thresholds* (Choudhury and Hahne 1998): a channel may hold as much of it as is free afterwards. So one
+/// that stops reading holds half of it at most, two hold two thirds, and there is always something left for who
+/// comes next; and who gets nothing of it still has its own window.
+///
+/// A message that does not fit is given what it lacks if a program waits for it: *one* at a time, or several that are
+/// half there would wait for each other's memory for ever.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    window: u64,
+    max_window: u64,
+    limit: u64,
+    /// What channels hold of it.
+    used: u64,
+    /// The shortest of the last round trips.
+    round_trip: Option<Duration>,
+}
+
+/// What to tell a peer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing.
+    None,
+    /// It may have sent so much in all.
+    Promise(u64),
+    /// A message that somebody waits for lacks memory, and only one channel may have more than its share.
+    Short,
+}
+
+/// What a message still needs that a program waits for: bytes, if that is known.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// So many.
+    Bytes(u64),
+    /// Nobody knows.
+    Unknown {
+        /// What there is of it.
+        came: u64,
+    },
+}
+
+/// The same as credit.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    wish: u64,
+    least: u64,
+}
+
+impl Lack {
+    /// With less there is no use.
+    pub fn least(self) -> u64 {
+        self.least
+    }
+}
+
+/// A round trip that nobody has measured yet.
+const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(1);
+
+/// What is taken in less time than this is taken at once, as far as our clock can tell.
+const LEAST_QUICK: Duration = Duration::from_micros(50);
+
+impl Window {
+    /// Of a channel that begins.
+    pub fn new(window: u32, now: Time) -> Self {
+        let window = window.into();
+        Self { taken: 0, received: 0, promised: window, target: window, told_at: now }
+    }
+
+    /// What the peer may still send.
+    pub fn left(&self) -> u64 {
+        self.promised - self.received
+    }
+
+    /// What came.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// What was taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// What came and was not taken.
+    pub fn waiting(&self) -> u64 {
+        self.received - self.taken
+    }
+
+    /// How much of the connection's memory it may need beyond its own window.
+    fn extra(&self, window: u64) -> u64 {
+        (self.promised - self.taken).saturating_sub(window)
+    }
+
+    /// What may be on its way, at the moment.
+    pub fn size(&self) -> u64 {
+        self.target
+    }
+}
+
+impl Shared {
+    /// With so much for each channel, at most so much for one, and so much for all.
+    pub fn new(window: u32, max_window: u64, limit: u64) -> Self {
+        Self { window: window.into(), max_window, limit, used: 0, round_trip: None }
+    }
+
+    /// What is in use of it.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// The shortest of the last round trips, by which windows are measured.
+    pub fn set_round_trip(&mut self, round_trip: Option<Duration>) {
+        self.round_trip = round_trip;
+    }
+
+    /// A frame with so many bytes came. `false`: there was no credit for it.
+    pub fn receive(&mut self, window: &mut Window, bytes: u64) -> bool {
+        let received = window.received.saturating_add(bytes);
+        let allowed = received <= window.promised;
+        if allowed {
+            window.received = received;
+        }
+        allowed
+    }
+
+    /// The program took so much, or it was discarded.
+    pub fn take(&mut self, window: &mut Window, bytes: u64) {
+        let before = window.extra(self.window);
+        window.taken += bytes;
+        debug_assert!(window.taken <= window.received, "nobody takes what has not come");
+        self.used -= before - window.extra(self.window);
+    }
+
+    /// The peer does not use so much of what it was promised.
+    pub fn returned(&mut self, window: &mut Window, bytes: u64) -> bool {
+        let allowed = self.receive(window, bytes);
+        if allowed {
+            self.take(window, bytes);
+            window.target = self.window;
+        }
+        allowed
+    }
+
+    /// Nothing more comes on this channel, and nothing is kept of it.
+    pub fn end(&mut self, window: &mut Window) {
+        self.used -= window.extra(self.window);
+        (window.received, window.taken) = (window.promised, window.promised);
+    }
+
+    /// What to tell the peer. `lacks`: what is missing of a message that a program waits for;
+    /// `overdraws`: this channel may have more than its share for it.
+    pub fn news(&mut self, window: &mut Window, lacks: Option<Lack>, overdraws: bool, now: Time) -> News {
+        let others = self.used - window.extra(self.window);
+        let share = self.window + self.limit.saturating_sub(others) / 2;
+        let out = window.promised - window.taken;
+        let mut due = out <= window.target.min(share) / 2;
+        if due && lacks.is_none() && window.target < self.max_window {
+            let quick = (self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP) * 2).max(LEAST_QUICK);
+            if now - window.told_at < quick {
+                // Half of it was taken in the time of two round trips: the peer waits for us.
+                window.target = (window.target * 2).min(self.max_window);
+            }
+        }
+        let mut size = window.target.min(share);
+        let mut short = false;
+        if let Some(Lack { wish, least }) = lacks {
+            // All that came of the message is in the queue.
+            let (most, whole) = (window.waiting() + wish, window.waiting() + least);
+            if out < whole {
+                let granted = if most <= share { most } else { whole };
+                if granted <= share || overdraws {
+                    size = size.max(granted);
+                    // The next one of its size goes without waiting.
+                    window.target = window.target.max(granted.min(self.max_window));
+                    due = true;
+                } else {
+                    short = true;
+                }
+            }
+        }
+        let promise = window.taken + size;
+        if due && promise > window.promised {
+            let before = window.extra(self.window);
+            window.promised = promise;
+            window.told_at = now;
+            self.used += window.extra(self.window) - before;
+            return News::Promise(promise);
+        }
+        if short { News::Short } else { News::None }
+    }
+
+    /// What is missing of a message.
+    pub fn lack(&self, missing: Missing) -> Lack {
+        let cost = |bytes: u64| bytes.saturating_add(FRAME_COST * (bytes / 65_536 + 2));
+        match missing {
+            Missing::Bytes(bytes) => Lack { wish: cost(bytes), least: cost(bytes) },
+            // As much again as there is; but no more than its own window may be left over in the end.
+            Missing::Unknown { came } => Lack { wish: cost(came), least: cost(came).min(self.window) },
+        }
+    }
+
+    /// Panics when the account does not add up.
+    pub fn check_invariants<'a>(&self, windows: impl Iterator<Item = &'a Window>, overdraft: u64) {
+        let mut used = 0;
+        for window in windows {
+            assert!(window.taken <= window.received, "taken before it came");
+            assert!(window.received <= window.promised, "received without credit");
+            used += window.extra(self.window);
+        }
+        assert_eq!(self.used, used, "what channels hold of the shared memory");
+        assert!(used <= self.limit + overdraft, "{used} of {} and {overdraft}", self.limit);
+    }
+}

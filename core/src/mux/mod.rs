@@ -1,0 +1,40 @@
+//! Many logical connections over one: channels, credit, turns.
+//!
+//! ```text
+//!            send                                          frame (cut by the inbox)
+//!  program ────────▶ Sending ─ credit ─▶ Turns ─▶ next_frame ═▶ wire ═▶ ────────┐
+//!          ◀──────── Receiving ◀── Window, Shared ◀─────────────────────────────┘ Mux
+//!            take                                          deadline, expire
+//! ```
+//!
+//! | file | what it decides |
+//! | --- | --- |
+//! | [`connection`] | the life of a connection and its channels, and what each frame means |
+//! | [`stream`] | the two directions of one channel |
+//! | [`credit`] | how much may be on its way, and who gets how much of the memory that all share |
+//! | [`turns`] | whose frame is next |
+//! | [`pool`] | which connection a channel goes to, and how many there are |
+//! | [`frame`] | the bytes |
+//! | [`tagged`] | another layout, for peers that speak only that |
+//! | [`id`] | what a channel is called, and why one ends |
+//! | [`options`] | every bound and timer |
+//! | `lives` | two machines and their programs, for tests and the fuzzer |
+
+pub mod connection;
+#[cfg(test)]
+mod connection_tests;
+pub mod credit;
+pub mod frame;
+pub mod id;
+#[cfg(any(test, feature = "script"))]
+pub mod lives;
+pub mod options;
+pub mod pool;
+pub mod stream;
+pub mod tagged;
+pub mod turns;
+
+pub use connection::{Account, ChannelEnd, ChannelStats, End, Mux, MuxStats, Place};
+pub use frame::MuxError;
+pub use id::{ChannelId, Code, IdTooLong};
+pub use options::{MuxOptions, SameId};
