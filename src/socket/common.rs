@@ -239,7 +239,8 @@ macro_rules! common_methods {
 
             /// All that the socket counts and measures: also by peer, transport, dialer, listener and
             /// reason, with the queues and how long things took. Takes the socket's lock for about as
-            /// long as a few messages do, and longer by some 50 ns for each peer.
+            /// long as a few messages do, and longer by some 50 ns for each peer; by some 100 more for
+            /// each that has given answers.
             pub fn snapshot(&self) -> spanwire_core::snapshot::Snapshot {
                 self.handle.core.snapshot()
             }

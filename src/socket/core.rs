@@ -15,7 +15,7 @@ use super::poll_fd::Signal;
 use super::receiver::Lender;
 use super::waits::{For, Ticket, Waits};
 use super::work::{Out, Work};
-use super::{Peer, PeerStats, Stats};
+use super::{Peer, Stats};
 use crate::rt::{self, Home};
 use crate::session::gate::Gate;
 use crate::session::handoff::Wrote;
@@ -28,9 +28,10 @@ use spanwire_core::framing::sp::{FrameError, Protocol};
 use spanwire_core::pattern::{CtxId, Effects, Member, Nothing, Pattern, Refusal, Rules};
 use spanwire_core::session::inbox::Inbox;
 use spanwire_core::session::outbox::{Batch, Flushed};
-use spanwire_core::snapshot::Transports;
+use spanwire_core::snapshot::{Tally, Transports};
 use spanwire_core::{
-    DetachReason, Dropped, Latencies, Latency, Ledger, Message, Options, PipeId, RecvError, SendError, Time,
+    ByReason, DetachReason, Dropped, Lack, Latencies, Ledger, Message, Options, PipeId, RecvError, SendError,
+    Time,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -74,8 +75,7 @@ pub(crate) struct State {
     pub(super) pipes: Vec<Option<Entry>>,
     pub(super) waits: Waits,
     pub(super) ledger: Ledger,
-    pub(super) latencies: Latencies,
-    pub(super) transports: Transports,
+    pub(super) took: Took,
     pub(super) hub: Hub,
     pub(super) phase: Phase,
     filter: Option<Filter>,
@@ -93,13 +93,25 @@ pub(crate) struct State {
     pub(super) left: bool,
 }
 
+/// How long things took, each counted in one place: those of single peers are in their entries, and what is
+/// told of the socket as a whole is the sum of all.
+#[derive(Default)]
+pub(super) struct Took {
+    pub(super) transports: Transports,
+    /// Answers of peers that are gone.
+    pub(super) late: Latencies,
+    pub(super) lives: ByReason<DetachReason>,
+    pub(super) refusals: ByReason<DetachReason>,
+    pub(super) waits: ByReason<Lack>,
+}
+
 /// A pipe of this socket.
 pub(super) struct Entry {
     pub(super) id: PipeId,
     /// `None` while filter and pattern are being asked.
     pub(super) lane: Option<Lane>,
     pub(super) peer: Arc<Peer>,
-    pub(super) stats: PeerStats,
+    pub(super) tally: Tally,
     /// When it was attached.
     pub(super) since: Option<Time>,
     /// Lives as long as this does.
@@ -166,8 +178,7 @@ impl Core {
                 pipes: Vec::new(),
                 waits: Waits::default(),
                 ledger: Ledger::default(),
-                latencies: Latencies::default(),
-                transports: Transports::default(),
+                took: Took::default(),
                 hub: Hub::default(),
                 phase: Phase::Open,
                 filter: None,
@@ -431,10 +442,15 @@ impl Core {
             return true;
         }
         state.waits.wait(what, ticket, waker);
-        if let (For::Room, Some(ticket)) = (what, ticket) {
-            ticket.begun(rt::now);
-        }
         false
+    }
+
+    /// Waits for room, or for a peer.
+    pub(super) fn wait_for_room(&self, lack: Lack, ticket: &mut Option<Ticket>, waker: &Waker) {
+        self.wait(For::Room, ticket, waker, |_| false);
+        if let Some(ticket) = ticket {
+            ticket.begun(lack, rt::now);
+        }
     }
 
     /// A future waits no longer: it was dropped, or has what it waited for in another way. If it had been
@@ -447,7 +463,7 @@ impl Core {
             let state = &mut *state;
             match what {
                 For::Message(_) => drop(self.receivers.fetch_sub(1, Ordering::Relaxed)),
-                For::Room => state.latencies.record(Latency::Room, now - ticket.since()),
+                For::Room => state.took.waits.record(ticket.lack(), now - ticket.since()),
                 For::Peers => {}
             }
             if state.waits.leave(what, ticket) {
@@ -536,9 +552,9 @@ impl Core {
             }
         };
         let peer = Arc::new(peer(id));
-        let stats = PeerStats::default();
+        let tally = Tally::default();
         state.pipes[slot] =
-            Some(Entry { id, lane: None, peer: peer.clone(), stats, since: None, span: None });
+            Some(Entry { id, lane: None, peer: peer.clone(), tally, since: None, span: None });
         let filter = state.filter.clone();
         let mut out = Out::default();
         state.hub.tell(|| Event::Attaching(peer.clone()), |waker| out.wakers.push(waker));
@@ -582,7 +598,7 @@ impl Core {
                 Ok(()) => {
                     state.attached += 1;
                     state.ledger.attached_pipes += 1;
-                    state.transports.attached(&peer.origin.url);
+                    state.took.transports.attached(&peer.origin.url);
                     if let Some(entry) = &mut state.pipes[id.slot()] {
                         (entry.since, entry.span) = (Some(now), Some(span.clone()));
                     }
@@ -632,8 +648,8 @@ impl Core {
         out: &mut Out,
     ) {
         if let Some(entry) = state.entry(pipe) {
-            entry.stats.sent_messages += flushed.messages as u64;
-            entry.stats.sent_bytes += flushed.bytes as u64;
+            entry.tally.sent_messages += flushed.messages as u64;
+            entry.tally.sent_bytes += flushed.bytes as u64;
         }
         if state.phase != Phase::Open {
             state.farewell.flushed += flushed.messages as u64;
@@ -683,13 +699,13 @@ impl Core {
             state.visit(self, &mut out, |rule, fx| rule.detach(now, pipe, why, unsent, fx));
             state.arm(&mut out);
             // What is dropped because it goes was its own.
-            entry.stats.dropped_messages += state.ledger.dropped_total() - dropped_before;
+            entry.tally.dropped_messages += state.ledger.dropped_total() - dropped_before;
             state.ledger.count_detached(why);
-            state.transports.detached(&entry.peer.origin.url, &entry.stats);
-            if let Some(since) = entry.since {
-                state.latencies.record(Latency::Connection, now - since);
-            }
-            let peer = || Arc::new(Peer { stats: entry.stats, ..(*entry.peer).clone() });
+            // It is attached, so this was noted.
+            let life = now - entry.since.unwrap_or(now);
+            state.took.transports.detached(&entry.peer.origin.url, &entry.tally, life);
+            state.took.lives.record(why, life);
+            let peer = || Arc::new(Peer { stats: entry.tally.stats(), ..(*entry.peer).clone() });
             state.hub.tell(|| Event::Detached(peer(), why), |waker| out.wakers.push(waker));
             state.waits.wake(For::Peers, usize::MAX, |waker| out.wakers.push(waker));
         }
@@ -742,7 +758,7 @@ impl Core {
     pub(super) fn peers(&self) -> Vec<Peer> {
         let state = self.lock();
         let attached = state.pipes.iter().flatten().filter(|entry| entry.lane.is_some());
-        attached.map(|entry| Peer { stats: entry.stats, ..(*entry.peer).clone() }).collect()
+        attached.map(|entry| Peer { stats: entry.tally.stats(), ..(*entry.peer).clone() }).collect()
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -826,7 +842,7 @@ impl State {
             pipes: &mut self.pipes,
             waits: &mut self.waits,
             ledger: &mut self.ledger,
-            latencies: &mut self.latencies,
+            late: &mut self.took.late,
             hub: &mut self.hub,
             out,
             #[cfg(feature = "inproc")]
@@ -878,8 +894,8 @@ impl State {
         self.ledger.received_messages += messages;
         self.ledger.received_bytes += bytes;
         if let Some(entry) = self.entry(pipe) {
-            entry.stats.received_messages += messages;
-            entry.stats.received_bytes += bytes;
+            entry.tally.received_messages += messages;
+            entry.tally.received_bytes += bytes;
         }
     }
 }
