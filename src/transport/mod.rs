@@ -33,7 +33,7 @@ mod adapted;
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod fd;
 pub(crate) mod foreign;
-#[cfg(all(not(unix), feature = "tcp"))]
+#[cfg(all(any(not(unix), test), feature = "tcp"))]
 mod halves;
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod ipc;
