@@ -1,7 +1,7 @@
 //! Bytes to and from one peer, and how to add a transport from outside.
 //!
 //! [`Transport`] is what an application brings to have sockets talk over something else: a tunnel, a
-//! proxy, a simulated network. `examples/own_transport.rs` has one, and GUIDE.md a chapter on it.
+//! proxy, a simulated network. `examples/own_transport/` has one, and GUIDE.md a chapter on it.
 //!
 //! # Inside
 //!
@@ -200,8 +200,9 @@ pub(crate) enum Incoming {
     Upgrading(Upgrade),
 }
 
-/// The handshake below SP: TLS, WebSocket, QUIC.
-pub(crate) type Upgrade = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+/// The handshake below SP: TLS, WebSocket, QUIC. `None`: the connection is for another listener at the same
+/// port, which has it now.
+pub(crate) type Upgrade = Pin<Box<dyn Future<Output = Result<Option<Stream>, ConnectError>> + Send>>;
 
 /// A place where connections arrive.
 pub(crate) trait Accept: Send + Sync + std::fmt::Debug + 'static {

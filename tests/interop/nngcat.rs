@@ -248,9 +248,9 @@ async fn refuse(transport: Transport, wrong: Wrong) -> Outcome {
             let nngcat = Nngcat::start(&["--dial", listener.url()], &files, &["--push0", "--data", "x"])?;
             let said = within("a refusal", async {
                 loop {
-                    match events.next().await.ok_or("the socket is closed")? {
-                        Event::UpgradeFailed { error, .. } => return Ok::<_, &str>(error),
-                        _ => {}
+                    let event = events.next().await.ok_or("the socket is closed")?;
+                    if let Event::UpgradeFailed { error, .. } = event {
+                        return Ok::<_, &str>(error);
                     }
                 }
             })

@@ -38,7 +38,7 @@ fn has_network(test: &str) -> bool {
     if !allowed.is_ok_and(|output| output.status.success()) {
         let text = format!("{test} did not run: it needs unshare, ip, and leave for a network of its own");
         // Past what a runner hides of tests that pass.
-        writeln!(std::io::stderr(), "{text}").unwrap();
+        std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
         let required = std::env::var_os("SPANWIRE_REQUIRE_PEERS").is_some_and(|value| value == "1");
         assert!(!required, "{text}");
         return false;
