@@ -103,6 +103,26 @@ pub(crate) trait ReadHalf: Send + 'static {
     fn unwatch(&mut self);
 }
 
+/// What asking at once gave, as a poll says it.
+#[cfg(unix)]
+#[inline]
+pub(crate) fn polled<T>(asked: io::Result<T>) -> Poll<io::Result<T>> {
+    match asked {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
+/// What a poll gave, as asking at once says it.
+#[cfg(unix)]
+#[inline]
+fn at_once<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
+    match polled {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
 /// The writing half of a connection. Any thread may write, one at a time.
 pub(crate) trait WriteHalf: Send + Sync + 'static {
     /// Writes what the connection takes now; `WouldBlock` when that is nothing.
