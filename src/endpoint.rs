@@ -51,8 +51,6 @@ impl Connector {
                 Err(DialError::Connect { url: url.into(), error: Arc::new(error) })
             }
             Some(Err(ConnectError::Upgrade(error))) => Err(DialError::Upgrade { url: url.into(), error }),
-            // Only what arrives can be for somebody else.
-            Some(Err(ConnectError::Moved)) => Err(DialError::Closed),
             None => Err(DialError::TimedOut { url: url.into() }),
         }
     }
@@ -214,7 +212,7 @@ mod tests {
             let accept = async {
                 match poll_fn(|cx| acceptor.poll_accept(cx)).await.unwrap() {
                     Incoming::Ready(stream) => stream,
-                    Incoming::Upgrading(upgrade) => upgrade.await.unwrap(),
+                    Incoming::Upgrading(upgrade) => upgrade.await.unwrap().unwrap(),
                 }
             };
             let connector = Connector::new(&addr.to_string(), dial).unwrap();

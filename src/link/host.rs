@@ -272,8 +272,6 @@ impl HostCore {
                 return Err(DialError::Connect { url, error: Arc::new(error) }.into());
             }
             Some(Err(NoStream::Upgrade(error))) => return Err(DialError::Upgrade { url, error }.into()),
-            // Only what arrives can be for somebody else.
-            Some(Err(NoStream::Moved)) => return Err(DialError::Closed.into()),
             Some(Ok(stream)) => stream,
         };
         let origin = Origin { url: url.clone(), dialed: true };

@@ -316,7 +316,7 @@ impl Wire {
         let incoming = match incoming {
             Incoming::Ready(stream) => Incoming::Ready(as_link(stream)),
             Incoming::Upgrading(upgrade) => {
-                Incoming::Upgrading(Box::pin(async move { upgrade.await.map(as_link) }))
+                Incoming::Upgrading(Box::pin(async move { Ok(upgrade.await?.map(as_link)) }))
             }
         };
         let options = SessionOptions {

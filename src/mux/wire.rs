@@ -344,7 +344,7 @@ impl Wire {
         let incoming = match incoming {
             Incoming::Ready(stream) => Incoming::Ready(as_mux(stream)),
             Incoming::Upgrading(upgrade) => {
-                Incoming::Upgrading(Box::pin(async move { upgrade.await.map(as_mux) }))
+                Incoming::Upgrading(Box::pin(async move { Ok(upgrade.await?.map(as_mux)) }))
             }
         };
         let options = SessionOptions {

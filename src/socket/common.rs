@@ -1,10 +1,10 @@
 //! The methods that all sockets have, and the macros that give them to each kind.
 
 use super::close::Life;
-#[cfg(feature = "inproc")]
-use super::core::Why;
 use super::core::{CloseReport, Core};
 use super::ops::{Get, In, Receiving, Sending, recv_error, send_error};
+#[cfg(feature = "inproc")]
+use super::passing::Why;
 use crate::rt::Home;
 use crate::{Message, Options, RecvError, SendError};
 use spanwire_core::framing::sp::Protocol;

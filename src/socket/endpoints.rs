@@ -565,8 +565,6 @@ impl Core {
                     Some(Err(ConnectError::Upgrade(error))) => {
                         return Err(DialError::Upgrade { url: url(), error });
                     }
-                    // Only what arrives can be for somebody else.
-                    Some(Err(ConnectError::Moved)) => return Err(closed()),
                     Some(Ok(stream)) => Incoming::Ready(stream),
                 };
                 span.end();

@@ -3,7 +3,8 @@
 //! **Cancel-safety.** Dropping a send that is not done sends nothing; dropping a receive that is not
 //! done takes nothing. Whoever was woken and is dropped passes the wake-up on.
 
-use super::core::{Core, NoMessage, Why, own};
+use super::core::{Core, own};
+use super::passing::{NoMessage, Why};
 use super::receiver::Receiver;
 use super::waits::{For, Ticket};
 use crate::rt::{self, Patience};

@@ -5,8 +5,9 @@
 //! goes from the kernel to the one who waits for it, and to nobody in between. It has its place in the
 //! line, too, whenever it waits: whatever else happens wakes it like everybody.
 
-use super::core::{Core, NoMessage, Phase, State};
+use super::core::{Core, Phase, State};
 use super::ops::Get;
+use super::passing::NoMessage;
 #[cfg(unix)]
 use super::poll_fd::Ready;
 use super::waits::{For, Ticket};

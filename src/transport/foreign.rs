@@ -216,7 +216,7 @@ impl Accept for Listening {
         let home = self.home.clone();
         Poll::Ready(Ok(Incoming::Upgrading(Box::pin(async move {
             match arrived.await {
-                Ok(connection) => Ok(connection.into_stream(&home)),
+                Ok(connection) => Ok(Some(connection.into_stream(&home))),
                 Err(error) => Err(ConnectError::Upgrade(UpgradeError::from(error))),
             }
         }))))

@@ -225,5 +225,5 @@ fn halves(stream: net::TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn Writ
 #[cfg(not(unix))]
 fn halves(stream: net::TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn WriteHalf>)> {
     let (reader, writer) = TcpStream::from_std(stream)?.into_split();
-    Ok((Box::new(reader), Arc::new(writer)))
+    Ok((Box::new(super::halves::Reader::new(reader)), Arc::new(writer)))
 }

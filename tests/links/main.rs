@@ -3,8 +3,7 @@
 #[cfg(feature = "tls")]
 #[path = "../support/certificates.rs"]
 mod certificates;
-#[path = "../../examples/own_transport.rs"]
-#[allow(dead_code)]
+#[path = "../../examples/own_transport/memory.rs"]
 mod own_transport;
 
 mod blocking;

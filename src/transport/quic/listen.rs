@@ -132,7 +132,7 @@ impl Accept for Listening {
             }
             let under_way = UnderWay::new(&self.site);
             return Poll::Ready(Ok(Incoming::Upgrading(Box::pin(async move {
-                under_way.0.shake_hands(arrived).await
+                under_way.0.shake_hands(arrived).await.map(Some)
             }))));
         }
     }

@@ -2,6 +2,8 @@
 
 use super::writer::Writer;
 use crate::transport::ReadHalf;
+#[cfg(unix)]
+use crate::transport::{at_once, polled};
 use spanwire_core::framing::ws::frame::close;
 use spanwire_core::framing::ws::{Control, Decoder, Fault, Side};
 use std::cell::RefCell;
@@ -219,14 +221,7 @@ impl ReadHalf for Reader {
 
     #[cfg(unix)]
     fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
-        let read = self.fill(buffer, limit, |below, buffer, limit| match below.try_read(buffer, limit) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
-            read => Poll::Ready(read),
-        });
-        match read {
-            Poll::Ready(read) => read,
-            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
-        }
+        at_once(self.fill(buffer, limit, |below, buffer, limit| polled(below.try_read(buffer, limit))))
     }
 
     #[cfg(unix)]
