@@ -187,7 +187,7 @@ impl Channel {
     /// For whoever writes a future of his own.
     #[inline]
     fn poll_recv(&self, cx: Option<&mut Context<'_>>) -> Poll<Result<Bytes, RecvError>> {
-        self.wire().visit(|state| match state.mux.take_message(self.at()) {
+        self.wire().visit_to_take(|state| match state.mux.take_message(self.at()) {
             Take::Message(body) => Poll::Ready(Ok(body)),
             Take::TooLarge => {
                 let limit = self.wire().options.max_message_bytes;

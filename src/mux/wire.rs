@@ -76,6 +76,8 @@ pub(super) struct WireState {
     all: [Vec<Waker>; 4],
     timer: Option<Waker>,
     armed: Time,
+    /// The driver's task was woken to say what a receiver has left to be said.
+    left: bool,
 }
 
 /// Who waits on a channel.
@@ -204,7 +206,7 @@ impl WireState {
             let over = self.mux.end().is_some();
             out.ended |= over && !std::mem::replace(&mut self.told.1, over);
         }
-        if self.mux.deadline().is_some_and(|due| due < self.armed) {
+        if self.mux.is_due_sooner() && self.mux.deadline().is_some_and(|due| due < self.armed) {
             // Until it has run, nobody need wake it again.
             self.armed = Time::ZERO;
             out.wakers.extend(self.timer.take());
@@ -276,6 +278,7 @@ impl Wire {
             all: Default::default(),
             timer: None,
             armed: Time::MAX,
+            left: false,
         };
         Self { number, home, origin, options, watcher, ends: OnceLock::new(), state: Mutex::new(state) }
     }
@@ -304,7 +307,28 @@ impl Wire {
         result
     }
 
+    /// The same for a receiver. What it has to say is room for the peer: that goes with what is sent next, or
+    /// with the driver, whose turn comes after this task's. So an answer and the room that its question has left
+    /// are one write.
+    #[inline]
+    pub(super) fn visit_to_take<T>(self: &Arc<Self>, act: impl FnOnce(&mut WireState) -> T) -> T {
+        let mut out = Out::default();
+        let result = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let result = act(state);
+            if state.mux.owes() && !std::mem::replace(&mut state.left, true) {
+                out.wakers.extend(state.timer.clone());
+            }
+            state.settle(&mut out);
+            result
+        };
+        self.run(out);
+        result
+    }
+
     fn follow(&self, state: &mut WireState, out: &mut Out) {
+        state.left = false;
         if state.fill(out, self.options.write_buffer_bytes) {
             let stream = state.stream.clone();
             out.batch = stream.zip(state.pipe.as_mut().map(PipeState::take));
@@ -382,8 +406,7 @@ impl Wire {
             let state = self.lock();
             let known = state.timer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
             let same = timer.as_ref().is_some_and(|(at, _)| *at == state.armed);
-            let later = state.mux.deadline().is_none_or(|due| due >= state.armed);
-            if known && same && later && state.armed > rt::now() {
+            if known && same && !state.left && state.armed > rt::now() {
                 return;
             }
         }

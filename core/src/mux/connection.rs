@@ -393,6 +393,8 @@ pub struct Mux {
     look_at: Option<Time>,
     idle_look_at: Option<Time>,
     no_channels_since: Time,
+    /// The deadline may be an earlier one than when it was asked last.
+    sooner: bool,
     pulse: Pulse,
     pong_due: Option<u64>,
     ping_due: Option<u64>,
@@ -461,6 +463,7 @@ impl Mux {
             look_at: None,
             idle_look_at: options.channel_idle_timeout.map(|timeout| now + timeout / IDLE_LOOKS.into()),
             no_channels_since: now,
+            sooner: true,
             pulse: Pulse::new(options.keep_alive, options.dead_after, now),
             pong_due: None,
             ping_due: None,
@@ -581,6 +584,8 @@ impl Mux {
         };
         self.numbers.insert(number, slot);
         self.live += 1;
+        // Idle ones are looked for again.
+        self.sooner |= self.live == 1;
         Place { slot, number }
     }
 
@@ -895,13 +900,14 @@ impl Mux {
         match &mut self.state {
             State::Over(_) => return,
             State::Leaving { until: before } => {
+                self.sooner = true;
                 *before = match (*before, until) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
             }
             State::Greeting | State::Open => {
-                self.state = State::Leaving { until };
+                (self.state, self.sooner) = (State::Leaving { until }, true);
                 (self.news.state, self.news.openings, self.news.incoming) = (true, true, true);
             }
         }
@@ -1085,7 +1091,7 @@ impl Mux {
         self.theirs = Some(theirs);
         if self.state == State::Greeting {
             self.state = State::Open;
-            self.no_channels_since = self.now;
+            (self.no_channels_since, self.sooner) = (self.now, true);
             self.ping(self.now);
         }
         (self.news.state, self.news.openings) = (true, true);
@@ -1212,7 +1218,9 @@ impl Mux {
         if more && !channel.tx.rich {
             channel.tx.rich = true;
             self.rich.push_back(slot);
-            self.look_at.get_or_insert(self.now + RETURN_AFTER);
+            if self.look_at.is_none() {
+                (self.look_at, self.sooner) = (Some(self.now + RETURN_AFTER), true);
+            }
         }
         if delivered > before {
             self.change(slot, Changes::STATE);
@@ -1234,7 +1242,7 @@ impl Mux {
             self.peer_away = Some((last, code, text));
         }
         if matches!(self.state, State::Greeting | State::Open) {
-            self.state = State::Leaving { until: None };
+            (self.state, self.sooner) = (State::Leaving { until: None }, true);
             (self.news.state, self.news.openings) = (true, true);
         }
         self.end_if_done();
@@ -1268,6 +1276,12 @@ impl Mux {
             self.end_channel(slot, Some(ChannelEnd::Connection(end.clone())));
         }
         self.debtors.clear();
+    }
+
+    /// Whether the [`deadline`](Self::deadline) may have come nearer since this was asked last.
+    #[inline]
+    pub fn is_due_sooner(&mut self) -> bool {
+        core::mem::take(&mut self.sooner)
     }
 
     /// When [`expire`](Self::expire) is due.
@@ -1460,7 +1474,7 @@ impl Mux {
         }
         self.live -= 1;
         if self.live == 0 {
-            self.no_channels_since = self.now;
+            (self.no_channels_since, self.sooner) = (self.now, true);
         }
         if channel.incoming {
             if self.options.same_id == SameId::Refuse {
@@ -1526,6 +1540,12 @@ impl Mux {
         let debtors = core::mem::take(&mut self.debtors);
         self.over(end);
         self.debtors = debtors;
+    }
+
+    /// Whether something is to be written beside data, such as room for the peer.
+    #[inline]
+    pub fn owes(&self) -> bool {
+        !self.debtors.is_empty()
     }
 
     /// What is to be written next.
