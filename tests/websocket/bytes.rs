@@ -78,7 +78,7 @@ async fn a_client_says_what_that_of_nng_says() {
         push.dial(&url).await.unwrap();
         push.send("").await.unwrap();
         push.send("two").await.unwrap();
-        push.send(vec![7; 70_000]).await.unwrap();
+        push.send(vec![7; 1_100_000]).await.unwrap();
     };
     let serve = async {
         let (stream, _) = server.accept().await.unwrap();
@@ -97,8 +97,8 @@ async fn a_client_says_what_that_of_nng_says() {
         peer.say(&crate::peer::answer_to(&head)).await;
         assert_eq!(peer.heard().await, Some((0x82, vec![])));
         assert_eq!(peer.heard().await, Some((0x82, b"two".to_vec())));
-        assert_eq!(peer.heard().await, Some((0x02, vec![7; 65_536])));
-        assert_eq!(peer.heard().await, Some((0x80, vec![7; 70_000 - 65_536])));
+        assert_eq!(peer.heard().await, Some((0x02, vec![7; 1 << 20])));
+        assert_eq!(peer.heard().await, Some((0x80, vec![7; 1_100_000 - (1 << 20)])));
         peer.frame(0x89, b"pingdata").await;
         assert_eq!(peer.heard().await, Some((0x8a, b"pingdata".to_vec())));
         peer
