@@ -60,6 +60,8 @@ pub struct HandOff<Q> {
     /// Who asked for it, and when it was asked for last.
     owed_by: Option<ThreadId>,
     owed_at: Time,
+    /// It was another thread than the driver's.
+    elsewhere: bool,
     /// Direct writes since then.
     direct: u32,
     /// Direct writes in a row whose sender came right from another one.
@@ -169,6 +171,7 @@ impl<Q: Queue> HandOff<Q> {
             woken: false,
             owed_by: None,
             owed_at: Time::ZERO,
+            elsewhere: false,
             direct: 0,
             hurry: 0,
             patience: 0,
@@ -184,6 +187,11 @@ impl<Q: Queue> HandOff<Q> {
         add(&mut self.queue);
         match self.phase {
             Phase::Quiet => {
+                // So much is worth a write of its own: less than to wake a driver in another thread for it.
+                if self.elsewhere && self.queue.waiting_bytes() >= INLINE_BYTES {
+                    self.phase = Phase::Writing;
+                    return Kick::Write;
+                }
                 if self.allowance > 0 && !self.bursts(hurried()) {
                     self.allowance -= 1;
                     self.direct += 1;
@@ -257,8 +265,11 @@ impl<Q: Queue> HandOff<Q> {
         }
     }
 
-    /// Something was received, whoever has read it: no burst of direct writes in a row.
+    /// Something was received, whoever has read it: no burst of direct writes in a row. Nor is a sender in a hurry
+    /// that answers right after its last write: where both ends share a processor, the peer may have had all its
+    /// turn before that write came back.
     pub fn received(&mut self) {
+        self.hurry = 0;
         if self.phase == Phase::Quiet && self.allowance > 0 {
             self.allowance = self.allowance.max(FIRST_GRANT);
         }
@@ -355,7 +366,7 @@ impl<Q: Queue> HandOff<Q> {
         let since = u32::try_from((now - self.owed_at).as_nanos()).unwrap_or(u32::MAX);
         let sent = self.direct.saturating_add(items as u32).max(1);
         let elsewhere = self.owed_by.is_some_and(|thread| thread != thread::current().id());
-        (self.owed_at, self.direct) = (now, 0);
+        (self.owed_at, self.elsewhere, self.direct) = (now, elsewhere, 0);
         if items >= MANY || self.queue.waiting_bytes() >= MUCH_BYTES {
             (self.allowance, self.grant) = (0, FIRST_GRANT);
             self.patience /= 2;

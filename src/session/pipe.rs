@@ -213,6 +213,12 @@ impl StreamPipe {
         reading.step(*id, owner, &self.resumed, true, how)
     }
 
+    /// Whether a thread may wait for it by itself.
+    #[cfg(unix)]
+    pub(crate) fn threads_may_wait(&self) -> bool {
+        self.writer.threads_may_wait()
+    }
+
     /// Prepares the reading for a receiver that has just borrowed it. `false`: it is no use, as the kernel
     /// takes no more at the moment, and the driver has to watch for it; or it is no use to a thread.
     #[cfg(unix)]

@@ -230,7 +230,8 @@ impl Receiver {
 /// How a thread begins to wait: in the kernel, if it has something to be woken by there.
 #[cfg(unix)]
 fn start(core: &Core, parked: &Parked) -> How {
-    match core.lender.pipe().is_some() && parked.has_bell() {
+    // Where only tasks may wait it waits as one would: it is told, and reads in its own thread all the same.
+    match core.lender.pipe().is_some_and(|pipe| pipe.threads_may_wait()) && parked.has_bell() {
         true => How::Alone { ready: false },
         false => How::Watched,
     }

@@ -4,7 +4,7 @@ use super::error::failure;
 use super::{in_flight_bytes, plain};
 use crate::options::QuicOptions;
 use crate::rt::Home;
-use crate::rt::quic::Parting;
+use crate::rt::quic::{Later, Parting};
 use crate::transport::adapted::{read_half, write_half};
 use crate::transport::tls::peer::names;
 use crate::transport::{Ends, Place, Stream, TlsPeer};
@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The code of a connection that ends after all that was to be said has arrived.
@@ -78,7 +78,8 @@ pub(super) fn stream(
     };
     parting.is_of(&connection);
     let line = Arc::new(Line { connection, parting, done: AtomicBool::new(false) });
-    let reader = Incoming { recv, line: line.clone() };
+    let later = Arc::new(Later::default());
+    let reader = Incoming { recv, line: line.clone(), waker: later.clone().into(), later };
     let writer = Outgoing { send, line, end: End::Open };
     Stream {
         reader: read_half(reader, home),
@@ -108,6 +109,9 @@ fn tls_peer(connection: &Connection) -> TlsPeer {
 struct Incoming {
     recv: RecvStream,
     line: Arc<Line>,
+    later: Arc<Later>,
+    /// The same as a waker.
+    waker: Waker,
 }
 
 impl AsyncRead for Incoming {
@@ -116,8 +120,11 @@ impl AsyncRead for Incoming {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.later.note(cx);
         let before = buf.filled().len();
-        let over = match ready!(AsyncRead::poll_read(Pin::new(&mut self.recv), cx, buf)) {
+        let cx = &mut Context::from_waker(&this.waker);
+        let over = match ready!(AsyncRead::poll_read(Pin::new(&mut this.recv), cx, buf)) {
             Ok(()) => buf.filled().len() == before && buf.remaining() > 0,
             // It has ended after our end, and did not wait until we had seen its own.
             Err(_) if self.line.is_over() => true,
@@ -147,8 +154,8 @@ enum End {
 }
 
 impl AsyncWrite for Outgoing {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(Pin::new(&mut self.send), cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     /// quinn copies into its own buffers and takes one slice at a time. A list of `Bytes` would be shared
@@ -158,18 +165,8 @@ impl AsyncWrite for Outgoing {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut written = 0;
-        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-            match AsyncWrite::poll_write(Pin::new(&mut self.send), cx, piece) {
-                Poll::Ready(Ok(count)) if count == piece.len() => written += count,
-                Poll::Ready(Ok(count)) => return Poll::Ready(Ok(written + count)),
-                Poll::Pending if written == 0 => return Poll::Pending,
-                Poll::Ready(Err(error)) if written == 0 => return Poll::Ready(Err(error)),
-                // It will be asked again for the rest.
-                Poll::Pending | Poll::Ready(Err(_)) => break,
-            }
-        }
-        Poll::Ready(Ok(written))
+        let Self { send, line, .. } = &mut *self;
+        line.parting.step_in_after(|| write(send, cx, pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -201,6 +198,21 @@ impl AsyncWrite for Outgoing {
             }
         }
     }
+}
+
+fn write(send: &mut SendStream, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    let mut written = 0;
+    for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+        match AsyncWrite::poll_write(Pin::new(&mut *send), cx, piece) {
+            Poll::Ready(Ok(count)) if count == piece.len() => written += count,
+            Poll::Ready(Ok(count)) => return Poll::Ready(Ok(written + count)),
+            Poll::Pending if written == 0 => return Poll::Pending,
+            Poll::Ready(Err(error)) if written == 0 => return Poll::Ready(Err(error)),
+            // It will be asked again for the rest.
+            Poll::Pending | Poll::Ready(Err(_)) => break,
+        }
+    }
+    Poll::Ready(Ok(written))
 }
 
 /// A connection on its way to be a pipe's. If it is dropped before, its task ends, too; whatever was made of the

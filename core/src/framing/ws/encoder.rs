@@ -69,10 +69,10 @@ const PREFIX_BYTES: usize = 8;
 /// more messages come in parts, which the peer has to join with a copy.
 pub const FRAGMENT_BYTES: usize = 1024 * 1024;
 /// With so much staged nothing more is begun ...
-const STAGE_BYTES: usize = 64 * 1024;
-/// ... and no more than so much, and a header, is staged of what was begun: enough for a message of 64 KiB with all that
-/// stands before it, and not too much for the cache of the processor, from which the kernel takes it.
-const MAX_STAGE_BYTES: usize = 2 * STAGE_BYTES;
+const STAGE_BYTES: usize = 96 * 1024;
+/// ... and no more than so much, and a header, is staged of what was begun: enough for two messages of 64 KiB with all
+/// that stands before them, and not too much for the cache of the processor, from which the kernel takes it.
+const MAX_STAGE_BYTES: usize = 144 * 1024;
 /// Payloads without a mask that are longer than this stay where they are. A copy of so much costs about as
 /// much as one more piece in a vectored write.
 const COPY_BYTES: usize = 4 * 1024;
