@@ -3,7 +3,7 @@
 
 use super::Home;
 use quinn::{AsyncTimer, AsyncUdpSocket, Connection, Runtime, TokioRuntime, VarInt};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -194,7 +194,6 @@ impl Work {
         }
         // Asked before its turn: what was closed before that is told to the peer in it.
         let last = self.parting.as_ref().is_some_and(|parting| parting.is_told(cx.waker()));
-        let _turn = Turn::begin();
         let mut task = lock(&self.task);
         if self.turn(&mut task) || last {
             let done = task.take();
@@ -226,7 +225,6 @@ impl Work {
             act()
         };
         if self.called.swap(false, Ordering::AcqRel) {
-            let _turn = Turn::begin();
             let ended = match self.task.try_lock() {
                 Ok(mut task) => self.turn(&mut task),
                 // It has its turn at this moment, and may have looked already.
@@ -285,76 +283,6 @@ impl Wake for Work {
         let waker = lock(&self.place).waker.clone();
         if let Some(waker) = waker {
             waker.wake();
-        }
-    }
-}
-
-/// Wakes whoever waits for a stream when the task of quinn that says so is done with its turn: until then it has a
-/// lock, for which a thread that is woken would have to wait again.
-#[derive(Debug, Default)]
-pub(crate) struct Later {
-    waker: Mutex<Option<Waker>>,
-}
-
-impl Later {
-    /// Who waits.
-    pub(crate) fn note(&self, cx: &Context<'_>) {
-        let mut waker = lock(&self.waker);
-        if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-    }
-
-    fn wake_now(&self) {
-        let waker = lock(&self.waker).clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl Wake for Later {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !Turn::put_off(self) {
-            self.wake_now();
-        }
-    }
-}
-
-/// A turn of one of quinn's tasks in this thread. When it is dropped, those are woken who were put off meanwhile.
-struct Turn {
-    outermost: bool,
-}
-
-thread_local! {
-    /// Whether a turn goes on.
-    static IN_TURN: Cell<bool> = const { Cell::new(false) };
-    static PUT_OFF: RefCell<Vec<Arc<Later>>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Turn {
-    fn begin() -> Self {
-        Self { outermost: !IN_TURN.replace(true) }
-    }
-
-    /// `false`: there is no turn, or the thread is ending.
-    fn put_off(later: &Arc<Later>) -> bool {
-        IN_TURN.get() && PUT_OFF.try_with(|list| list.borrow_mut().push(later.clone())).is_ok()
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if !self.outermost {
-            return;
-        }
-        IN_TURN.set(false);
-        while let Ok(Some(later)) = PUT_OFF.try_with(|list| list.borrow_mut().pop()) {
-            later.wake_now();
         }
     }
 }

@@ -515,6 +515,36 @@ mod tests {
     }
 
     #[test]
+    fn a_message_as_large_as_a_batch_wakes_no_driver_in_another_thread() {
+        let (mut handoff, wakes, waker) = with_driver();
+        let sender = || {
+            for _ in 0..=FIRST_GRANT {
+                send(&mut handoff);
+            }
+        };
+        std::thread::scope(|other| other.spawn(sender).join().unwrap());
+        assert_eq!(handoff.drive(&waker, late), Drive::Write);
+        write_all(&mut handoff);
+        assert!((0..FIRST_GRANT).all(|_| send(&mut handoff)));
+        let large = |pile: &mut Pile| pile.0 += INLINE_BYTES.div_ceil(100);
+        assert!(matches!(handoff.push(|| false, large), Kick::Write));
+        write_all(&mut handoff);
+        assert!(!send(&mut handoff), "a small one does");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn whoever_answers_is_in_no_hurry() {
+        let (mut handoff, wakes, _) = with_driver();
+        for _ in 0..3 * BURST {
+            handoff.received();
+            assert!(matches!(handoff.push(|| true, |pile| pile.0 += 1), Kick::Write));
+            write_all(&mut handoff);
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn a_full_kernel_waits_for_the_driver_to_find_it_writable() {
         let (mut handoff, wakes, waker) = with_driver();
         assert!(matches!(handoff.push(|| false, |pile| pile.0 += 1), Kick::Write));

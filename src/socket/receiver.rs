@@ -124,6 +124,10 @@ impl Receiver {
         let others = core.waiting_receivers() > usize::from(self.ticket.is_some());
         let pipe = core.lender.pipe().filter(|_| !others)?;
         let by = if how == How::Watched { By::Task } else { By::Thread };
+        // Asked before: to give back what is of no use would wake the driver.
+        if by == By::Thread && !pipe.threads_may_wait() {
+            return None;
+        }
         let lease = pipe.loan.borrow(by)?;
         let reader = Reader { pipe, lease, put_down: false };
         reader.pipe.lend(core, by).then_some(reader)
@@ -230,8 +234,7 @@ impl Receiver {
 /// How a thread begins to wait: in the kernel, if it has something to be woken by there.
 #[cfg(unix)]
 fn start(core: &Core, parked: &Parked) -> How {
-    // Where only tasks may wait it waits as one would: it is told, and reads in its own thread all the same.
-    match core.lender.pipe().is_some_and(|pipe| pipe.threads_may_wait()) && parked.has_bell() {
+    match core.lender.pipe().is_some() && parked.has_bell() {
         true => How::Alone { ready: false },
         false => How::Watched,
     }

@@ -4,7 +4,7 @@ use super::error::failure;
 use super::{in_flight_bytes, plain};
 use crate::options::QuicOptions;
 use crate::rt::Home;
-use crate::rt::quic::{Later, Parting};
+use crate::rt::quic::Parting;
 use crate::transport::adapted::{read_half, write_half};
 use crate::transport::tls::peer::names;
 use crate::transport::{Ends, Place, Stream, TlsPeer};
@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The code of a connection that ends after all that was to be said has arrived.
@@ -78,8 +78,7 @@ pub(super) fn stream(
     };
     parting.is_of(&connection);
     let line = Arc::new(Line { connection, parting, done: AtomicBool::new(false) });
-    let later = Arc::new(Later::default());
-    let reader = Incoming { recv, line: line.clone(), waker: later.clone().into(), later };
+    let reader = Incoming { recv, line: line.clone() };
     let writer = Outgoing { send, line, end: End::Open };
     Stream {
         reader: read_half(reader, home),
@@ -109,9 +108,6 @@ fn tls_peer(connection: &Connection) -> TlsPeer {
 struct Incoming {
     recv: RecvStream,
     line: Arc<Line>,
-    later: Arc<Later>,
-    /// The same as a waker.
-    waker: Waker,
 }
 
 impl AsyncRead for Incoming {
@@ -120,11 +116,8 @@ impl AsyncRead for Incoming {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        this.later.note(cx);
         let before = buf.filled().len();
-        let cx = &mut Context::from_waker(&this.waker);
-        let over = match ready!(AsyncRead::poll_read(Pin::new(&mut this.recv), cx, buf)) {
+        let over = match ready!(AsyncRead::poll_read(Pin::new(&mut self.recv), cx, buf)) {
             Ok(()) => buf.filled().len() == before && buf.remaining() > 0,
             // It has ended after our end, and did not wait until we had seen its own.
             Err(_) if self.line.is_over() => true,
@@ -136,6 +129,10 @@ impl AsyncRead for Incoming {
         Poll::Ready(Ok(()))
     }
 }
+
+/// So much is sent by the thread that writes it. More takes several turns of quinn's task, in which what the peer has
+/// to say of it comes, too; so it is left to the thread that hears of that.
+const STEP_IN_BYTES: usize = 8 * 1024;
 
 /// What we write.
 struct Outgoing {
@@ -166,7 +163,10 @@ impl AsyncWrite for Outgoing {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let Self { send, line, .. } = &mut *self;
-        line.parting.step_in_after(|| write(send, cx, pieces))
+        match pieces.iter().map(|piece| piece.len()).sum::<usize>() {
+            0..=STEP_IN_BYTES => line.parting.step_in_after(|| write(send, cx, pieces)),
+            _ => write(send, cx, pieces),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
