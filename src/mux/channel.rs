@@ -248,25 +248,26 @@ impl Channel {
     /// # Errors
     /// [`FlushError::Lost`].
     pub async fn flush(&self) -> Result<(), FlushError> {
-        poll_fn(|cx| {
-            self.wire().visit(|state| {
-                if state.mux.flush(self.at()) {
-                    return Poll::Ready(Ok(()));
-                }
-                let stopped = matches!(state.mux.may_send(self.at(), 0), Err(NotSent::Stopped(_)));
-                if state.mux.channel_end(self.at()).is_some() || stopped || state.mux.is_over(self.at()) {
-                    let account = state.mux.account(self.at());
-                    let why = match stopped {
-                        true => "the peer takes nothing more".into(),
-                        false => self.ended_how(state).to_string(),
-                    };
-                    return Poll::Ready(Err(FlushError::Lost { account, why }));
-                }
-                state.wait_on(self.at(), On::State, cx);
-                Poll::Pending
-            })
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), FlushError>> {
+        self.wire().visit(|state| {
+            if state.mux.flush(self.at()) {
+                return Poll::Ready(Ok(()));
+            }
+            let stopped = matches!(state.mux.may_send(self.at(), 0), Err(NotSent::Stopped(_)));
+            if state.mux.channel_end(self.at()).is_some() || stopped || state.mux.is_over(self.at()) {
+                let account = state.mux.account(self.at());
+                let why = match stopped {
+                    true => "the peer takes nothing more".into(),
+                    false => self.ended_how(state).to_string(),
+                };
+                return Poll::Ready(Err(FlushError::Lost { account, why }));
+            }
+            state.wait_on(self.at(), On::State, cx);
+            Poll::Pending
         })
-        .await
     }
 
     /// [`flush`](Self::flush), no longer than this.

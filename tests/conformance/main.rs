@@ -114,8 +114,15 @@ run_by! {
     inproc = INPROC: pipes addresses threads;
     socketpair = SOCKETPAIR: pipes;
     foreign = FOREIGN: pipes addresses threads;
+    mux_tcp = MUX_TCP: pipes addresses threads;
+    mux_ipc = MUX_IPC: pipes addresses threads;
+    mux_abstracts = MUX_ABSTRACT: pipes addresses threads;
+    mux_inproc = MUX_INPROC: pipes addresses threads;
+    mux_foreign = MUX_FOREIGN: pipes addresses threads;
     #[cfg(feature = "quic")]
     quic = QUIC: pipes addresses threads;
+    #[cfg(feature = "quic")]
+    mux_quic = MUX_QUIC: pipes addresses threads;
     #[cfg(feature = "quic")]
     quic4 = QUIC4: pipes addresses threads;
     #[cfg(feature = "quic")]
@@ -123,15 +130,21 @@ run_by! {
     #[cfg(feature = "tls")]
     tls = TLS: pipes addresses threads;
     #[cfg(feature = "tls")]
+    mux_tls = MUX_TLS: pipes addresses threads;
+    #[cfg(feature = "tls")]
     tls4 = TLS4: pipes addresses threads;
     #[cfg(feature = "tls")]
     tls6 = TLS6: pipes addresses threads;
     #[cfg(feature = "ws")]
     ws = WS: pipes addresses threads;
     #[cfg(feature = "ws")]
+    mux_ws = MUX_WS: pipes addresses threads;
+    #[cfg(feature = "ws")]
     ws4 = WS4: pipes addresses threads;
     #[cfg(feature = "ws")]
     ws6 = WS6: pipes addresses threads;
     #[cfg(all(feature = "ws", feature = "tls"))]
     wss = WSS: pipes addresses threads;
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    mux_wss = MUX_WSS: pipes addresses threads;
 }

@@ -599,6 +599,24 @@ impl Mux {
         Some(taken)
     }
 
+    /// Refuses the next channel that the peer has opened and whose id is unwanted; what came on it is
+    /// discarded. Whether there was one.
+    pub fn refuse(&mut self, unwanted: impl Fn(&ChannelId) -> bool, code: Code) -> bool {
+        let at = self.incoming.iter().position(|slot| {
+            self.channels[*slot as usize].as_ref().is_some_and(|channel| unwanted(&channel.id))
+        });
+        let Some(slot) = at.and_then(|at| self.incoming.remove(at)) else { return false };
+        self.stats.refused += 1;
+        let Some(Some(channel)) = self.channels.get_mut(slot as usize) else { return true };
+        channel.rx.discard();
+        channel.released = true;
+        match channel.over {
+            true => self.free_slot(slot),
+            false => self.reset_slot(slot, code, String::new(), ChannelEnd::ResetHere { code }),
+        }
+        true
+    }
+
     /// Channels that wait to be accepted.
     pub fn incoming(&self) -> impl Iterator<Item = &ChannelId> {
         self.incoming
