@@ -193,7 +193,7 @@ impl Transport {
                         break port;
                     }
                 };
-                (with_port(&url, port), None)
+                (with_port(&url, port.try_into().unwrap()), None)
             }
             Kind::Abstract => {
                 (format!("{url}spanwire-conformance-{}-{}", std::process::id(), number()), None)
