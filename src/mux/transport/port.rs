@@ -31,19 +31,54 @@ use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// The ports of this process.
-static PORTS: Table<(), Port> = Table::new();
+static PORTS: Table<(), Lasting> = Table::new();
+
+/// What is left of a port when its last listener has gone, as long as its connections are about to end: where
+/// these use its socket, as those of QUIC do, the address is free only then.
+#[derive(Debug)]
+struct Lasting {
+    port: OnceLock<Weak<Port>>,
+    /// Whoever waits for the end is told when this is dropped.
+    over: watch::Sender<()>,
+}
+
+/// Nobody waits longer for connections to end.
+const LASTING: Duration = Duration::from_secs(2);
+
+#[cfg(feature = "quic")]
+impl crate::rt::quic::Shelter for Lasting {
+    fn enter(self: Arc<Self>) -> Option<Box<dyn Send>> {
+        Some(Box::new(self))
+    }
+}
+
+impl Lasting {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { port: OnceLock::new(), over: watch::Sender::new(()) })
+    }
+
+    /// Where what belongs to the port runs.
+    fn home(self: &Arc<Self>, home: &Home) -> Home {
+        #[cfg(feature = "quic")]
+        return home.clone().sheltered(self.clone());
+        #[cfg(not(feature = "quic"))]
+        home.clone()
+    }
+}
 
 /// A failed accept is retried after this, doubling up to [`ACCEPT_MAX`].
 const ACCEPT_MIN: Duration = Duration::from_millis(5);
 const ACCEPT_MAX: Duration = Duration::from_secs(1);
 
 struct Port {
+    lasting: Arc<Lasting>,
     /// As it is bound.
     addr: Addr,
     url: Arc<str>,
@@ -101,16 +136,31 @@ pub(crate) async fn listen(
     options: &ListenOptions,
     home: &Home,
 ) -> io::Result<(Listening, addr::Mux)> {
+    let home = &home.shared();
     let id = id_of(addr)?;
     let slot = PORTS.slot(addr.inner(), ());
     let mut held = slot.lock().await;
-    if let Some(port) = held.upgrade() {
-        if let Some(listening) = port.add(&id, options, home)? {
-            return Ok((listening, addr.clone()));
+    let mut former = None;
+    if let Some(lasting) = held.upgrade() {
+        if let Some(port) = lasting.port.get().and_then(Weak::upgrade) {
+            if let Some(listening) = port.add(&id, options, home)? {
+                return Ok((listening, addr.clone()));
+            }
+        }
+        former = Some(lasting.over.subscribe());
+    }
+    let lasting = Lasting::new();
+    let mut opened = bind(addr.inner(), options, lasting.home(home)).await;
+    if let (Err(error), Some(mut former)) = (&opened, former) {
+        if error.kind() == ErrorKind::AddrInUse {
+            // That it is over is told as an error, as nobody is left to tell it. If not, nothing has changed.
+            let _ = home.within(Some(LASTING), former.changed()).await;
+            opened = bind(addr.inner(), options, lasting.home(home)).await;
         }
     }
-    let (acceptor, bound) = bind(addr.inner(), options, home).await?;
+    let (acceptor, bound) = opened?;
     let port = Arc::new(Port {
+        lasting: lasting.clone(),
         addr: bound.clone(),
         url: bound.to_string().into(),
         local: acceptor.local_addr(),
@@ -125,13 +175,14 @@ pub(crate) async fn listen(
             half_open_limit: 1,
         }),
     });
+    let _first = lasting.port.set(Arc::downgrade(&port));
     match bound == *addr.inner() {
-        true => *held = Arc::downgrade(&port),
+        true => *held = Arc::downgrade(&lasting),
         // The next one who asks for any port gets another one.
-        false => PORTS.put(&bound, (), &port),
+        false => PORTS.put(&bound, (), &lasting),
     }
     let listening = port.add(&id, options, home)?.ok_or(ErrorKind::AddrInUse)?;
-    port.start(home.shared());
+    port.start(home);
     let addr = addr.clone().with_inner(bound).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
     Ok((listening, addr))
 }
@@ -146,9 +197,8 @@ fn of_the_port(options: &ListenOptions) -> ListenOptions {
 fn bind<'a>(
     addr: &'a Addr,
     options: &'a ListenOptions,
-    home: &Home,
+    home: Home,
 ) -> Pin<Box<dyn Future<Output = io::Result<(Box<dyn Accept>, Addr)>> + Send + 'a>> {
-    let home = home.shared();
     Box::pin(async move { endpoint::bind(addr, Speaks::Link, options, &home).await })
 }
 
@@ -205,7 +255,8 @@ impl Port {
         }
     }
 
-    fn start(self: &Arc<Self>, home: Home) {
+    fn start(self: &Arc<Self>, home: &Home) {
+        let home = self.lasting.home(home);
         // Made here, so that it is dropped even where the task never runs.
         let orphan = Orphan(self.clone());
         let task = home.clone().spawn(async move { orphan.0.serve(home).await });
@@ -225,7 +276,7 @@ impl Port {
             }
             state.phase = Phase::Serving;
         }
-        self.start(home.shared());
+        self.start(home);
     }
 
     async fn serve(self: &Arc<Self>, home: Home) {
@@ -235,7 +286,7 @@ impl Port {
             let arrived = match is_open {
                 true => poll_fn(|cx| self.poll_arrival(cx)).await.map(Some),
                 // It went with another runtime.
-                false => bind(&self.addr, &self.options, &home).await.map(|(acceptor, _)| {
+                false => bind(&self.addr, &self.options, home.clone()).await.map(|(acceptor, _)| {
                     // Nobody else puts one in.
                     *self.acceptor() = Some(acceptor);
                     None
