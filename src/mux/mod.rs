@@ -33,6 +33,7 @@
 //! | `wire` | one connection between its machine in the core, its driver, and programs |
 //! | `connection` `channel` `stream` | what programs do with one |
 //! | [`tagged`] | another layout, for peers that speak only that |
+//! | `transport/` | sockets and plain connections over channels: the addresses that begin with `mux+` |
 //! | `error` | what can go wrong, and what is told |
 
 mod channel;
@@ -40,6 +41,7 @@ mod connection;
 mod error;
 mod stream;
 pub mod tagged;
+pub(crate) mod transport;
 mod wire;
 
 pub use channel::{Channel, Receiver, Sender};

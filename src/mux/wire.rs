@@ -14,6 +14,7 @@ use crate::session::handoff::{Kick, Wrote};
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Ended, Origin, Owner, SessionOptions, driver};
 use crate::transport::{Ends, Incoming, Stream};
+use bytes::Bytes;
 use spanwire_core::framing::sp::{FrameError, Framing, Protocol};
 use spanwire_core::mux::connection::{Changes, Outgoing};
 use spanwire_core::mux::frame::MAX_HELLO_BYTES;
@@ -141,7 +142,10 @@ impl WireState {
         let waits = &mut self.waits[place.slot()];
         match what {
             On::Read => wait_in(&mut waits.read, cx),
-            On::Room => wait_in(&mut waits.room, cx),
+            On::Room => {
+                wait_in(&mut waits.room, cx);
+                self.mux.room_wanted(place);
+            }
             On::State => wait_in(&mut waits.state, cx),
         }
     }
@@ -307,6 +311,26 @@ impl Wire {
         result
     }
 
+    /// Sends a message past all queues, if nothing else is to be said before. `false`: nothing has happened.
+    #[inline]
+    pub(super) fn send_at_once(self: &Arc<Self>, place: Place, body: &mut Bytes) -> bool {
+        let mut out = Out::default();
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let Some(pipe) = &mut state.pipe else { return false };
+            if pipe.waiting_bytes() >= self.options.write_buffer_bytes {
+                return false;
+            }
+            let Some(frame) = state.mux.send_at_once(place, body) else { return false };
+            if push(pipe, &mut state.marks, frame, &mut out) {
+                out.batch = state.stream.clone().map(|stream| (stream, pipe.take()));
+            }
+        }
+        self.run(out);
+        true
+    }
+
     /// The same for a receiver. What it has to say is room for the peer: that goes with what is sent next, or
     /// with the driver, whose turn comes after this task's. So an answer and the room that its question has left
     /// are one write.
@@ -339,6 +363,9 @@ impl Wire {
     fn run(self: &Arc<Self>, out: Out) {
         if let Some((stream, batch)) = out.batch {
             stream.write_as_sender(self, batch);
+        }
+        if out.wakers.is_empty() && !(out.opened | out.incoming | out.changed | out.ended) {
+            return;
         }
         out.wakers.into_iter().for_each(Waker::wake);
         if let Some(watcher) = &self.watcher {

@@ -16,7 +16,7 @@ use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use core::fmt;
 use core::time::Duration;
 
@@ -604,6 +604,24 @@ impl Mux {
         Some(taken)
     }
 
+    /// Refuses the next channel that the peer has opened and whose id is unwanted; what came on it is
+    /// discarded. Whether there was one.
+    pub fn refuse(&mut self, unwanted: impl Fn(&ChannelId) -> bool, code: Code) -> bool {
+        let at = self.incoming.iter().position(|slot| {
+            self.channels[*slot as usize].as_ref().is_some_and(|channel| unwanted(&channel.id))
+        });
+        let Some(slot) = at.and_then(|at| self.incoming.remove(at)) else { return false };
+        self.stats.refused += 1;
+        let Some(Some(channel)) = self.channels.get_mut(slot as usize) else { return true };
+        channel.rx.discard();
+        channel.released = true;
+        match channel.over {
+            true => self.free_slot(slot),
+            false => self.reset_slot(slot, code, String::new(), ChannelEnd::ResetHere { code }),
+        }
+        true
+    }
+
     /// Channels that wait to be accepted.
     pub fn incoming(&self) -> impl Iterator<Item = &ChannelId> {
         self.incoming
@@ -668,6 +686,13 @@ impl Mux {
         }
     }
 
+    /// Somebody waits for room on this channel.
+    pub fn room_wanted(&mut self, place: Place) {
+        if let Some(channel) = self.channel_mut(place) {
+            channel.tx.room_wanted = true;
+        }
+    }
+
     /// Sends a message.
     ///
     /// # Errors
@@ -680,6 +705,33 @@ impl Mux {
                 Ok(())
             }
         }
+    }
+
+    /// Sends a message as [`send`](Self::send) does, but past all queues: what is to be written next is this, with
+    /// the body out of `body`. `None`, and nothing has happened, where anything else is to be said before, or
+    /// it cannot go at once and in one piece.
+    #[inline]
+    pub fn send_at_once(&mut self, place: Place, body: &mut Bytes) -> Option<Outgoing> {
+        let quiet = self.debtors.is_empty() && self.turns.is_empty() && !self.hello_due;
+        let bytes = body.len();
+        if !quiet || self.end().is_some() || bytes > self.options.chunk_bytes {
+            return None;
+        }
+        let channel = self.channels.get_mut(place.slot())?.as_mut()?;
+        if channel.number != place.number || !channel.tx.may_pass(bytes as u64 + FRAME_COST) {
+            return None;
+        }
+        channel.tx.pass(bytes as u64 + FRAME_COST);
+        channel.idle_looks = 0;
+        let (last, run) = self.solo;
+        self.solo = match place.slot == last || last == u32::MAX {
+            true => (place.slot, run.saturating_add(bytes as u64)),
+            false => (place.slot, bytes as u64),
+        };
+        self.stats.sent_bytes += bytes as u64;
+        self.stats.sent_messages += 1;
+        let message = Frame::message(place.number, core::mem::take(body));
+        Some(Outgoing { message, ends: Some(place) })
     }
 
     fn queue(&mut self, place: Place, push: impl FnOnce(&mut Sending)) {
@@ -950,7 +1002,10 @@ impl Mux {
         if matches!(self.state, State::Over(_)) {
             return;
         }
-        let done = Frame::decode(frame).and_then(|frame| self.act(frame));
+        let done = match Frame::is_message(&frame) {
+            Some(channel) if self.theirs.is_some() => self.message(channel, frame),
+            _ => Frame::decode(frame).and_then(|frame| self.act(frame)),
+        };
         if let Err(error) = done {
             self.violated(error);
         }
@@ -963,6 +1018,14 @@ impl Mux {
         }
         self.say_go_away(Code::VIOLATION, &error.to_string());
         self.over(End::Violation(error));
+    }
+
+    /// What most frames are.
+    #[inline]
+    fn message(&mut self, channel: u32, mut frame: Bytes) -> Result<(), MuxError> {
+        let Some(slot) = self.find(channel)? else { return Ok(()) };
+        frame.advance(HEAD_BYTES);
+        self.data(slot, frame.len(), |rx, cost| rx.message(frame, cost))
     }
 
     fn act(&mut self, frame: Frame) -> Result<(), MuxError> {
@@ -1411,6 +1474,7 @@ impl Mux {
     }
 
     /// What has changed on the connection since it was asked last.
+    #[inline]
     pub fn news(&mut self) -> ConnectionChanges {
         core::mem::take(&mut self.news)
     }
@@ -1669,7 +1733,10 @@ impl Mux {
             let finished = matches!(sent.frame, Frame::Finish { .. });
             // Told when half of the room is there again, or all of it.
             let (messages, bytes) = channel.tx.waiting();
-            let room = messages <= max_messages / 2 && bytes <= self.options.send_bytes / 2;
+            let room = channel.tx.room_wanted
+                && messages <= max_messages / 2
+                && bytes <= self.options.send_bytes / 2;
+            channel.tx.room_wanted &= !room;
             (place, finished, channel.tx.is_flush_due(), room)
         };
         if flush {
