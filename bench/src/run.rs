@@ -161,7 +161,15 @@ fn round(cell: Cell, outcome: &mut Outcome, duration: Duration, workshop: &mut W
         }
         _ => {
             // Fairness means nothing before each of many has had its turn many times.
-            let span = if cell.work == Work::Pushers { duration.max(FAIR_SPAN) } else { duration };
+            let span = match cell.work {
+                Work::Pushers => duration.max(FAIR_SPAN),
+                Work::Mux(Mux::Send | Mux::Recv) => {
+                    // Windows grow while a connection lives, so each has to find out anew what it can.
+                    outcome.count = 0;
+                    duration.max(GROWN_SPAN)
+                }
+                _ => duration,
+            };
             let mut one = |cell, count: &mut u64| {
                 let mut pair = start(cell)?;
                 let told = measured(&mut pair, count, span)?;
@@ -240,6 +248,9 @@ const LATENCY_SPAN: Duration = Duration::from_secs(1);
 
 /// The shortest time in which a thousand pushers are compared.
 const FAIR_SPAN: Duration = Duration::from_secs(1);
+
+/// The shortest time for what begins slowly.
+const GROWN_SPAN: Duration = Duration::from_millis(500);
 
 /// Files that a process needs beside its connections.
 const FILES_BESIDE: u64 = 100;

@@ -111,7 +111,7 @@ impl Subject {
     /// Whether the limit or Spanwire can do this; what a peer can it says itself.
     pub(crate) fn suits(self, cell: &Cell) -> bool {
         if let Work::Mux(_) = cell.work {
-            return self == Self::Limit || (self == Self::Async && spanwire::mux::IS_BUILT);
+            return self == Self::Limit || self == Self::Async;
         }
         match self {
             Self::Limit | Self::Async => true,

@@ -144,10 +144,10 @@ impl fmt::Debug for Secure {
     }
 }
 
-/// Whether an address is one of those that need TLS.
+/// Whether an address is one of those that need TLS. `https` is where scrapers are answered.
 pub(crate) fn is_secured(url: &str) -> bool {
     let scheme = url.split("://").next().unwrap_or_default().to_ascii_lowercase();
-    ["tls+", "wss", "quic"].iter().any(|start| scheme.starts_with(start))
+    ["tls+", "wss", "quic", "https"].iter().any(|start| scheme.starts_with(start))
 }
 
 #[cfg(test)]
@@ -161,6 +161,7 @@ mod tests {
             ("TLS+TCP4://h:1", true),
             ("wss://h/x", true),
             ("quic6://h:1", true),
+            ("https://h:1", true),
             ("ws://h/x", false),
             ("tcp://h:1", false),
             ("ipc://wss", false),

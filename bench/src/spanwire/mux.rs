@@ -1,82 +1,98 @@
 //! Our multiplexer, as the works of multiplexers use it. What they do is in `spanwire_bench_ends::mux`; here is
 //! only what differs between subjects.
-//!
-//! **Not connected yet**: `spanwire::mux` is being built. Until it is, no cell has this subject (`IS_BUILT`), and
-//! an end that is started nevertheless says so.
-//!
-//! What is to be filled in, with `spanwire::mux::{Pool, Channel, Server}` in the places of [`Absent`]:
-//!
-//! | here | with |
-//! | --- | --- |
-//! | [`Multiplexer::listen`] | `mux::serve(mux+tcp://ADDRESS, …)`, with bounds that let 10,000 channels in, any id and no idle deadline; returns the server, and where it listens as `tcp://ADDRESS` or as our own URL: it is handed to `dial` as it is |
-//! | [`Multiplexer::dial`] | a `Pool` of its own with one physical connection for the address, and the URL beside it: `mux-links` calls this four times for four physical connections |
-//! | [`Multiplexer::accept`] | `server.accept()` |
-//! | [`Multiplexer::open`] | `pool.open(url, id)`; a counter in the link makes the ids |
-//! | [`Channel::send`] | `channel.send(message.body())`, which clones no byte |
-//! | [`Channel::flush`] | nothing, as what `send` took leaves by itself; not waiting for delivery, which no peer does here |
-//! | [`Channel::recv`] | `channel.recv()`, a check of its length, 1; or as many as there are at once, if the API has that |
-//! | [`Channel::echo`] | `channel.recv()`, the check, `channel.send(body)` with the body that came, not a copy |
-//! | [`Channel::ask`] | `channel.send(message.body())`, `channel.recv()`, the check |
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
+use spanwire::mux::{self, Connection, MuxOptions};
 use spanwire_bench_ends::Role;
-use spanwire_bench_ends::mux::{self, Channel, Message, Multiplexer};
-
-/// Whether the works of multiplexers have this subject.
-pub(crate) const IS_BUILT: bool = false;
+use spanwire_bench_ends::mux::{self as works, Channel, Message, Multiplexer};
+use tokio::net::TcpListener;
 
 /// Is one end.
 pub(super) fn run(role: &Role) -> Result<()> {
-    mux::runtime()?.block_on(mux::run(&Ours, role))
+    works::runtime()?.block_on(works::run(&Ours, role))
+}
+
+/// With bounds that let 10,000 channels in, and no idle deadline.
+fn options() -> MuxOptions {
+    MuxOptions { channels: 20_000, backlog: 20_000, idle_timeout: None, ..MuxOptions::default() }
 }
 
 struct Ours;
 
-/// What takes the places of `mux::Server`, of a pool with its URL, and of `mux::Channel`.
-enum Absent {}
+/// One end of a logical connection.
+struct Ends(mux::Channel);
 
 impl Multiplexer for Ours {
-    type Server = Absent;
-    type Link = Absent;
-    type Channel = Absent;
+    type Server = (TcpListener, Vec<Connection>);
+    type Link = Connection;
+    type Channel = Ends;
 
-    async fn listen(&self, _url: &str) -> Result<(Absent, String)> {
-        bail!(NOT_YET)
+    async fn listen(&self, url: &str) -> Result<(Self::Server, String)> {
+        let listener = TcpListener::bind(url.trim_start_matches("tcp://")).await?;
+        let url = format!("tcp://{}", listener.local_addr()?);
+        Ok(((listener, Vec::new()), url))
     }
 
-    async fn dial(&self, _url: &str) -> Result<Absent> {
-        bail!(NOT_YET)
+    async fn dial(&self, url: &str) -> Result<Connection> {
+        Ok(Connection::connect(url, options()).await?)
     }
 
-    async fn accept(&self, server: &mut Absent) -> Result<Absent> {
-        match *server {}
+    async fn accept(&self, (listener, connections): &mut Self::Server) -> Result<Ends> {
+        loop {
+            for connection in connections.iter() {
+                if let Ok(channel) = connection.try_accept("") {
+                    return Ok(Ends(channel));
+                }
+            }
+            tokio::select! {
+                arrived = listener.accept() => {
+                    let stream = arrived?.0;
+                    stream.set_nodelay(true)?;
+                    connections.push(Connection::wrap(stream, options()));
+                }
+                accepted = async {
+                    match connections.last() {
+                        Some(connection) => connection.accept("").await,
+                        None => std::future::pending().await,
+                    }
+                } => return Ok(Ends(accepted?)),
+            }
+        }
     }
 
-    async fn open(&self, link: &mut Absent) -> Result<Absent> {
-        match *link {}
+    async fn open(&self, link: &mut Connection) -> Result<Ends> {
+        Ok(Ends(link.open("").await?))
     }
 }
 
-impl Channel for Absent {
-    async fn send(&mut self, _message: &Message) -> Result<()> {
-        match *self {}
+impl Channel for Ends {
+    async fn send(&mut self, message: &Message) -> Result<()> {
+        Ok(self.0.send(message.body()).await?)
     }
 
+    /// What `send` took leaves by itself.
     async fn flush(&mut self) -> Result<()> {
-        match *self {}
+        Ok(())
     }
 
-    async fn recv(&mut self, _body_bytes: usize) -> Result<u64> {
-        match *self {}
+    async fn recv(&mut self, body_bytes: usize) -> Result<u64> {
+        check(self.0.recv().await?.len(), body_bytes)?;
+        Ok(1)
     }
 
-    async fn echo(&mut self, _body_bytes: usize) -> Result<()> {
-        match *self {}
+    async fn echo(&mut self, body_bytes: usize) -> Result<()> {
+        let body = self.0.recv().await?;
+        check(body.len(), body_bytes)?;
+        Ok(self.0.send(body).await?)
     }
 
-    async fn ask(&mut self, _message: &Message) -> Result<()> {
-        match *self {}
+    async fn ask(&mut self, message: &Message) -> Result<()> {
+        self.send(message).await?;
+        check(self.0.recv().await?.len(), message.body().len())
     }
 }
 
-const NOT_YET: &str = "spanwire's multiplexer is not part of this benchmark yet";
+fn check(length: usize, expected: usize) -> Result<()> {
+    ensure!(length == expected, "a message of {length} bytes instead of {expected}");
+    Ok(())
+}

@@ -1,8 +1,16 @@
 //! Tests of the bytes of a report.
 
 use super::*;
+use crate::event::{DetachReason, Dropped, Lack, Latencies, Latency};
+use crate::framing::sp::Protocol;
+use crate::pattern::Held;
+use crate::snapshot::{EndpointSnapshot, EndpointState, PeerSnapshot, Snapshot, TransportSnapshot};
+use crate::watch::Report;
 use alloc::format;
+use alloc::string::String;
 use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::time::Duration;
 use proptest::prelude::*;
 
 fn report() -> Report {
@@ -18,8 +26,20 @@ fn report() -> Report {
     jobs.queues.outgoing = Held { messages: 2, bytes: 128 };
     jobs.latencies.record(Latency::Connect, Duration::from_nanos(20));
     jobs.latencies.record(Latency::Connect, Duration::from_nanos(3));
+    jobs.lives.record(DetachReason::PeerClosed, Duration::from_nanos(40));
+    jobs.refusals.record(DetachReason::BadHandshake, Duration::from_nanos(5));
+    jobs.waits.record(Lack::NoPeer, Duration::from_nanos(6));
+    jobs.waits.record(Lack::Full, Duration::from_nanos(7));
+    let mut latencies = Latencies::default();
+    latencies.record(Latency::Reply, Duration::from_nanos(9));
     let stats = PeerStats { sent_messages: 5, sent_bytes: 320, ..PeerStats::default() };
-    jobs.transports.push(TransportSnapshot { scheme: "tcp".into(), peers: 1, attached: 2, stats });
+    jobs.transports.push(TransportSnapshot {
+        scheme: "tcp".into(),
+        peers: 1,
+        attached: 2,
+        stats,
+        latencies: latencies.clone(),
+    });
     let mut dialer = EndpointSnapshot::new("tcp://[::1]:5".into(), EndpointState::Connected);
     dialer.dials = true;
     dialer.stats.connections = 2;
@@ -33,6 +53,7 @@ fn report() -> Report {
         age: Duration::from_secs(1),
         outgoing: Held { messages: 2, bytes: 128 },
         stats,
+        latencies,
     });
     Report {
         program: "worker".into(),
@@ -56,13 +77,19 @@ refused BadHandshake=1
 queues peers=1 outgoing_messages=2 outgoing_bytes=128 incoming_messages=0 incoming_bytes=0 \
 waiting_senders=0 waiting_receivers=0 half_open=0
 latency what=Connect sum=23 min=3 max=20 3=1 18=1
+detached_after reason=PeerClosed sum=40 min=40 max=40 26=1
+refused_after reason=BadHandshake sum=5 min=5 max=5 5=1
+room_wait reason=Full sum=7 min=7 max=7 7=1
+room_wait reason=NoPeer sum=6 min=6 max=6 6=1
 transport scheme=tcp peers=1 attached=2 sent_messages=5 sent_bytes=320 received_messages=0 \
 received_bytes=0 dropped_messages=0 answers=0 answer_time=0 slowest_answer=0
+transport_latency what=Reply sum=9 min=9 max=9 9=1
 endpoint url=tcp://[::1]:5 dials=1 state=connected half_open=0 connections=2 attached=0 refused=0 evicted=0 \
 failures=0 last_error=100%25%20lost%0a
 peer pipe=17 remote=[::1]:5 url=tcp://[::1]:5 dialed=1 age=1000000000 outgoing_messages=2 outgoing_bytes=128 \
 sent_messages=5 sent_bytes=320 received_messages=0 received_bytes=0 dropped_messages=0 answers=0 answer_time=0 \
 slowest_answer=0
+peer_latency what=Reply sum=9 min=9 max=9 9=1
 end omitted=0
 ";
 
@@ -79,8 +106,17 @@ fn what_a_reader_does_not_know_it_passes_over() {
         .replace("what=Connect", "what=Connect shade=4")
         .replace("end omitted=0\n", "end omitted=0 more=1\nand whatever comes then\n");
     assert_eq!(decode(later.as_bytes()), Ok(report()));
-    let unknown = BYTES.replace("what=Connect", "what=Breakfast");
-    assert!(decode(unknown.as_bytes()).is_ok_and(|report| report.sockets[0].latencies == Default::default()));
+    let unknown = BYTES.replace("what=Connect", "what=Breakfast").replace("reason=Full", "reason=Moody");
+    let known = decode(unknown.as_bytes()).expect("what is not known is passed over");
+    assert_eq!(known.sockets[0].latencies, Latencies::default());
+    assert!(known.sockets[0].waits.measured().map(|(why, _)| why).eq([Lack::NoPeer]));
+    // An earlier writer had none of these lines.
+    let of_later = ["detached_after ", "refused_after ", "room_wait ", "transport_latency ", "peer_latency "];
+    let is_earlier = |line: &&str| !of_later.iter().any(|kind| line.starts_with(kind));
+    let earlier: String = BYTES.lines().filter(is_earlier).flat_map(|line| [line, "\n"]).collect();
+    let told = decode(earlier.as_bytes()).expect("a report of an earlier writer");
+    assert_eq!(told.sockets[0].peers[0].stats, report().sockets[0].peers[0].stats);
+    assert_eq!(told.sockets[0].peers[0].latencies, Latencies::default());
 }
 
 #[test]
@@ -103,6 +139,15 @@ fn what_is_no_report_is_refused_by_name() {
             line(3),
         ),
         ("spanwire-report 1\nend omitted=18446744073709551616\n", line(2)),
+        ("spanwire-report 1\nroom_wait reason=Full sum=0 min=0 max=0\n", line(2)),
+        (
+            "spanwire-report 1\nsocket name=a protocol=80 age=1\npeer_latency what=Reply sum=0 min=0 max=0\n",
+            line(3),
+        ),
+        (
+            "spanwire-report 1\nsocket name=a protocol=80 age=1\ntransport_latency what=Reply sum=0 min=0 max=0\n",
+            line(3),
+        ),
     ] {
         assert_eq!(decode(bytes.as_bytes()), result, "{bytes:?}");
     }
