@@ -1126,6 +1126,7 @@ impl Mux {
         self.last_number = number;
         self.they_opened += 1;
         self.stats.incoming += 1;
+        self.offer_openings();
         let refuses = self.options.same_id == SameId::Refuse && !id.is_empty();
         let refused = if self.go_away.is_some() {
             Some(Code::LEAVING)
@@ -1269,12 +1270,12 @@ impl Mux {
 
     fn over(&mut self, end: End) {
         self.state = State::Over(end.clone());
+        self.debtors.clear();
         self.news = ConnectionChanges { incoming: true, openings: true, state: true, round_trip: true };
         let slots: Vec<u32> = self.numbers.values().copied().collect();
         for slot in slots {
             self.end_channel(slot, Some(ChannelEnd::Connection(end.clone())));
         }
-        self.debtors.clear();
     }
 
     /// When [`expire`](Self::expire) is due.
@@ -1514,8 +1515,9 @@ impl Mux {
     /// remember more and more of what is over, and keeps any number of programs busy.
     fn free_slot(&mut self, slot: u32) {
         let Some(Some(channel)) = self.channels.get(slot as usize) else { return };
-        let is_over = matches!(self.state, State::Over(_));
-        if !channel.over || !channel.released || (channel.in_debt && !is_over) {
+        // When the connection is over, its last words may still be due.
+        let owes = channel.in_debt && !self.debtors.is_empty();
+        if !channel.over || !channel.released || owes {
             return;
         }
         let incoming = channel.incoming;
@@ -1525,10 +1527,15 @@ impl Mux {
             return;
         }
         self.they_closed += 1;
+        self.offer_openings();
+    }
+
+    /// Tells the peer of room for channels when it is worth it: an eighth of them, or when it has none left.
+    fn offer_openings(&mut self) {
         let total = self.they_closed + u64::from(self.options.channels);
-        // Told when it is worth it: an eighth of them.
         let step = u64::from(self.options.channels / 8).max(1);
-        if total - self.let_open >= step {
+        let more = total - self.let_open;
+        if more >= step || (more > 0 && self.they_opened == self.let_open) {
             self.let_open = total;
             self.openings_due = true;
         }

@@ -118,6 +118,24 @@ fn a_channel_counts_until_its_program_has_dropped_it() {
 }
 
 #[test]
+fn who_holds_all_channels_but_one_can_open_that_one_again_and_again() {
+    let mut mux = greeted(&MuxOptions { channels: 100, ..MuxOptions::default() });
+    let mut may_open = 100;
+    (1..100).for_each(|number| say(&mut mux, open(number * 2)));
+    for number in 100..200 {
+        assert!(number <= may_open, "it waits for ever");
+        say(&mut mux, open(number * 2));
+        say(&mut mux, reset(number * 2));
+        for frame in said(&mut mux) {
+            if let Frame::Openings { total } = frame {
+                may_open = total as u32;
+            }
+        }
+    }
+    assert_eq!(mux.end(), None);
+}
+
+#[test]
 fn what_waits_on_a_channel_that_is_over_still_counts() {
     let mut mux = greeted(&MuxOptions { window: 1_000, ..MuxOptions::default() });
     say(&mut mux, open(2));
@@ -171,6 +189,19 @@ fn who_flushes_is_woken_when_the_last_message_is_given_up() {
     said(&mut mux);
     assert!(core::iter::from_fn(|| mux.next_change()).any(|(_, changes)| changes.state()));
     assert!(mux.flush(place), "what is left is delivered");
+}
+
+#[test]
+fn who_drops_a_channel_that_was_reset_on_leaving_does_not_take_the_word_back() {
+    let mut mux = greeted(&MuxOptions::default());
+    let place = mux.open(ChannelId::EMPTY, Priority::Normal).unwrap();
+    said(&mut mux);
+    mux.leave(Code::NONE, "", Some(at(5)));
+    mux.expire(at(5));
+    assert_eq!(mux.end(), Some(&End::ClosedHere));
+    mux.release(place);
+    let told = Frame::Reset { channel: 1, code: Code::LEAVING, text: String::new() };
+    assert_eq!(said(&mut mux)[0], told);
 }
 
 #[test]
