@@ -14,9 +14,9 @@ use bytes::Bytes;
 use core::time::Duration;
 use proptest::prelude::*;
 
-const START: Time = Time::from_nanos(1);
+pub(super) const START: Time = Time::from_nanos(1);
 
-fn at(millis: u64) -> Time {
+pub(super) fn at(millis: u64) -> Time {
     START + Duration::from_millis(millis)
 }
 
@@ -61,7 +61,7 @@ impl Pair {
     }
 }
 
-fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
+pub(super) fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
     let mut any = false;
     while let Some(frame) = from.next_frame() {
         any = true;
@@ -71,7 +71,7 @@ fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
 }
 
 /// What the machine has to say, decoded.
-fn said(mux: &mut Mux) -> Vec<Frame> {
+pub(super) fn said(mux: &mut Mux) -> Vec<Frame> {
     let next = || mux.next_frame();
     core::iter::from_fn(next)
         .map(|frame| [frame.message.header().as_slice(), frame.message.body()].concat())
@@ -79,13 +79,13 @@ fn said(mux: &mut Mux) -> Vec<Frame> {
         .collect()
 }
 
-fn say(mux: &mut Mux, frame: Frame) {
+pub(super) fn say(mux: &mut Mux, frame: Frame) {
     let message = frame.encode();
     mux.frame([message.header().as_slice(), message.body()].concat().into(), START);
 }
 
 /// A machine that has had a hello; its peer opens even channels.
-fn greeted(options: &MuxOptions) -> Mux {
+pub(super) fn greeted(options: &MuxOptions) -> Mux {
     let mut mux = Mux::new(options, [2; 16], START);
     said(&mut mux);
     let hello =
