@@ -237,8 +237,8 @@ impl Server {
         listening.inspect(|listening| listening.stop()).is_some()
     }
 
-    /// The next channel with this id, of any connection; the empty id accepts all. Where several wait, one who
-    /// wants exactly this id gets it before one with the empty id. Connections take turns. Cancel-safe.
+    /// The next channel with this id, of any connection; the empty id accepts all. Where several wait, one
+    /// who wants exactly this id gets it before one with the empty id. Connections take turns. Cancel-safe.
     ///
     /// # Errors
     /// [`AcceptError::Closed`] when the server is closed.
@@ -572,7 +572,8 @@ impl Guest {
         if admitted {
             self.listening.settled(wire.number);
         }
-        // One that is refused stays among the half-open ones until it is gone: so these are not too many either.
+        // One that is refused stays among the half-open ones until it is gone: so these are not too many
+        // either.
         let mut stage = self.stage();
         match *stage {
             // Nobody has told of its end, since it was not inside.
