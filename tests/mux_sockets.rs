@@ -211,9 +211,7 @@ async fn when_the_connection_is_cut_all_sockets_come_back() {
         for round in 1..=5_usize {
             pull.wait_peers(SOCKETS).await.unwrap();
             for (n, (push, events, _)) in (0_u8..).zip(&mut pushers) {
-                let attached = async {
-                    while !matches!(events.next().await, Some(Event::Attached(_))) {}
-                };
+                let attached = async { while !matches!(events.next().await, Some(Event::Attached(_))) {} };
                 attached.await;
                 push.send(vec![n]).await.unwrap();
             }

@@ -913,7 +913,8 @@ mod tests {
     /// Text that is nearly an address.
     fn nearly() -> impl Strategy<Value = String> {
         let scheme = prop::sample::select(vec![
-            "tcp", "tcp4", "TCP6", "ipc", "unix", "abstract", "inproc", "ws", "mux+tcp", "mux+ipc", "mux+ws", "mux+x", "x", "",
+            "tcp", "tcp4", "TCP6", "ipc", "unix", "abstract", "inproc", "ws", "mux+tcp", "mux+ipc", "mux+ws",
+            "mux+x", "x", "",
         ]);
         let piece = prop_oneof![
             prop::sample::select(vec![

@@ -186,7 +186,8 @@ pub(crate) async fn listen(
     }
     let listening = port.add(&id, options, home)?.ok_or(ErrorKind::AddrInUse)?;
     port.start(home);
-    let addr = addr.clone().with_inner(bound).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    let addr =
+        addr.clone().with_inner(bound).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
     Ok((listening, addr))
 }
 
