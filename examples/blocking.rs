@@ -5,20 +5,26 @@
 //!
 //! ```sh
 //! cargo run --example blocking
+//! cargo run --example blocking -- --expose ipc:///tmp/blocking   # to be watched by `spanwire top`
 //! ```
 
+#[path = "support/expose.rs"]
+mod expose;
+
+use expose::Expose;
 use spanwire::blocking::{RepSocket, ReqSocket, RespondSocket, SurveySocket};
-use spanwire::{Options, RecvError};
+use spanwire::{Options, RecvError, watch};
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    requests()?;
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let expose = Expose::from_args()?;
+    requests(&expose)?;
     surveys()
 }
 
-fn requests() -> Result<(), Box<dyn Error>> {
+fn requests(expose: &Expose) -> Result<(), Box<dyn Error + Send + Sync>> {
     let server = RepSocket::new();
     let listener = server.listen("tcp://127.0.0.1:0")?;
 
@@ -40,6 +46,8 @@ fn requests() -> Result<(), Box<dyn Error>> {
     // Four threads ask over one socket, each in a conversation of its own.
     let client = ReqSocket::new();
     client.dial(listener.url())?;
+    watch::expose("server", &server)?;
+    watch::expose("client", &client)?;
     thread::scope(|scope| {
         for name in ["ann", "bob", "cid", "dee"] {
             let client = &client;
@@ -52,6 +60,7 @@ fn requests() -> Result<(), Box<dyn Error>> {
         }
     });
 
+    expose.until_enter();
     client.close(Duration::from_secs(1));
     server.close(Duration::from_secs(1));
     let served = serving.map(|thread| thread.join().expect("it does not panic"));
@@ -60,7 +69,7 @@ fn requests() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn surveys() -> Result<(), Box<dyn Error>> {
+fn surveys() -> Result<(), Box<dyn Error + Send + Sync>> {
     let surveyor = SurveySocket::new();
     let listener = surveyor.listen("tcp://127.0.0.1:0")?;
 

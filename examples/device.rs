@@ -9,23 +9,32 @@
 //!
 //! ```sh
 //! cargo run --example device
+//! cargo run --example device -- --expose ipc:///tmp/device   # to be watched by `spanwire top`
 //! ```
 
+#[path = "support/expose.rs"]
+mod expose;
+
+use expose::Expose;
 use spanwire::device::{Device, DeviceError, Direction};
-use spanwire::{Protocol, RawSocket, RepSocket, ReqSocket};
+use spanwire::{Protocol, RawSocket, RepSocket, ReqSocket, watch};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let expose = Expose::from_args()?;
     // Raw sockets keep no requests. They show the protocol's header, in which every device leaves
     // a mark on the way there and takes it off on the way back.
     let front = RawSocket::new(Protocol::Rep);
     let front_at = front.listen("tcp://127.0.0.1:0").await?;
     let back = RawSocket::new(Protocol::Req);
     let back_at = back.listen("tcp://127.0.0.1:0").await?;
+
+    watch::expose("front", &front)?;
+    watch::expose("back", &back)?;
 
     // A tap sees everything that goes through, and can change nothing.
     let seen = Arc::new(AtomicUsize::new(0));
@@ -56,6 +65,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", String::from_utf8_lossy(&reply));
     }
     assert_eq!(seen.load(Ordering::Relaxed), 8, "four requests and four replies");
+
+    expose.until_enter();
 
     // A device ends when one of its sockets is closed.
     front.close(Duration::from_secs(1)).await;

@@ -8,9 +8,14 @@
 //!
 //! ```sh
 //! cargo run --example pipeline
+//! cargo run --example pipeline -- --expose ipc:///tmp/pipeline   # to be watched by `spanwire top`
 //! ```
 
-use spanwire::{PullSocket, PushSocket};
+#[path = "support/expose.rs"]
+mod expose;
+
+use expose::Expose;
+use spanwire::{PullSocket, PushSocket, watch};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
@@ -18,9 +23,12 @@ use std::time::Duration;
 const JOBS: u32 = 300;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let expose = Expose::from_args()?;
     let jobs = PushSocket::new();
     let results = PullSocket::new();
+    watch::expose("jobs", &jobs)?;
+    watch::expose("results", &results)?;
     // One socket may listen, or dial, at several addresses of several kinds.
     let jobs_at = jobs.listen("tcp://127.0.0.1:0").await?.url().to_string();
     let results_at = results.listen("tcp://127.0.0.1:0").await?.url().to_string();
@@ -38,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             // speed of its workers and keeps no more than its bounds in memory.
             jobs.send(n.to_be_bytes().to_vec()).await.expect("the socket is open");
         }
-        jobs.close(Duration::from_secs(1)).await
+        jobs
     });
 
     let mut by_worker = BTreeMap::<String, u32>::new();
@@ -53,7 +61,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(sum, (0..u64::from(JOBS)).map(|n| n * n).sum());
     assert_eq!(by_worker.len(), 3, "everybody had something to do");
 
-    let report = feeding.await?;
+    let jobs = feeding.await?;
+    expose.until_enter();
+    let report = jobs.close(Duration::from_secs(1)).await;
     assert_eq!(report.abandoned, 0, "nothing was left unsent");
     Ok(())
 }

@@ -2,14 +2,20 @@
 //!
 //! ```sh
 //! cargo run --example publish_subscribe
+//! cargo run --example publish_subscribe -- --expose ipc:///tmp/publish_subscribe   # to be watched by `spanwire top`
 //! ```
 
-use spanwire::{PubSocket, SubSocket};
+#[path = "support/expose.rs"]
+mod expose;
+
+use expose::Expose;
+use spanwire::{PubSocket, SubSocket, watch};
 use std::error::Error;
 use std::time::Duration;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let expose = Expose::from_args()?;
     let publisher = PubSocket::new();
     let listener = publisher.listen("tcp://127.0.0.1:0").await?;
 
@@ -22,6 +28,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let everything = SubSocket::new();
     everything.subscribe("");
     everything.dial(listener.url()).await?;
+
+    watch::expose("publisher", &publisher)?;
+    watch::expose("oslo", &oslo)?;
+    watch::expose("everything", &everything)?;
 
     // Messages to subscribers that are not there yet are gone: wait for them instead of hoping.
     publisher.wait_peers(2).await?;
@@ -55,6 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     assert_eq!(stats.ledger.dropped(spanwire::Dropped::NotSubscribed), 3);
 
+    expose.until_enter();
     publisher.close(Duration::from_secs(1)).await;
     Ok(())
 }

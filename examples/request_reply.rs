@@ -2,14 +2,21 @@
 //!
 //! ```sh
 //! cargo run --example request_reply
+//! cargo run --example request_reply -- --expose ipc:///tmp/request_reply   # to be watched by `spanwire top`
 //! ```
 
-use spanwire::{RepSocket, ReqSocket};
+#[path = "support/expose.rs"]
+mod expose;
+
+use expose::Expose;
+use spanwire::{RepSocket, ReqSocket, watch};
 use std::error::Error;
 use std::time::Duration;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let expose = Expose::from_args()?;
+
     // Port 0: the system chooses a free one, and the listener knows which.
     let server = RepSocket::new();
     let listener = server.listen("tcp://127.0.0.1:0").await?;
@@ -21,6 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // `dial` waits until the connection is there, and keeps it up from then on.
     let client = ReqSocket::new();
     client.dial(&url).await?;
+    watch::expose("server", &server)?;
+    watch::expose("client", &client)?;
 
     // One question, one answer. A message derefs to its bytes.
     let reply = client.request("7").await?;
@@ -34,6 +43,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         assert_eq!(reply.body(), (n * n).to_string().as_bytes());
     }
     println!("ten more were answered, all of them in flight together");
+
+    expose.until_enter();
 
     // Closing says what became of messages that were still waiting. Here there are none.
     let report = client.close(Duration::from_secs(1)).await;

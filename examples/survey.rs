@@ -2,20 +2,27 @@
 //!
 //! ```sh
 //! cargo run --example survey
+//! cargo run --example survey -- --expose ipc:///tmp/survey   # to be watched by `spanwire top`
 //! ```
 
-use spanwire::{RespondSocket, SurveySocket};
+#[path = "support/expose.rs"]
+mod expose;
+
+use expose::Expose;
+use spanwire::{RespondSocket, SurveySocket, watch};
 use std::error::Error;
 use std::time::Duration;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let expose = Expose::from_args()?;
     let surveyor = SurveySocket::new();
     let listener = surveyor.listen("tcp://127.0.0.1:0").await?;
     for (name, load) in [("ann", 17), ("bob", 80), ("cid", 42)] {
         tokio::spawn(respond(name, load, listener.url().to_string()));
     }
     surveyor.wait_peers(3).await?;
+    watch::expose("surveyor", &surveyor)?;
 
     // Everybody answers this one; there is no point in waiting for the deadline after that.
     let survey = surveyor.survey("load?").await?.end_when_all_answered();
@@ -35,6 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("overloaded: {}", overloaded.len());
     assert_eq!(overloaded.len(), 1);
+    expose.until_enter();
     Ok(())
 }
 

@@ -2,19 +2,23 @@
 //!
 //! ```sh
 //! cargo run --example watching
-//! cargo run --example watching -- ipc:///tmp/watching &   # stays for a minute, under load
+//! cargo run --example watching -- --expose ipc:///tmp/watching   # stays under load until Enter
 //! spanwire top ipc:///tmp/watching
 //! spanwire metrics ipc:///tmp/watching --listen 127.0.0.1:9100
 //! ```
 
+#[path = "support/expose.rs"]
+mod expose;
+
+use expose::Expose;
 use spanwire::watch::{self, Detail, Viewer};
 use spanwire::{Latency, RepSocket, ReqSocket};
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1);
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let exposed = Expose::from_args()?;
     let (server, client) = (RepSocket::new(), ReqSocket::new());
     let listener = server.listen("tcp://127.0.0.1:0").await?;
     client.dial(listener.url()).await?;
@@ -22,17 +26,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Nothing is shown that was not given a name.
     watch::expose("orders", &server)?;
     watch::expose("shop", &client)?;
-    let service = watch::serve(url.as_deref().unwrap_or("tcp://127.0.0.1:0")).await?;
-    println!("look with: spanwire top {}", service.url());
+    // It can be looked at in several places; `--expose` adds one (`support/expose.rs`).
+    let service = watch::serve("tcp://127.0.0.1:0").await?;
 
     tokio::spawn(async move {
         while let Ok(request) = server.recv().await {
             request.reply("thank you").await.ok();
         }
     });
-    let start = Instant::now();
+    let told_to_end = tokio::task::spawn_blocking(move || exposed.until_enter());
     let mut orders = 0;
-    while orders < 1_000 || (url.is_some() && start.elapsed() < Duration::from_secs(60)) {
+    while orders < 1_000 || !told_to_end.is_finished() {
         client.request("a pound of nails").await?;
         orders += 1;
     }

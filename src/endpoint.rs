@@ -52,8 +52,6 @@ impl Connector {
                 Err(DialError::Connect { url: url.into(), error: Arc::new(error) })
             }
             Some(Err(ConnectError::Upgrade(error))) => Err(DialError::Upgrade { url: url.into(), error }),
-            // Only what arrives can be for somebody else.
-            Some(Err(ConnectError::Moved)) => Err(DialError::Closed),
             None => Err(DialError::TimedOut { url: url.into() }),
         }
     }
@@ -74,9 +72,9 @@ impl Connector {
             #[cfg(feature = "tls")]
             Addr::Tls(addr) => tls::dial(addr, &self.options).await,
             #[cfg(all(unix, feature = "ipc"))]
-            Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), home).await?),
+            Addr::Ipc(addr) => Ok(ipc::connect(addr.path().as_ref(), &self.options, home).await?),
             #[cfg(all(target_os = "linux", feature = "ipc"))]
-            Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), home).await?),
+            Addr::Abstract(addr) => Ok(ipc::connect_abstract(addr.name(), &self.options, home).await?),
             #[cfg(feature = "ws")]
             Addr::Ws(addr) => ws::dial(addr, speaks, &self.options).await,
             #[cfg(feature = "inproc")]
@@ -142,12 +140,12 @@ async fn bind_ours(
         }
         #[cfg(all(unix, feature = "ipc"))]
         Addr::Ipc(path) => {
-            let listening = ipc::bind(path.path().as_ref(), options.permissions, options.backlog)?;
+            let listening = ipc::bind(path.path().as_ref(), options)?;
             Ok((Box::new(listening), addr.clone()))
         }
         #[cfg(all(target_os = "linux", feature = "ipc"))]
         Addr::Abstract(name) => {
-            let (listening, bound) = ipc::bind_abstract(name.name(), options.backlog)?;
+            let (listening, bound) = ipc::bind_abstract(name.name(), options)?;
             Ok((Box::new(listening), Addr::Abstract(bound)))
         }
         #[cfg(feature = "ws")]
@@ -178,4 +176,56 @@ fn built_in(addr: &Addr) -> Result<(), AddrError> {
         _ => false,
     };
     if built_in { Ok(()) } else { Err(AddrError::NotBuiltIn { scheme: addr.scheme().into() }) }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::transport::Incoming;
+    use std::future::poll_fn;
+
+    /// Bytes of the send buffer that were asked for, at the dialer and at the listener.
+    const ASKED: [usize; 2] = [30_000, 50_000];
+
+    fn options() -> (DialOptions, ListenOptions) {
+        let dial = DialOptions { send_buffer_bytes: Some(ASKED[0]), ..DialOptions::default() };
+        let listen = ListenOptions { send_buffer_bytes: Some(ASKED[1]), ..ListenOptions::default() };
+        #[cfg(feature = "tls")]
+        let (dial, listen) = {
+            let (client, server) = tls::tests::handles();
+            let dial = DialOptions { tls: Some(client.clone()), ..dial };
+            (dial, ListenOptions { tls: Some(server.clone()), ..listen })
+        };
+        (dial, listen)
+    }
+
+    #[tokio::test]
+    async fn every_stream_of_the_kernel_has_the_buffers_that_were_asked_for() {
+        let file = std::env::temp_dir().join(format!("spanwire-buffers-{}", std::process::id()));
+        let schemes = [
+            (cfg!(feature = "tcp"), "tcp://127.0.0.1:0".to_owned()),
+            (cfg!(feature = "ipc"), format!("ipc://{}", file.display())),
+            (cfg!(feature = "ipc"), "abstract://".into()),
+            (cfg!(feature = "tls"), "tls+tcp://127.0.0.1:0".into()),
+            (cfg!(feature = "ws"), "ws://127.0.0.1:0/buffers".into()),
+            (cfg!(all(feature = "ws", feature = "tls")), "wss://127.0.0.1:0/buffers".into()),
+        ];
+        let home = Home::current();
+        for (_, url) in schemes.iter().filter(|(built_in, _)| *built_in) {
+            let (dial, listen) = options();
+            let addr = listen_addr(url, &listen).unwrap();
+            let (acceptor, addr) = bind(&addr, Speaks::Link, &listen, &home).await.unwrap();
+            let accept = async {
+                match poll_fn(|cx| acceptor.poll_accept(cx)).await.unwrap() {
+                    Incoming::Ready(stream) => stream,
+                    Incoming::Upgrading(upgrade) => upgrade.await.unwrap().unwrap(),
+                }
+            };
+            let connector = Connector::new(&addr.to_string(), dial).unwrap();
+            let (here, there) = tokio::join!(connector.connect(Speaks::Link, &home), accept);
+            // Linux gives twice of what is asked for, and the peer's kernel keeps about as much.
+            let bytes = [here.unwrap(), there].map(|stream| stream.writer.kernel_bytes());
+            assert_eq!(bytes, ASKED.map(|asked| 2 * 2 * asked), "{url}");
+        }
+    }
 }

@@ -80,9 +80,6 @@ pub(crate) enum ConnectError {
     Io(io::Error),
     /// The handshake below SP.
     Upgrade(UpgradeError),
-    /// The connection is for another listener at the same port, which has it now.
-    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
-    Moved,
 }
 
 impl From<io::Error> for ConnectError {

@@ -1,6 +1,10 @@
-//! [`Hub`]: tells events to everybody who listens, and keeps them for each, within bounds.
+//! [`Hub`]: tells events to everybody who listens, and keeps them for each, within bounds; and [`Events`], with
+//! which one listens.
 
+use futures_core::Stream;
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -8,14 +12,17 @@ use std::task::{Context, Poll, Waker};
 pub(crate) const MAX_EVENTS: usize = 1_024;
 
 /// What can be told.
-pub(crate) trait Event: Clone {
+pub trait Event: Clone {
     /// So many were dropped here, as they were not taken in time.
     fn missed(count: u64) -> Self;
 }
 
-/// One who listens: events from the call that made it on.
+/// Events, from the call that made this on. At most 1,024 wait to be taken; then the oldest are dropped, and
+/// their number is told.
+///
+/// A [`Stream`]; or call [`next`](Self::next). Cancel-safe.
 #[derive(Debug)]
-pub(crate) struct Listening<E>(Arc<Queue<E>>);
+pub struct Events<E>(Arc<Queue<E>>);
 
 #[derive(Debug)]
 struct Queue<E>(Mutex<Waiting<E>>);
@@ -28,14 +35,20 @@ struct Waiting<E> {
     waker: Option<Waker>,
 }
 
-impl<E: Event> Listening<E> {
+impl<E: Event> Events<E> {
+    /// The next event; `None` once there will be none any more, and all were taken.
+    ///
+    /// Cancel-safe: a future that is dropped has taken nothing.
+    pub async fn next(&mut self) -> Option<E> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
     /// The next event if there is one.
-    pub(crate) fn try_next(&self) -> Option<E> {
+    pub fn try_next(&mut self) -> Option<E> {
         self.0.lock().take()
     }
 
-    /// The next event; `None` once there will be none any more.
-    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<E>> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<E>> {
         let mut waiting = self.0.lock();
         if let Some(event) = waiting.take() {
             return Poll::Ready(Some(event));
@@ -45,6 +58,14 @@ impl<E: Event> Listening<E> {
         }
         waiting.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+impl<E: Event> Stream for Events<E> {
+    type Item = E;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<E>> {
+        self.poll(cx)
     }
 }
 
@@ -78,12 +99,12 @@ impl<E> Default for Hub<E> {
 
 impl<E> Hub<E> {
     /// Somebody listens from now on.
-    pub(crate) fn subscribe(&mut self) -> Listening<E> {
+    pub(crate) fn subscribe(&mut self) -> Events<E> {
         let waiting = Waiting { events: VecDeque::new(), missed: 0, ended: self.ended, waker: None };
         let queue = Arc::new(Queue(Mutex::new(waiting)));
         self.listeners.retain(|listener| listener.strong_count() > 0);
         self.listeners.push(Arc::downgrade(&queue));
-        Listening(queue)
+        Events(queue)
     }
 
     /// Whether anybody may listen.
@@ -149,22 +170,22 @@ mod tests {
     #[test]
     fn a_slow_listener_is_told_how_much_it_missed() {
         let mut hub = Hub::default();
-        let listening = hub.subscribe();
+        let mut events = hub.subscribe();
         for number in 0..MAX_EVENTS + 3 {
             hub.tell(|| News::Number(number), drop);
         }
-        assert_eq!(listening.try_next(), Some(News::Missed(3)));
-        assert_eq!(listening.try_next(), Some(News::Number(3)));
+        assert_eq!(events.try_next(), Some(News::Missed(3)));
+        assert_eq!(events.try_next(), Some(News::Number(3)));
     }
 
     #[test]
     fn whoever_listens_hears_of_the_end() {
         let mut hub = Hub::<News>::default();
-        let listening = hub.subscribe();
+        let events = hub.subscribe();
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(listening.poll_next(&mut cx).is_pending());
+        assert!(events.poll(&mut cx).is_pending());
         drop(hub);
-        assert!(listening.poll_next(&mut cx).is_ready());
+        assert!(events.poll(&mut cx).is_ready());
     }
 
     #[test]

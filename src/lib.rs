@@ -125,8 +125,8 @@ pub use spanwire_core::framing::ws::upgrade::WsError;
 pub use spanwire_core::options::Origins;
 pub use spanwire_core::snapshot::{EndpointState, EndpointStats, PeerStats};
 pub use spanwire_core::{
-    DetachReason, Dropped, Header, Histogram, Latencies, Latency, Ledger, Message, NotSubscribed, Options,
-    Overflow, PipeId, Prefer, RecvError, RequestError, SendError, Time, Topic,
+    ByReason, DetachReason, Dropped, Header, Histogram, Lack, Latencies, Latency, Ledger, Message,
+    NotSubscribed, Options, Overflow, PipeId, Prefer, RecvError, RequestError, SendError, Time, Topic,
 };
 #[cfg(feature = "quic")]
 pub use transport::QuicError;

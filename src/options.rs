@@ -20,15 +20,19 @@ pub struct DialOptions {
     pub reconnect_max: Duration,
     /// How long one attempt to connect may take. Default 10 s; `None` leaves it to the kernel.
     pub connect_timeout: Option<Duration>,
-    /// tcp: send small segments at once (`TCP_NODELAY`). Default true, as in NNG.
+    /// tcp, and tls+tcp, ws and wss over it: send small segments at once (`TCP_NODELAY`). Default true, as in NNG.
     pub no_delay: bool,
-    /// tcp: let the kernel probe a peer that was silent for so long. Default: off, as in NNG.
+    /// tcp, and tls+tcp, ws and wss over it: let the kernel probe a peer that was silent for so long. Default: off,
+    /// as in NNG. On ipc the kernel tells at once when a peer is gone; quic has `QuicOptions`.
     pub keep_alive: Option<Duration>,
     /// tcp, quic: the local address to dial from. Default: the kernel chooses.
     pub local_address: Option<IpAddr>,
-    /// tcp: bytes of the kernel's send buffer. Default: the kernel's choice, which follows the traffic.
+    /// Bytes of the kernel's send buffer: tcp, and tls+tcp, ws and wss over it; ipc and abstract; quic: of its
+    /// UDP socket. The kernel moves it into the range that it allows; Linux doubles it for its own needs. Default:
+    /// the kernel's choice, which follows the traffic on tcp; quic 2 MiB.
     pub send_buffer_bytes: Option<usize>,
-    /// tcp: bytes of the kernel's receive buffer. Default: the kernel's choice, which follows the traffic.
+    /// The same of the receive buffer. On ipc and abstract, Linux counts what waits against the send buffer of the
+    /// other side only.
     pub recv_buffer_bytes: Option<usize>,
     /// tls+tcp, wss, quic: whom to trust, and who we are. Default: the authorities of the operating system, and
     /// nobody.
@@ -68,13 +72,14 @@ impl Default for DialOptions {
     }
 }
 
-/// How a dialer starts.
+/// How a dialer starts, and a listener of a [`link::Server`](crate::link::Server).
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// Wait for the first connection; if it fails, report why, and leave no dialer behind.
+    /// Wait for the first connection, or until the address is bound; if that fails, report why, and leave nothing
+    /// behind.
     #[default]
     Wait,
-    /// Return at once and keep trying: the listener may come later.
+    /// Return at once and keep trying: the listener, or the address, may come later.
     Background,
 }
 
@@ -86,17 +91,20 @@ pub struct ListenOptions {
     pub half_open: usize,
     /// Connections that the kernel may hold until they are accepted. Default 1,024; NNG has 128.
     pub backlog: u32,
-    /// tcp: send small segments at once (`TCP_NODELAY`). Default true, as in NNG.
+    /// tcp, and tls+tcp, ws and wss over it: send small segments at once (`TCP_NODELAY`). Default true, as in NNG.
     pub no_delay: bool,
-    /// tcp: let the kernel probe a peer that was silent for so long. Default: off, as in NNG.
+    /// tcp, and tls+tcp, ws and wss over it: let the kernel probe a peer that was silent for so long. Default: off,
+    /// as in NNG. On ipc the kernel tells at once when a peer is gone; quic has `QuicOptions`.
     pub keep_alive: Option<Duration>,
     /// ipc: the permission bits of the socket file. Default: as the process's umask says.
     pub permissions: Option<u32>,
-    /// tcp: bytes of the kernel's send buffer of each connection. Default: the kernel's choice, which
-    /// follows the traffic.
+    /// Bytes of the kernel's send buffer of each connection: tcp, and tls+tcp, ws and wss over it (at a port that
+    /// several share, as the first of them says); ipc and abstract; quic: of its one UDP socket. The kernel moves
+    /// it into the range that it allows; Linux doubles it for its own needs. Default: the kernel's choice, which
+    /// follows the traffic on tcp; quic 2 MiB.
     pub send_buffer_bytes: Option<usize>,
-    /// tcp: bytes of the kernel's receive buffer of each connection. Default: the kernel's choice, which
-    /// follows the traffic.
+    /// The same of the receive buffer. On ipc and abstract, Linux counts what waits against the send buffer of the
+    /// other side only.
     pub recv_buffer_bytes: Option<usize>,
     /// tls+tcp, wss, quic: who we are, and whether peers have to prove who they are. These cannot do without.
     #[cfg(feature = "tls")]

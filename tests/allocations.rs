@@ -9,13 +9,14 @@ mod counting;
 mod support;
 
 use bytes::Bytes;
-use counting::{everywhere, here};
+use counting::{EVERYWHERE, HERE};
 use futures_util::future::join;
 use spanwire::*;
 use std::future::{Future, poll_fn};
 use std::iter::repeat_n;
 use std::pin::pin;
 use std::sync::Barrier;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 use support::within;
@@ -142,9 +143,9 @@ async fn flow(url: &str, many: bool) -> Cost {
         join(counted(send), receive).await.0
     };
     pass(WARM_UP).await;
-    let before = everywhere();
+    let before = EVERYWHERE.load(Relaxed);
     let sending = pass(COUNT).await;
-    Cost { sending, all: everywhere() - before }
+    Cost { sending, all: EVERYWHERE.load(Relaxed) - before }
 }
 
 fn flow_blocking(url: &str, many: bool) -> Cost {
@@ -197,9 +198,9 @@ async fn round_trips(url: &str) -> u64 {
         join(ask, answer).await;
     };
     pass(WARM_UP).await;
-    let before = everywhere();
+    let before = EVERYWHERE.load(Relaxed);
     pass(COUNT).await;
-    everywhere() - before
+    EVERYWHERE.load(Relaxed) - before
 }
 
 fn round_trips_blocking(url: &str) -> u64 {
@@ -245,9 +246,9 @@ async fn publications(url: &str) -> u64 {
         }
     };
     pass(WARM_UP).await;
-    let before = everywhere();
+    let before = EVERYWHERE.load(Relaxed);
     pass(PUBLICATIONS).await;
-    everywhere() - before
+    EVERYWHERE.load(Relaxed) - before
 }
 
 fn publications_blocking(url: &str) -> u64 {
@@ -275,18 +276,18 @@ fn publications_blocking(url: &str) -> u64 {
         }
     };
     pass(WARM_UP);
-    let before = everywhere();
+    let before = EVERYWHERE.load(Relaxed);
     pass(PUBLICATIONS);
-    everywhere() - before
+    EVERYWHERE.load(Relaxed) - before
 }
 
 /// How often `work` allocates within its own polls.
 async fn counted(work: impl Future<Output = ()>) -> u64 {
     let (mut work, mut own) = (pin!(work), 0);
     poll_fn(|context| {
-        let before = here();
+        let before = HERE.get();
         let poll = work.as_mut().poll(context);
-        own += here() - before;
+        own += HERE.get() - before;
         poll.map(|()| own)
     })
     .await
@@ -304,11 +305,11 @@ fn side_by_side(send: impl Fn(usize), receive: &mut (impl FnMut(usize) + Send)) 
         });
         send(WARM_UP);
         all_here.wait();
-        let (before, own) = (everywhere(), here());
+        let (before, own) = (EVERYWHERE.load(Relaxed), HERE.get());
         send(COUNT);
-        let sending = here() - own;
+        let sending = HERE.get() - own;
         all_here.wait();
-        Cost { sending, all: everywhere() - before }
+        Cost { sending, all: EVERYWHERE.load(Relaxed) - before }
     })
 }
 

@@ -2,8 +2,7 @@
 //!
 //! That all else works over them is a row of the conformance list.
 
-#[path = "../examples/own_transport.rs"]
-#[allow(dead_code)]
+#[path = "../examples/own_transport/memory.rs"]
 mod own_transport;
 mod support;
 

@@ -8,11 +8,12 @@
 mod counting;
 mod support;
 
-use counting::in_use;
+use counting::IN_USE;
 use spanwire::*;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering::Relaxed;
 use support::within;
 use tokio::runtime::Builder;
 
@@ -60,12 +61,12 @@ async fn cost<S: Write>(
     let mut before = 0;
     while peers.len() < ALL {
         if peers.len() == FIRST {
-            before = in_use();
+            before = IN_USE.load(Relaxed);
         }
         let mut peer = connect();
         peer.write_all(&header).unwrap();
         peers.push(peer);
         wait_peers(peers.len()).await.unwrap();
     }
-    (in_use() - before) / (ALL - FIRST)
+    (IN_USE.load(Relaxed) - before) / (ALL - FIRST)
 }

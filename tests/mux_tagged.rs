@@ -1,4 +1,5 @@
-//! The tagged layout over streams of all kinds, with peers of our own and with plain programs that write its bytes.
+//! The tagged layout over streams of all kinds, with peers of our own and with plain programs that write its
+//! bytes.
 
 use bytes::Bytes;
 use spanwire::mux::tagged::{

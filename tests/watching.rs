@@ -62,10 +62,13 @@ async fn a_snapshot_tells_of_every_part_of_a_socket() {
     assert_eq!((peer.stats.sent_messages, peer.stats.received_messages), (10, 10));
     assert_eq!((peer.stats.answers, peer.stats.answer_time), (10, reply.sum()));
     assert_eq!(peer.stats.slowest_answer, reply.max());
+    assert_eq!(peer.latencies.of(Latency::Reply), reply);
     assert!(peer.age <= asks.age);
 
     let [tcp] = &asks.transports[..] else { panic!("{asks:?}") };
     assert_eq!((&*tcp.scheme, tcp.peers, tcp.attached, tcp.stats), ("tcp", 1, 1, peer.stats));
+    assert_eq!(tcp.latencies, asks.latencies, "there is no other transport, and nobody waited for room");
+    assert!(answers.peers[0].latencies.measured().next().is_none(), "nothing is asked of it");
     let [dialer] = &asks.endpoints[..] else { panic!("{asks:?}") };
     assert_eq!((dialer.dials, dialer.state, dialer.stats.connections), (true, EndpointState::Connected, 1));
     let [listener] = &answers.endpoints[..] else { panic!("{answers:?}") };
@@ -90,7 +93,13 @@ async fn those_who_are_gone_stay_in_the_sums_with_their_reason() {
         let [tcp] = &all.transports[..] else { panic!("{all:?}") };
         assert_eq!((tcp.peers, tcp.attached, tcp.stats.sent_messages), (0, round, round));
         assert_eq!(all.ledger.detached(DetachReason::PeerClosed), round);
-        assert_eq!(all.latencies.of(Latency::Connection).count(), round);
+        let lives = all.latencies.of(Latency::Connection);
+        assert_eq!(lives.count(), round);
+        assert_eq!(
+            (all.lives.of(DetachReason::PeerClosed), tcp.latencies.of(Latency::Connection)),
+            (lives, lives)
+        );
+        assert_eq!(all.lives.measured().count(), 1, "no other reason");
     }
     let sub = SubSocket::new();
     let refused = sub.dial(listener.url()).await;
@@ -98,6 +107,43 @@ async fn those_who_are_gone_stay_in_the_sums_with_their_reason() {
     until("it is counted here too", || push.stats().ledger.refused_pipes == 1).await;
     assert_eq!(push.snapshot().ledger.refused(DetachReason::WrongProtocol), 1);
     assert_eq!(sub.snapshot().ledger.refused(DetachReason::WrongProtocol), 1);
+    for all in [push.snapshot(), sub.snapshot()] {
+        assert_eq!(all.refusals.of(DetachReason::WrongProtocol).count(), 1, "{all:?}");
+        assert!(all.refusals.of(DetachReason::WrongProtocol).max() < LONG);
+    }
+}
+
+#[tokio::test]
+async fn answers_of_peers_that_are_gone_stay_with_their_transport_and_the_socket() {
+    let survey = SurveySocket::new();
+    let tcp = survey.listen("tcp://127.0.0.1:0").await.unwrap();
+    let inproc = survey.listen("inproc://watching-answers").await.unwrap();
+    let (near, far) = (RespondSocket::new(), RespondSocket::new());
+    near.dial(inproc.url()).await.unwrap();
+    far.dial(tcp.url()).await.unwrap();
+    survey.wait_peers(2).await.unwrap();
+    for _ in 0..3 {
+        let mut answers = survey.survey("load?").await.unwrap().end_when_all_answered();
+        for one in [&near, &far] {
+            within(one.recv()).await.unwrap().reply("little").await.unwrap();
+        }
+        for _ in 0..2 {
+            within(answers.next()).await.unwrap();
+        }
+    }
+    let before = survey.snapshot();
+    assert!(before.peers.iter().all(|peer| peer.latencies.of(Latency::Answer).count() == 3));
+    near.close(LONG).await;
+    until("one is left", || survey.stats().peers == 1).await;
+    let after = survey.snapshot();
+    for all in [&before, &after] {
+        assert_eq!(all.latencies.of(Latency::Answer).count(), 6);
+        for transport in &all.transports {
+            assert_eq!(transport.latencies.of(Latency::Answer).count(), 3, "{}", transport.scheme);
+        }
+    }
+    assert_eq!(before.latencies.of(Latency::Answer), after.latencies.of(Latency::Answer));
+    assert_eq!(after.peers.len(), 1);
 }
 
 #[tokio::test]
@@ -143,13 +189,18 @@ async fn a_sender_without_room_is_seen_and_its_wait_is_measured() {
         let all = push.snapshot();
         let waited = all.latencies.of(Latency::Room).count();
         assert!(waited >= 1, "{url}");
+        assert_eq!(all.waits.of(Lack::Full).count(), waited, "{url}");
+        assert!(all.waits.of(Lack::NoPeer).is_empty(), "{url}");
         assert_eq!(all.queues.waiting_senders, 0, "{url}");
         // One who gives up has waited, too.
         push.disconnect(push.peers()[0].pipe);
         pull.close(LONG).await;
         until("nobody is there", || push.stats().peers == 0).await;
         assert!(push.send_timeout("nobody", Duration::from_millis(1)).await.is_err());
-        assert_eq!(push.snapshot().latencies.of(Latency::Room).count(), waited + 1, "{url}");
+        let all = push.snapshot();
+        assert_eq!(all.latencies.of(Latency::Room).count(), waited + 1, "{url}");
+        assert_eq!(all.waits.of(Lack::NoPeer).count(), 1, "{url}");
+        assert!(all.waits.of(Lack::NoPeer).max() >= Duration::from_millis(1), "{url}");
     }
 }
 
@@ -256,6 +307,17 @@ fn compare(values: &BTreeMap<String, f64>, socket: &Snapshot) {
     for tcp in &socket.transports {
         let label = format!(",transport=\"{}\"", tcp.scheme);
         assert_eq!(of("transport_sent_messages_total", &label), tcp.stats.sent_messages as f64);
+        for (what, spans) in tcp.latencies.measured() {
+            let labels = format!("{label},what=\"{}\"", what.name());
+            assert_eq!(of("transport_latency_seconds_count", &labels), spans.count() as f64);
+        }
+    }
+    let by_reason = [("detached_after", &socket.lives), ("refused_after", &socket.refusals)];
+    for (series, (why, spans)) in
+        by_reason.iter().flat_map(|(s, all)| all.measured().map(move |one| (s, one)))
+    {
+        let label = format!(",reason=\"{}\"", why.name());
+        assert_eq!(of(&format!("{series}_seconds_count"), &label), spans.count() as f64);
     }
 }
 
@@ -279,14 +341,18 @@ async fn a_program_is_looked_at_from_outside() {
         assert_eq!(there.ledger, here.ledger);
         assert_eq!(there.latencies, here.latencies);
         assert_eq!((&there.transports, &there.endpoints), (&here.transports, &here.endpoints));
+        assert_eq!((&there.lives, &there.refusals, &there.waits), (&here.lives, &here.refusals, &here.waits));
         assert_eq!(there.peers[0].stats, here.peers[0].stats);
+        assert_eq!(there.peers[0].latencies, here.peers[0].latencies);
         assert!(there.age <= here.age);
         let text = viewer.prometheus(Detail::Sockets, LONG).await.unwrap();
         here.name = name.into();
         compare(&parse(&text), &here);
     }
     let peers = viewer.prometheus(Detail::Peers, LONG).await.unwrap();
-    assert!(parse(&peers).keys().any(|series| series.starts_with("spanwire_peer_answers_total{")));
+    for series in ["spanwire_peer_answers_total{", "spanwire_peer_latency_seconds_bucket{"] {
+        assert!(parse(&peers).keys().any(|key| key.starts_with(series)), "{series}");
+    }
     // A second look tells how much time has passed there.
     assert!(viewer.report(LONG).await.unwrap().at > report.at);
     rep.close(LONG).await;

@@ -13,8 +13,8 @@
 //!   libraries there are; `options` reads the command line.
 //! * `pair` starts the two ends of a workload, each an `end`. What an end needs whatever it is about is in
 //!   a crate of its own, `ends/`.
-//! * `limit` is the work done with raw sockets and channels; `spanwire` the same work with ours; `serve`
-//!   has the jobs of those that live on a runtime.
+//! * `limit` is the work done with raw sockets and channels; `spanwire` the same work with ours; `quinn` that
+//!   of multiplexers with the streams of QUIC.
 //! * `run` repeats and interleaves, `report` prints and writes, `trace` counts system calls and
 //!   instructions, `bounds` says how many may be needed, `smoke` moves a few messages through everything and
 //!   looks at no clock.
@@ -28,9 +28,9 @@ mod options;
 mod pair;
 mod peers;
 mod plan;
+mod quinn;
 mod report;
 mod run;
-mod serve;
 mod smoke;
 mod spanwire;
 mod subject;
@@ -38,7 +38,7 @@ mod trace;
 
 use anyhow::Context;
 use options::Task;
-use spanwire_bench_ends::{Role, Word, role};
+use spanwire_bench_ends::{Role, Word, role, serve};
 use std::process::ExitCode;
 use subject::Subject;
 
@@ -61,6 +61,7 @@ fn main() -> ExitCode {
 fn end_of(role: &Role) -> anyhow::Result<()> {
     match Subject::find(&role.subject).context("this subject is not known")? {
         Subject::Limit => limit::run(role),
+        Subject::Quinn => quinn::run(role),
         subject => spanwire::run(role, subject),
     }
 }

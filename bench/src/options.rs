@@ -17,15 +17,17 @@ usage: spanwire-bench [WORDS] [OPTION]...   measure and print a table
 
   WORDS           run a part: comma-separated words, for example push,tcp,64
                     work       req push pub stall flight pushers threads idle load connect mixed outrun
+                               mux: mux-echo mux-send mux-recv mux-links mux-mixed mux-idle
                     transport  tcp ipc inproc tls ws wss quic
                     body       64, 1k, 64k, 1m, or any size
-                    many       x64: subscribers, requests in flight, pushers, threads, connections;
+                    many       x64: subscribers, requests in flight, pushers, threads, connections,
+                               logical or not;
                                50%: of capacity (load)
                     mode       split (different cores), same (one core), free (not pinned),
                                spin (different cores, looking instead of sleeping),
                                runtime (inproc: two tasks of one runtime)
                     subject    async blocking async-many blocking-many async-threads
-                               nng nanomsg zmq rzmq zeromq zenoh nats
+                               nng nanomsg zmq rzmq zeromq zenoh nats yamux tokio-yamux h2 quinn
                   words of one kind widen the choice, words of different kinds narrow it
   --only WORDS    the same
   --peers FILE    the program with the other libraries; cargo xtask bench --peers builds it

@@ -42,6 +42,8 @@ impl Workshop {
 
     fn program(&self, subject: Subject) -> Result<&Path> {
         match (subject.kind(), &self.peers) {
+            // It is built in, as it is what our own transport has.
+            _ if subject == Subject::Quinn => Ok(&self.own_program),
             (Kind::Peer, Some(peers)) => Ok(&peers.program),
             (Kind::Peer, None) => bail!("the peers are not built"),
             _ => Ok(&self.own_program),

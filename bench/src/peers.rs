@@ -1,5 +1,6 @@
-//! What the program with the other libraries says it can do.
+//! What the program with the other libraries says it can do, and the one library that is built in: quinn.
 
+use crate::quinn;
 use crate::subject::{Kind, Subject};
 use anyhow::{Context, Result, bail};
 use spanwire_bench_ends::{Cell, Mode, Transport, Word, Work};
@@ -40,7 +41,8 @@ impl Peers {
             bail!("{} list failed ({})", program.display(), out.status);
         }
         let text = String::from_utf8(out.stdout).with_context(what)?;
-        let all: Result<Vec<Peer>> = text.lines().map(parse).collect();
+        let own = quinn::about();
+        let all: Result<Vec<Peer>> = text.lines().chain([own.as_str()]).map(parse).collect();
         Ok(Self { program: program.to_owned(), all: all.with_context(what)? })
     }
 

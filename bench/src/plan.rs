@@ -3,7 +3,8 @@
 use crate::peers::Peers;
 use crate::subject::{Kind, SUBJECTS, Subject};
 use anyhow::{Context, Result};
-use spanwire_bench_ends::{Cell, Mode, Transport, Word, Work, parse_size};
+use spanwire_bench_ends::words::MUX;
+use spanwire_bench_ends::{Cell, Mode, Mux, Transport, Word, Work, parse_size};
 
 /// Which cells and subjects to run. An empty list means the default of that kind.
 #[derive(Debug, Default)]
@@ -26,6 +27,9 @@ impl Selection {
         for word in words.split(',').filter(|word| !word.is_empty()) {
             if let Some(work) = Work::find(word) {
                 self.works.push(work);
+            } else if word == MUX {
+                let all = Work::WORDS.iter().map(|(_, work)| *work);
+                self.works.extend(all.filter(|work| matches!(work, Work::Mux(_))));
             } else if let Some(transport) = Transport::find(word) {
                 self.transports.push(transport);
             } else if let Some(mode) = Mode::find(word) {
@@ -90,6 +94,7 @@ impl Selection {
             Work::RoundTrip | Work::OneWay | Work::Connect | Work::Mixed | Work::Outrun => {
                 manys(work).to_vec()
             }
+            Work::Mux(Mux::Send | Mux::Recv | Mux::Mixed) => manys(work).to_vec(),
             _ => or(&self.manys, manys(work)),
         }
     }
@@ -140,10 +145,13 @@ fn exists(cell: &Cell) -> bool {
         // The number of the pusher; the stamp, which must not look like the end of the bulk.
         Work::Pushers => cell.body_bytes >= 4,
         Work::Mixed => cell.body_bytes > 8 && cell.many <= 1,
+        // As in flight: the limit has many messages in flight on one connection.
+        Work::Mux(Mux::Echo) => cell.many == 1 || cell.body_bytes <= 4 << 10,
         _ => true,
     };
     mode && body
         && (is_plain || is_bare || (cell.work == Work::Idle && !is_local))
+        && (cell.transport == Transport::Tcp || !matches!(cell.work, Work::Mux(_)))
         && (cell.many > 0 || cell.work == Work::Mixed)
 }
 
@@ -161,6 +169,9 @@ fn bodies(work: Work) -> &'static [usize] {
         Work::RoundTrip | Work::OneWay => &[64, 1 << 10, 64 << 10, 1 << 20],
         Work::Publish => &[64, 1 << 10],
         Work::Outrun => &[1 << 20],
+        Work::Mux(Mux::Echo) => &[100, 200 << 10, 1 << 20],
+        Work::Mux(Mux::Send | Mux::Recv) => &[1 << 10],
+        Work::Mux(_) => &[100],
         _ => &[64],
     }
 }
@@ -197,6 +208,9 @@ fn manys(work: Work) -> &'static [u32] {
         Work::Threads => &[8],
         Work::Idle => &[10_000],
         Work::Load => &[50, 90],
+        Work::Mux(Mux::Echo) => &[1, 16, 1000],
+        Work::Mux(Mux::Links) => &[4],
+        Work::Mux(Mux::Idle) => &[10_000],
         _ => &[1],
     }
 }
@@ -233,6 +247,14 @@ mod tests {
         assert_eq!(cells("pub,x8,1k"), ["pub x8 tcp 1k split"]);
         assert_eq!(cells("load,90%"), ["load 90% tcp 64 split"]);
         assert_eq!(cells("push,tcp,64,x8"), ["push tcp 64 split"], "there is only one of it");
+    }
+
+    #[test]
+    fn one_word_is_for_all_of_the_multiplexers() {
+        assert!(cells("mux").iter().all(|cell| cell.starts_with("mux-")));
+        let echoes = ["mux-echo tcp 100 split", "mux-echo x16 tcp 100 split", "mux-echo x1000 tcp 100 split"];
+        assert_eq!(cells("mux-echo,100"), echoes);
+        assert_eq!(cells("mux-echo,1m,x1,x16"), ["mux-echo tcp 1m split"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::report::{self, Results};
 use crate::subject::Subject;
 use crate::trace;
 use anyhow::{Result, bail};
-use spanwire_bench_ends::{Cell, Job, Measure, Mode, Work, pin, usage};
+use spanwire_bench_ends::{Cell, Job, LARGE_BYTES, Measure, Mode, Mux, Work, pin, usage};
 use std::time::{Duration, Instant};
 
 /// What one subject did in a cell.
@@ -67,7 +67,7 @@ pub(crate) fn possible(cells: Vec<Cell>) -> Vec<Cell> {
     let needs_two = |cell: &Cell| matches!(cell.mode, Mode::Split | Mode::Spin);
     let fit = |cell: Cell| {
         let most = u32::try_from(files.saturating_sub(FILES_BESIDE)).unwrap_or(u32::MAX);
-        if !matches!(cell.work, Work::Idle | Work::Pushers) || cell.many <= most {
+        if !matches!(cell.work, Work::Idle | Work::Pushers | Work::Mux(Mux::Idle)) || cell.many <= most {
             return cell;
         }
         eprintln!("{cell}: only {files} files may be open, so there are {most} connections");
@@ -102,7 +102,7 @@ fn round(cell: Cell, outcome: &mut Outcome, duration: Duration, workshop: &mut W
     let subject = outcome.subject;
     let mut start = |cell| Pair::start(cell, subject, workshop, patience, &plain);
     match cell.work {
-        Work::Idle => {
+        Work::Idle | Work::Mux(Mux::Idle) => {
             let mut pair = start(cell)?;
             let job = Job { millis: WATCH_MILLIS, ..Job::timed(cell.many.into()) };
             let mut told = pair.run(job)?;
@@ -113,6 +113,14 @@ fn round(cell: Cell, outcome: &mut Outcome, duration: Duration, workshop: &mut W
         Work::Outrun => {
             let mut pair = start(cell)?;
             let told = pair.run(Job { millis: WATCH_MILLIS, ..Job::timed(OUTRUN_MESSAGES) })?;
+            pair.finish()?;
+            Ok(Round { told, baseline: None })
+        }
+        Work::Mux(Mux::Mixed) => {
+            let mut pair = start(cell)?;
+            // Found anew each time, for a gigabyte takes no longer than looking for what to do instead.
+            let count = calibrate(&mut pair, duration.max(LATENCY_SPAN))?;
+            let told = pair.run(Job::timed(count.min(MOST_LARGE)))?;
             pair.finish()?;
             Ok(Round { told, baseline: None })
         }
@@ -153,7 +161,15 @@ fn round(cell: Cell, outcome: &mut Outcome, duration: Duration, workshop: &mut W
         }
         _ => {
             // Fairness means nothing before each of many has had its turn many times.
-            let span = if cell.work == Work::Pushers { duration.max(FAIR_SPAN) } else { duration };
+            let span = match cell.work {
+                Work::Pushers => duration.max(FAIR_SPAN),
+                Work::Mux(Mux::Send | Mux::Recv) => {
+                    // Windows grow while a connection lives, so each has to find out anew what it can.
+                    outcome.count = 0;
+                    duration.max(GROWN_SPAN)
+                }
+                _ => duration,
+            };
             let mut one = |cell, count: &mut u64| {
                 let mut pair = start(cell)?;
                 let told = measured(&mut pair, count, span)?;
@@ -221,6 +237,9 @@ const WATCH_MILLIS: u64 = 2_000;
 /// More than any bound that counts bytes, and few enough for those that count messages.
 const OUTRUN_MESSAGES: u64 = 1_000;
 
+/// A gigabyte of large messages.
+const MOST_LARGE: u64 = (1 << 30) / LARGE_BYTES as u64;
+
 /// How many single messages a second go beside the bulk.
 const SINGLES_A_SECOND: u64 = 1_000;
 
@@ -229,6 +248,9 @@ const LATENCY_SPAN: Duration = Duration::from_secs(1);
 
 /// The shortest time in which a thousand pushers are compared.
 const FAIR_SPAN: Duration = Duration::from_secs(1);
+
+/// The shortest time for what begins slowly.
+const GROWN_SPAN: Duration = Duration::from_millis(500);
 
 /// Files that a process needs beside its connections.
 const FILES_BESIDE: u64 = 100;

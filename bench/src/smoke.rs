@@ -6,7 +6,7 @@ use crate::plan::Selection;
 use crate::run::{everybody, possible};
 use crate::subject::Subject;
 use anyhow::{Context, Result};
-use spanwire_bench_ends::{Cell, Job, Mode, Word, Work};
+use spanwire_bench_ends::{Cell, Job, Mode, Mux, Word, Work};
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ pub(crate) fn all(peers: Option<&Path>) -> Result<()> {
 fn small(cell: Cell) -> Cell {
     match cell.work {
         Work::Publish | Work::Stall | Work::Threads => cell.with_many(cell.many.min(3)),
-        Work::Pushers | Work::Idle => cell.with_many(20),
+        Work::Pushers | Work::Idle | Work::Mux(Mux::Idle) => cell.with_many(20),
+        Work::Mux(Mux::Echo) => cell.with_many(cell.many.min(20)),
         _ => cell,
     }
 }
@@ -52,7 +53,8 @@ fn one(cell: Cell, subject: Subject, workshop: &mut Workshop) -> Result<u64> {
 
 fn job(cell: &Cell, is_first: bool) -> Job {
     let count = match cell.work {
-        Work::Idle => cell.many.into(),
+        Work::Idle | Work::Mux(Mux::Idle) => cell.many.into(),
+        Work::Mux(Mux::Mixed) => 8,
         Work::Outrun => 20,
         Work::Connect => 30,
         Work::Mixed => 100,
@@ -63,7 +65,7 @@ fn job(cell: &Cell, is_first: bool) -> Job {
     };
     let job = Job::timed(count);
     match cell.work {
-        Work::Idle | Work::Outrun => Job { millis: 200, ..job },
+        Work::Idle | Work::Outrun | Work::Mux(Mux::Idle) => Job { millis: 200, ..job },
         Work::Load if is_first => job,
         Work::Load | Work::Mixed => Job { rate: 2_000, ..job },
         _ => job,

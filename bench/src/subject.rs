@@ -1,5 +1,6 @@
 //! By what means a workload is done.
 
+use crate::spanwire;
 use spanwire_bench_ends::{Cell, Mode, Word, Work};
 
 /// By what means.
@@ -31,6 +32,14 @@ pub(crate) enum Subject {
     Zenoh,
     /// NATS: its server, and async-nats.
     Nats,
+    /// yamux of libp2p, in Rust; this and those below are multiplexers.
+    Yamux,
+    /// tokio-yamux, in Rust.
+    TokioYamux,
+    /// The streams of HTTP/2, by h2, in Rust.
+    H2,
+    /// The streams of QUIC, by quinn, in Rust.
+    Quinn,
 }
 
 /// Every subject, in the order in which they take turns and are printed.
@@ -48,6 +57,10 @@ pub(crate) const SUBJECTS: &[Subject] = &[
     Subject::Zeromq,
     Subject::Zenoh,
     Subject::Nats,
+    Subject::Yamux,
+    Subject::TokioYamux,
+    Subject::H2,
+    Subject::Quinn,
 ];
 
 impl Word for Subject {
@@ -65,6 +78,10 @@ impl Word for Subject {
         ("zeromq", Self::Zeromq),
         ("zenoh", Self::Zenoh),
         ("nats", Self::Nats),
+        ("yamux", Self::Yamux),
+        ("tokio-yamux", Self::TokioYamux),
+        ("h2", Self::H2),
+        ("quinn", Self::Quinn),
     ];
 }
 
@@ -93,6 +110,9 @@ impl Subject {
 
     /// Whether the limit or Spanwire can do this; what a peer can it says itself.
     pub(crate) fn suits(self, cell: &Cell) -> bool {
+        if let Work::Mux(_) = cell.work {
+            return self == Self::Limit || self == Self::Async;
+        }
         match self {
             Self::Limit | Self::Async => true,
             Self::Blocking => cell.mode != Mode::Runtime,

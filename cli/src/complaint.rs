@@ -2,7 +2,8 @@
 
 use crate::secure::Unusable;
 use clap::CommandFactory;
-use spanwire::{DialError, ListenError};
+use spanwire::tls::TlsError;
+use spanwire::{DialError, ListenError, QuicError, UpgradeError};
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
@@ -104,16 +105,45 @@ impl From<DialError> for Complaint {
         let complaint = Self::new(error.to_string());
         match &error {
             DialError::Address { .. } => complaint.advise(ADDRESSES),
-            DialError::Connect { .. } | DialError::TimedOut { .. } => {
-                complaint.advise("start the program that listens there, and check the address")
-            }
-            DialError::Refused { .. } => {
-                complaint.advise("check that the other side has the matching protocol")
-            }
+            DialError::Connect { error, .. } => match distrust_within(error).and_then(against) {
+                Some(advice) => complaint.advise(advice),
+                None => complaint.advise(START),
+            },
+            DialError::TimedOut { .. } => complaint.advise(START),
+            DialError::Refused { .. } => complaint
+                .advise("check that the other side has the matching protocol, with TLS or without as here"),
+            DialError::Upgrade {
+                error: UpgradeError::Tls(error) | UpgradeError::Quic(QuicError::Tls(error)),
+                ..
+            } => match against(error) {
+                Some(advice) => complaint.advise(advice),
+                None => complaint,
+            },
             _ => complaint,
         }
     }
 }
+
+/// With TLS 1.3 a listener refuses our certificate after we are done, where others read already.
+fn distrust_within(error: &io::Error) -> Option<&TlsError> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What the user can do about certificates.
+fn against(error: &TlsError) -> Option<&'static str> {
+    Some(match error {
+        TlsError::UnknownAuthority => "name the authority that has issued its certificate with --cacert",
+        TlsError::WrongName { .. } => "dial it by a name that is in its certificate",
+        TlsError::CertificateRequired => "say who we are with --cert and --key",
+        TlsError::Alert { name: "unknown_ca" | "bad_certificate" } => {
+            "show a certificate of an authority that it trusts with --cert and --key"
+        }
+        TlsError::NotTls => "check the port and the scheme: what listens there does so without TLS",
+        _ => return None,
+    })
+}
+
+const START: &str = "start the program that listens there, and check the address";
 
 impl From<Unusable> for Complaint {
     fn from(error: Unusable) -> Self {

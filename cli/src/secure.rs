@@ -144,11 +144,11 @@ impl fmt::Debug for Secure {
     }
 }
 
-/// Whether an address is one of those that need TLS.
+/// Whether an address is one of those that need TLS. `https` is where scrapers are answered.
 pub(crate) fn is_secured(url: &str) -> bool {
     let scheme = url.split("://").next().unwrap_or_default().to_ascii_lowercase();
     let scheme = scheme.strip_prefix("mux+").unwrap_or(&scheme);
-    ["tls+", "wss", "quic"].iter().any(|start| scheme.starts_with(start))
+    ["tls+", "wss", "quic", "https"].iter().any(|start| scheme.starts_with(start))
 }
 
 #[cfg(test)]
@@ -165,6 +165,7 @@ mod tests {
             ("mux+tls+tcp://h:1#x", true),
             ("MUX+wss://h", true),
             ("mux+tcp://h:1#tls+", false),
+            ("https://h:1", true),
             ("ws://h/x", false),
             ("tcp://h:1", false),
             ("ipc://wss", false),

@@ -1,6 +1,7 @@
 //! The ledger: why messages were dropped, why pipes went away, how often, and how long things took.
 
 use crate::histogram::Histogram;
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -131,6 +132,16 @@ reasons! {
     }
 }
 
+reasons! {
+    /// What a send waits for.
+    Lack {
+        /// Those who are there have no room.
+        Full => "no room",
+        /// Nobody is there.
+        NoPeer => "no peer",
+    }
+}
+
 /// A [`Histogram`] for each [`Latency`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latencies([Histogram; Latency::ALL.len()]);
@@ -151,11 +162,68 @@ impl Latencies {
         &mut self.0[what as usize]
     }
 
+    /// Adds all that others have counted.
+    pub fn merge(&mut self, others: &Self) {
+        for (what, spans) in others.measured() {
+            self.of_mut(what).merge(spans);
+        }
+    }
+
     /// Those kinds of which something was counted.
     pub fn measured(&self) -> impl Iterator<Item = (Latency, &Histogram)> {
         Latency::ALL.iter().map(|what| (*what, self.of(*what))).filter(|(_, all)| !all.is_empty())
     }
 }
+
+/// A [`Histogram`] for each reason that has occurred: how long things took that ended, or waited, for it.
+#[derive(Clone, Debug)]
+pub struct ByReason<R>(Vec<(R, Histogram)>);
+
+impl<R> Default for ByReason<R> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<R: Copy + Ord> ByReason<R> {
+    /// Counts one span.
+    pub fn record(&mut self, why: R, span: Duration) {
+        self.of_mut(why).record(span);
+    }
+
+    /// What was counted for one reason.
+    pub fn of(&self, why: R) -> &Histogram {
+        static NONE: Histogram = Histogram::new();
+        self.place_of(why).map_or(&NONE, |at| &self.0[at].1)
+    }
+
+    /// The same, to change it.
+    pub fn of_mut(&mut self, why: R) -> &mut Histogram {
+        let at = self.place_of(why).unwrap_or_else(|at| {
+            self.0.insert(at, (why, Histogram::new()));
+            at
+        });
+        &mut self.0[at].1
+    }
+
+    /// Those reasons for which something was counted, in their order.
+    pub fn measured(&self) -> impl Iterator<Item = (R, &Histogram)> {
+        self.0.iter().map(|(why, all)| (*why, all)).filter(|(_, all)| !all.is_empty())
+    }
+
+    fn place_of(&self, why: R) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&why, |(other, _)| *other)
+    }
+}
+
+/// Two are the same when they have counted the same.
+impl<R: Copy + Ord> PartialEq for ByReason<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.measured().eq(other.measured())
+    }
+}
+
+impl<R: Copy + Ord> Eq for ByReason<R> {}
 
 impl DetachReason {
     /// Whether trying again soon may well succeed without anybody changing anything.
@@ -293,6 +361,20 @@ mod tests {
         }
         assert_eq!(ledger.refused_pipes, 2 * DetachReason::ALL.len() as u64);
         assert_eq!(ledger.detaches().count(), ledger.refusals().count());
+    }
+
+    #[test]
+    fn spans_are_kept_by_reason_in_their_order() {
+        let mut spans = ByReason::default();
+        for (why, millis) in [(Lack::NoPeer, 3), (Lack::Full, 1), (Lack::NoPeer, 4)] {
+            spans.record(why, Duration::from_millis(millis));
+        }
+        assert_eq!((spans.of(Lack::Full).count(), spans.of(Lack::NoPeer).count()), (1, 2));
+        assert!(spans.measured().map(|(why, _)| why).eq([Lack::Full, Lack::NoPeer]));
+        assert!(ByReason::default().of(DetachReason::Busy).is_empty());
+        let mut asked = ByReason::default();
+        assert!(asked.of_mut(DetachReason::Busy).is_empty());
+        assert_eq!(asked, ByReason::default());
     }
 
     #[test]

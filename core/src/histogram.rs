@@ -1,6 +1,6 @@
 //! [`Histogram`]: how long things took, in a fixed amount of memory and with a bounded error.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -14,7 +14,8 @@ use core::time::Duration;
 /// Log-linear: from 16 ns on, each doubling is cut into 8 buckets of equal width. So the width of a
 /// bucket is at most an eighth of what is in it, and a [`quantile`](Self::quantile) is never less than
 /// the true value and never more than an eighth above it. All of `u64` nanoseconds fit (584 years), in
-/// 496 buckets: 4 KiB, allocated with the first span. Counts and sums stop at `u64::MAX`.
+/// 496 buckets. Only doublings in which something was counted have theirs, 64 bytes each: spans from 20 us
+/// to 10 ms take 640 bytes, all there can be 4 KiB, and none take none. Counts and sums stop at `u64::MAX`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -29,9 +30,12 @@ use core::time::Duration;
 /// assert!(median >= Duration::from_micros(50) && median <= Duration::from_micros(50) * 9 / 8);
 /// assert_eq!(spans.max(), Duration::from_micros(100));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Histogram {
-    counts: Option<Box<[u64; BUCKETS]>>,
+    /// Which doublings have buckets here: a bit for each, the lowest for the smallest numbers.
+    there: u64,
+    /// Their buckets, in rising order.
+    counts: Vec<[u64; PER_DOUBLING]>,
     count: u64,
     sum: u64,
     min: u64,
@@ -45,10 +49,13 @@ const PER_DOUBLING: usize = 1 << BITS;
 /// How many buckets a [`Histogram`] has.
 pub const BUCKETS: usize = (64 - BITS as usize + 1) * PER_DOUBLING;
 
+// There is a bit for each doubling.
+const _: () = assert!(BUCKETS / PER_DOUBLING <= u64::BITS as usize);
+
 impl Histogram {
     /// One without any spans, which takes no memory yet.
     pub const fn new() -> Self {
-        Self { counts: None, count: 0, sum: 0, min: 0, max: 0 }
+        Self { there: 0, counts: Vec::new(), count: 0, sum: 0, min: 0, max: 0 }
     }
 
     /// Counts one span. Longer than 584 years counts as that.
@@ -66,8 +73,22 @@ impl Histogram {
     }
 
     fn put(&mut self, bucket: usize, count: u64) {
-        let counts = self.counts.get_or_insert_with(|| Box::new([0; BUCKETS]));
-        counts[bucket] = counts[bucket].saturating_add(count);
+        let (doubling, place) = (bucket / PER_DOUBLING, bucket % PER_DOUBLING);
+        let at = self.place_of(doubling);
+        if self.there & (1 << doubling) == 0 {
+            // Seldom, and no more than once for each: no room to spare is kept.
+            self.counts.reserve_exact(1);
+            self.counts.insert(at, [0; PER_DOUBLING]);
+            self.there |= 1 << doubling;
+        }
+        let place = &mut self.counts[at][place];
+        *place = place.saturating_add(count);
+    }
+
+    /// Where the buckets of a doubling are, or would be: behind those of all smaller ones.
+    #[inline]
+    const fn place_of(&self, doubling: usize) -> usize {
+        (self.there & ((1 << doubling) - 1)).count_ones() as usize
     }
 
     /// Adds all that another one has counted, as if it had been counted here.
@@ -155,18 +176,26 @@ impl Histogram {
     /// How many spans were no longer than `2^power - 1` nanoseconds: exact, since a bucket ends there.
     /// Below 2^4 that is so for every number; `power` counts up to 64.
     pub fn below_power(&self, power: u32) -> u64 {
-        let Some(counts) = &self.counts else { return 0 };
         let end = match power {
             64.. => BUCKETS,
             _ => bucket_of(1 << power),
         };
-        counts[..end].iter().fold(0, |sum, count| sum.saturating_add(*count))
+        let below = self.filled().take_while(|(bucket, _)| *bucket < end);
+        below.fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
     /// The buckets that have something in them, in rising order, each with its count.
     pub fn filled(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let counts = self.counts.iter().flat_map(|counts| counts.iter().copied());
-        counts.enumerate().filter(|(_, count)| *count > 0)
+        let mut left = self.there;
+        let doublings = core::iter::from_fn(move || {
+            let doubling = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(doubling * PER_DOUBLING)
+        });
+        doublings
+            .zip(&self.counts)
+            .flat_map(|(first, counts)| (first..).zip(counts.iter().copied()))
+            .filter(|(_, count)| *count > 0)
     }
 
     /// A span from the middle of a bucket, for whoever needs one that stands for all that are in it.
@@ -176,7 +205,11 @@ impl Histogram {
     }
 
     fn in_bucket(&self, bucket: usize) -> u64 {
-        self.counts.as_ref().map_or(0, |counts| counts[bucket])
+        let (doubling, place) = (bucket / PER_DOUBLING, bucket % PER_DOUBLING);
+        match self.there & (1 << doubling) {
+            0 => 0,
+            _ => self.counts[self.place_of(doubling)][place],
+        }
     }
 
     /// Puts together what was taken apart by [`filled`](Self::filled), [`sum`](Self::sum),
@@ -227,6 +260,19 @@ const fn bounds(bucket: usize) -> (u64, u64) {
     (low, low + ((1 << doubling) - 1))
 }
 
+impl Clone for Histogram {
+    fn clone(&self) -> Self {
+        Self { counts: self.counts.clone(), ..*self }
+    }
+
+    /// Takes no new memory where the old is enough.
+    fn clone_from(&mut self, other: &Self) {
+        let mut counts = core::mem::take(&mut self.counts);
+        counts.clone_from(&other.counts);
+        *self = Self { counts, ..*other };
+    }
+}
+
 /// Two are the same when they have counted the same; memory does not count.
 impl PartialEq for Histogram {
     fn eq(&self, other: &Self) -> bool {
@@ -252,7 +298,6 @@ impl fmt::Debug for Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     fn of(spans: &[u64]) -> Histogram {
@@ -286,6 +331,25 @@ mod tests {
         let none = Histogram::new();
         assert_eq!((none.count(), none.quantile(0.5), none.mean()), (0, Duration::ZERO, Duration::ZERO));
         assert_eq!((none.min(), none.max(), none.below_power(64)), (Duration::ZERO, Duration::ZERO, 0));
+    }
+
+    #[test]
+    fn memory_is_taken_for_doublings_that_have_something() {
+        let mut spans = of(&[20_000, 10_000_000]);
+        assert_eq!(spans.counts.len(), 2);
+        for _ in 0..3 {
+            spans.record(Duration::from_micros(25));
+            spans.record(Duration::from_nanos(17));
+        }
+        assert_eq!((spans.counts.len(), spans.counts.capacity()), (3, 3));
+        let mut copy = of(&[1, 100, 10_000]);
+        let before = copy.counts.as_ptr();
+        copy.clone_from(&spans);
+        assert_eq!((copy.counts.as_ptr(), &copy), (before, &spans));
+        for shift in 0..64 {
+            spans.record(Duration::from_nanos(u64::MAX >> shift));
+        }
+        assert_eq!(spans.counts.len(), BUCKETS / PER_DOUBLING);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub mod watch;
 
 pub use addr::{Addr, AddrError};
 pub use error::{NotSubscribed, RecvError, RequestError, SendError};
-pub use event::{DetachReason, Dropped, Latencies, Latency, Ledger};
+pub use event::{ByReason, DetachReason, Dropped, Lack, Latencies, Latency, Ledger};
 pub use histogram::Histogram;
 pub use message::{Header, Message, PipeId};
 pub use options::{Options, Overflow, Prefer, Topic};

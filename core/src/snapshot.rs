@@ -1,8 +1,10 @@
 //! [`Snapshot`]: everything that a socket counts and measures, at one moment.
 
-use crate::event::{Latencies, Ledger};
+use crate::event::{ByReason, DetachReason, Lack, Latencies, Latency, Ledger};
 use crate::framing::sp::Protocol;
+use crate::histogram::Histogram;
 use crate::pattern::Held;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -23,6 +25,13 @@ pub struct Snapshot {
     pub ledger: Ledger,
     /// How long things took.
     pub latencies: Latencies,
+    /// How long peers that are gone had been attached, by the reason why they went.
+    pub lives: ByReason<DetachReason>,
+    /// How long connections were there that did not become peers, by the reason why not. Those that were
+    /// dropped because there were too many are not measured, nor are those in-process, which take no time.
+    pub refusals: ByReason<DetachReason>,
+    /// How long sends waited, by what they found lacking first; see [`Latency::Room`].
+    pub waits: ByReason<Lack>,
     /// What waits, and who.
     pub queues: Queues,
     /// Sums over all peers by transport, those that are gone included.
@@ -42,6 +51,9 @@ impl Snapshot {
             age: Duration::ZERO,
             ledger: Ledger::default(),
             latencies: Latencies::default(),
+            lives: ByReason::default(),
+            refusals: ByReason::default(),
+            waits: ByReason::default(),
             queues: Queues::default(),
             transports: Vec::new(),
             endpoints: Vec::new(),
@@ -92,13 +104,6 @@ pub struct PeerStats {
 }
 
 impl PeerStats {
-    /// A reply or an answer came.
-    pub fn answered(&mut self, span: Duration) {
-        self.answers += 1;
-        self.answer_time = self.answer_time.saturating_add(span);
-        self.slowest_answer = self.slowest_answer.max(span);
-    }
-
     /// Adds what was exchanged with another one.
     pub fn add(&mut self, other: &Self) {
         self.sent_messages += other.sent_messages;
@@ -109,6 +114,60 @@ impl PeerStats {
         self.answers += other.answers;
         self.answer_time = self.answer_time.saturating_add(other.answer_time);
         self.slowest_answer = self.slowest_answer.max(other.slowest_answer);
+    }
+}
+
+/// What is counted for one peer while it is attached. Small while the peer answers nothing: there may be
+/// many that are idle.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Messages handed to the kernel, or delivered in-process.
+    pub sent_messages: u64,
+    /// Their bytes, header included.
+    pub sent_bytes: u64,
+    /// Messages that came from the peer.
+    pub received_messages: u64,
+    /// Their bytes, header included.
+    pub received_bytes: u64,
+    /// Messages from the peer or for it that were discarded.
+    pub dropped_messages: u64,
+    answers: Option<Box<Answers>>,
+}
+
+/// Made with the first of them.
+#[derive(Clone, Debug)]
+struct Answers {
+    /// Replies of REQ, answers of SURVEYOR: a socket has one kind.
+    what: Latency,
+    spans: Histogram,
+}
+
+impl Tally {
+    /// A reply or an answer came.
+    pub fn answered(&mut self, what: Latency, span: Duration) {
+        let answers = self.answers.get_or_insert_with(|| Box::new(Answers { what, spans: Histogram::new() }));
+        answers.spans.record(span);
+    }
+
+    /// How long its answers took, and what that is called; nothing while there was none.
+    pub fn answers(&self) -> Option<(Latency, &Histogram)> {
+        self.answers.as_ref().map(|answers| (answers.what, &answers.spans))
+    }
+
+    /// The sums.
+    pub fn stats(&self) -> PeerStats {
+        let none = Histogram::new();
+        let answers = self.answers().map_or(&none, |(_, spans)| spans);
+        PeerStats {
+            sent_messages: self.sent_messages,
+            sent_bytes: self.sent_bytes,
+            received_messages: self.received_messages,
+            received_bytes: self.received_bytes,
+            dropped_messages: self.dropped_messages,
+            answers: answers.count(),
+            answer_time: answers.sum(),
+            slowest_answer: answers.max(),
+        }
     }
 }
 
@@ -130,6 +189,8 @@ pub struct PeerSnapshot {
     pub outgoing: Held,
     /// What was exchanged with it.
     pub stats: PeerStats,
+    /// How long its replies and answers took.
+    pub latencies: Latencies,
 }
 
 /// The peers that came over one transport, taken together.
@@ -144,6 +205,8 @@ pub struct TransportSnapshot {
     pub attached: u64,
     /// What was exchanged with all of these.
     pub stats: PeerStats,
+    /// How long connecting, handshakes, lives, replies and answers took over it.
+    pub latencies: Latencies,
 }
 
 /// A dialer or listener, for whoever watches.
@@ -253,20 +316,27 @@ impl Transports {
         transport.attached += 1;
     }
 
-    /// It is gone; `stats` are final.
-    pub fn detached(&mut self, url: &str, stats: &PeerStats) {
+    /// It is gone after such a life; its tally is final.
+    pub fn detached(&mut self, url: &str, tally: &Tally, life: Duration) {
         let transport = self.of(url);
         transport.peers -= 1;
-        transport.stats.add(stats);
+        transport.add(&tally.stats(), tally.answers());
+        transport.latencies.record(Latency::Connection, life);
     }
 
-    /// The sums, with those who are there.
-    pub fn sums<'a>(&self, there: impl Iterator<Item = (&'a str, &'a PeerStats)>) -> Vec<TransportSnapshot> {
-        let mut sums = self.clone();
-        for (url, stats) in there {
-            sums.of(url).stats.add(stats);
-        }
-        sums.0
+    /// Something took so long that has to do with a connection from `url`.
+    pub fn took(&mut self, url: &str, what: Latency, span: Duration) {
+        self.of(url).latencies.record(what, span);
+    }
+
+    /// Adds what was exchanged with one who is there: then these are its sums, too.
+    pub fn add(&mut self, url: &str, stats: &PeerStats, answers: Option<(Latency, &Histogram)>) {
+        self.of(url).add(stats, answers);
+    }
+
+    /// The sums, as far as they were added.
+    pub fn into_sums(self) -> Vec<TransportSnapshot> {
+        self.0
     }
 
     /// There are as many as schemes: addresses are ours, no peer can add one.
@@ -277,6 +347,15 @@ impl Transports {
             self.0.len() - 1
         });
         &mut self.0[at]
+    }
+}
+
+impl TransportSnapshot {
+    fn add(&mut self, stats: &PeerStats, answers: Option<(Latency, &Histogram)>) {
+        self.stats.add(stats);
+        if let Some((what, spans)) = answers {
+            self.latencies.of_mut(what).merge(spans);
+        }
     }
 }
 
@@ -291,28 +370,46 @@ mod tests {
 
     #[test]
     fn sums_by_transport_keep_those_who_are_gone() {
-        let sent = |sent_messages| PeerStats { sent_messages, ..PeerStats::default() };
+        let sent = |sent_messages| Tally { sent_messages, ..Tally::default() };
         let mut transports = Transports::default();
         for url in ["tcp://a:1", "ipc:///b", "tcp://c:2", "fd"] {
             transports.attached(url);
         }
-        transports.detached("tcp://c:2", &sent(5));
-        let there = [("tcp://a:1", sent(1)), ("ipc:///b", sent(2)), ("fd", sent(0))];
-        let sums = transports.sums(there.iter().map(|(url, stats)| (*url, stats)));
-        let sums: Vec<_> =
+        transports.took("tcp://c:2", Latency::Connect, Duration::from_millis(7));
+        let mut gone = sent(5);
+        gone.answered(Latency::Answer, Duration::from_millis(3));
+        transports.detached("tcp://c:2", &gone, Duration::from_secs(9));
+        let mut here = sent(1);
+        here.answered(Latency::Answer, Duration::from_millis(4));
+        for (url, tally) in [("tcp://a:1", here), ("ipc:///b", sent(2)), ("fd", sent(0))] {
+            transports.add(url, &tally.stats(), tally.answers());
+        }
+        let sums = transports.into_sums();
+        let told: Vec<_> =
             sums.iter().map(|t| (&*t.scheme, t.peers, t.attached, t.stats.sent_messages)).collect();
-        assert_eq!(sums, [("tcp", 1, 2, 6), ("ipc", 1, 1, 2), ("fd", 1, 1, 0)]);
+        assert_eq!(told, [("tcp", 1, 2, 6), ("ipc", 1, 1, 2), ("fd", 1, 1, 0)]);
+        let tcp = &sums[0].latencies;
+        assert_eq!((tcp.of(Latency::Answer).count(), tcp.of(Latency::Reply).count()), (2, 0));
+        assert_eq!(tcp.of(Latency::Connect).max(), Duration::from_millis(7));
+        assert_eq!(tcp.of(Latency::Connection).max(), Duration::from_secs(9));
+        assert!(sums[1].latencies.measured().next().is_none());
     }
 
     #[test]
     fn answers_of_peers_are_summed_up() {
-        let mut stats = PeerStats::default();
-        stats.answered(Duration::from_millis(2));
-        stats.answered(Duration::from_millis(1));
-        let mut sum = stats;
-        sum.add(&stats);
+        let mut tally = Tally::default();
+        assert!(tally.answers().is_none());
+        tally.answered(Latency::Reply, Duration::from_millis(2));
+        tally.answered(Latency::Reply, Duration::from_millis(1));
+        let mut sum = tally.stats();
+        sum.add(&tally.stats());
         assert_eq!((sum.answers, sum.answer_time), (4, Duration::from_millis(6)));
         assert_eq!(sum.slowest_answer, Duration::from_millis(2));
+    }
+
+    #[test]
+    fn the_tally_of_an_idle_peer_is_six_words() {
+        assert_eq!(size_of::<Tally>(), 48);
     }
 
     #[test]

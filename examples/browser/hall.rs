@@ -8,9 +8,9 @@ use std::time::Duration;
 pub(crate) struct Hall {
     /// Where they are: the paths `/feed`, `/ask` and `/chat` below this.
     pub(crate) base: String,
-    feed: PubSocket,
-    ask: RepSocket,
-    chat: PolySocket,
+    pub(crate) feed: PubSocket,
+    pub(crate) ask: RepSocket,
+    pub(crate) chat: PolySocket,
 }
 
 impl Hall {

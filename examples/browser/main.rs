@@ -4,15 +4,19 @@
 //! ```sh
 //! cargo run --example browser --features ws -- 8080     # then open http://127.0.0.1:8080/
 //! cargo run --example browser --features ws             # tries itself out and ends
+//! cargo run --example browser --features ws -- 8080 --expose ipc:///tmp/browser   # `spanwire top` shows who is there
 //! ```
 
+#[path = "../support/expose.rs"]
+mod expose;
 mod hall;
 mod http;
 mod sums;
 
+use expose::Expose;
 use hall::Hall;
 use http::{Answer, Request};
-use spanwire::{DialOptions, ReqSocket, SubSocket, WsDialOptions};
+use spanwire::{DialOptions, ReqSocket, SubSocket, WsDialOptions, watch};
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +24,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let port = std::env::args().nth(1).map(|port| port.parse::<u16>()).transpose()?;
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let expose = Expose::from_args()?;
+    let port = std::env::args()
+        .nth(1)
+        .filter(|arg| arg != "--expose")
+        .map(|port| port.parse::<u16>())
+        .transpose()?;
     let site = TcpListener::bind(("127.0.0.1", port.unwrap_or(0))).await?;
     let here = site.local_addr()?.port();
     // The page may be asked for by either name, and its origin is what it was asked for by.
@@ -30,6 +39,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let sp_port = port.map_or(0, |port| port.saturating_add(1));
     let hall = Hall::open(&format!("127.0.0.1:{sp_port}"), origins.to_vec()).await?;
 
+    watch::expose("feed", &hall.feed)?;
+    watch::expose("ask", &hall.ask)?;
+    watch::expose("chat", &hall.chat)?;
+
     let base: Arc<str> = hall.base.as_str().into();
     let serving = tokio::spawn(http::serve(site, move |request| answer(request, base.clone())));
     if port.is_some() {
@@ -37,6 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         serving.await?;
     } else {
         try_out(&hall, here, &origins[0]).await?;
+        expose.until_enter();
+        hall.close().await;
     }
     Ok(())
 }
@@ -54,7 +69,7 @@ async fn answer(request: Request, base: Arc<str>) -> Answer {
 }
 
 /// Does what a browser would, and what a page of somebody else would.
-async fn try_out(hall: &Hall, port: u16, origin: &str) -> Result<(), Box<dyn Error>> {
+async fn try_out(hall: &Hall, port: u16, origin: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut visitor = TcpStream::connect(("127.0.0.1", port)).await?;
     visitor.write_all(b"GET /src/index.js HTTP/1.1\r\nHost: here\r\n\r\n").await?;
     let mut module = String::new();
@@ -81,7 +96,5 @@ async fn try_out(hall: &Hall, port: u16, origin: &str) -> Result<(), Box<dyn Err
     let elsewhere = as_page_of("https://elsewhere.example");
     let refused = stranger.dial_with(&format!("{}/ask", hall.base), elsewhere).await;
     println!("a page of somebody else: {}", refused.expect_err("its origin is not allowed"));
-
-    hall.close().await;
     Ok(())
 }

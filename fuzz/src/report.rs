@@ -22,6 +22,16 @@ pub fn report(data: &[u8]) {
             (&one.ledger, &one.latencies, one.queues),
             (&other.ledger, &other.latencies, other.queues)
         );
+        assert_eq!(
+            (&one.lives, &one.refusals, &one.waits),
+            (&other.lives, &other.refusals, &other.waits)
+        );
+        for (one, other) in one.transports.iter().zip(&other.transports) {
+            assert_eq!(one.latencies, other.latencies);
+        }
+        for (one, other) in one.peers.iter().zip(&other.peers) {
+            assert_eq!(one.latencies, other.latencies);
+        }
         for (_, spans) in one.latencies.measured() {
             assert!(spans.quantile(0.0) <= spans.quantile(1.0) && spans.quantile(1.0) == spans.max());
         }

@@ -73,7 +73,7 @@ impl Conn {
         let (id, parcel) = poll_fn(|cx| {
             self.poll_take(For::Request, Some(cx), |state| {
                 // Nobody would hear the answer.
-                state.link.is_open().then(|| state.link.recv_request(rt::now())).flatten()
+                state.link.is_open().then(|| state.link.recv_request()).flatten()
             })
         })
         .await?;
@@ -125,9 +125,7 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     async fn answer(mut self) -> Result<Bytes, CallError> {
         let (conn, id) = (self.conn, self.id);
-        let answer =
-            poll_fn(|cx| conn.poll_take(For::Answer, Some(cx), |state| state.link.answer(id, rt::now())))
-                .await;
+        let answer = poll_fn(|cx| conn.poll_take(For::Answer, Some(cx), |state| state.link.answer(id))).await;
         self.done = answer.is_ok();
         match answer {
             Ok(Ok(body)) => Ok(body),
@@ -141,7 +139,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.conn.wire().visit(|state| state.link.forget_call(self.id, rt::now()));
+            self.conn.wire().visit(|state| state.link.forget_call(self.id));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Conn`]: one connection, and its two halves.
 
+use super::guest::Guest;
 use super::host::{self, HostCore};
-use super::server::Guest;
 use super::wire::{self, For, Wire, WireState};
 use super::{CloseReport, Peer, RecvError, SendError};
 use crate::rt;
@@ -260,7 +260,7 @@ impl Conn {
     }
 
     async fn recv_within(&self, span: Option<Duration>) -> Result<Parcel, RecvError> {
-        let recv = poll_fn(|cx| self.poll_take(For::Message, Some(cx), |state| state.link.recv(rt::now())));
+        let recv = poll_fn(|cx| self.poll_take(For::Message, Some(cx), |state| state.link.recv()));
         self.within(span, recv).await.unwrap_or(Err(RecvError::TimedOut))
     }
 
@@ -269,7 +269,7 @@ impl Conn {
     /// # Errors
     /// [`RecvError::Empty`], too.
     pub fn try_recv(&self) -> Result<Parcel, RecvError> {
-        match self.poll_take(For::Message, None, |state| state.link.recv(rt::now())) {
+        match self.poll_take(For::Message, None, |state| state.link.recv()) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(RecvError::Empty),
         }

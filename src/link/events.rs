@@ -1,13 +1,10 @@
 //! [`Event`]s of a host: who came, who went and why.
 
 use super::Peer;
-use crate::hub::{self, Listening};
-use futures_core::Stream;
+use crate::hub;
 use spanwire_core::link::End;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 /// Something that happened at a [`Host`](super::Host).
 #[derive(Clone, Debug)]
@@ -41,12 +38,17 @@ pub enum Event {
         /// Whether it may work later without anybody changing anything.
         transient: bool,
     },
-    /// A listener could not accept, or not listen, and will try again.
+    /// A listener could not accept, or not be bound, and will try again.
     ListenerFailed {
         /// Where it listens.
         url: Arc<str>,
         /// What went wrong.
         error: Arc<str>,
+    },
+    /// A listener that was broken, or could not be bound at first, listens.
+    ListenerBound {
+        /// Where, with its real port.
+        url: Arc<str>,
     },
     /// The application was too slow to take events; so many are missing here.
     Missed(u64),
@@ -61,30 +63,8 @@ impl hub::Event for Event {
 /// The events of a host, from the call that made this on. Ends when the host and all of its connections are
 /// gone.
 ///
-/// A [`Stream`]; or call [`next`](Events::next). Cancel-safe.
-#[derive(Debug)]
-pub struct Events {
-    listening: Listening<Event>,
-}
-
-impl Events {
-    /// The next event; `None` once there will be none any more.
-    pub async fn next(&mut self) -> Option<Event> {
-        poll_fn(|cx| self.listening.poll_next(cx)).await
-    }
-
-    /// The next event if there is one.
-    pub fn try_next(&mut self) -> Option<Event> {
-        self.listening.try_next()
-    }
-}
-
-impl Stream for Events {
-    type Item = Event;
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.listening.poll_next(cx)
-    }
-}
+/// A [`Stream`](futures_core::Stream); or call `next`. Cancel-safe.
+pub type Events = hub::Events<Event>;
 
 /// Whom a host tells its events. Never used under the lock of a connection.
 #[derive(Debug, Default)]
@@ -96,7 +76,7 @@ impl Hub {
     }
 
     pub(super) fn subscribe(&self) -> Events {
-        Events { listening: self.lock().subscribe() }
+        self.lock().subscribe()
     }
 
     /// Makes the event only if somebody listens, and then with no lock held.

@@ -2,6 +2,7 @@
 
 use super::conn::Conn;
 use super::events::Hub;
+use super::rates::{PeerRates, Share, Who};
 use super::wire::{For, Wire};
 use super::{ConnectError, Event, Events, Peer};
 use crate::endpoint::Connector;
@@ -14,6 +15,7 @@ use spanwire_core::framing::link::{Hello, Metadata, Reason, Versions};
 use spanwire_core::link::hosts::{Claim, Hosts};
 use spanwire_core::link::{End, LinkOptions};
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -33,7 +35,9 @@ pub struct HostOptions {
     /// It wants no more than one connection to each other host that wants the same. Two that dial each
     /// other at the same time end up with one. Default: as many as are opened.
     pub one_connection: bool,
-    /// What proves to peers who we are, and judges their proofs. Default: none; everybody is believed.
+    /// What proves to peers who we are, and judges their proofs. Default: none; everybody is believed. With a
+    /// hook, the rates of `link` are those of each logical host; without, of each IP address, or of each user
+    /// over unix sockets.
     pub hook: Option<Arc<dyn Hook>>,
 }
 
@@ -83,6 +87,8 @@ pub(super) struct HostCore {
     pub(super) options: HostOptions,
     instance: [u8; 16],
     table: Mutex<Table>,
+    /// With limits on rates.
+    rates: Option<Arc<PeerRates>>,
     pub(super) hub: Hub,
     /// Dropped with the last of us, which ends the keeper.
     _kept: Option<oneshot::Sender<()>>,
@@ -90,7 +96,8 @@ pub(super) struct HostCore {
 
 #[derive(Default)]
 struct Table {
-    hosts: Hosts<Place>,
+    /// Peers choose their names, so the hasher has a random key.
+    hosts: Hosts<Place, RandomState>,
     wires: HashMap<u64, Weak<Wire>>,
     /// Those that wait for the place of their host to be settled.
     waiting: Vec<Weak<Wire>>,
@@ -150,8 +157,9 @@ impl Host {
             let _: Result<(), _> = rest.await;
             keeper.finish();
         });
-        let table = Mutex::default();
-        let core = HostCore { home, options, instance, table, hub: Hub::default(), _kept: Some(kept) };
+        let (table, hub) = (Mutex::default(), Hub::default());
+        let rates = PeerRates::new(&options.link);
+        let core = HostCore { home, options, instance, table, rates, hub, _kept: Some(kept) };
         Self { core: Arc::new(core) }
     }
 
@@ -241,6 +249,16 @@ impl HostCore {
         }
     }
 
+    /// The part of a connection in what its peer may send, once that is known: by its name where a hook has
+    /// judged its proof, else by where it comes from, since everybody may call himself anything.
+    pub(super) fn share(&self, ends: Option<&Ends>, logical: &str) -> Option<Share> {
+        let rates = self.rates.as_ref()?;
+        Some(rates.join(match self.options.hook {
+            Some(_) => Who::Host(logical.into()),
+            None => Who::by_transport(ends),
+        }))
+    }
+
     pub(super) async fn connect(
         self: Arc<Self>,
         connector: &Connector,
@@ -254,8 +272,6 @@ impl HostCore {
                 return Err(DialError::Connect { url, error: Arc::new(error) }.into());
             }
             Some(Err(NoStream::Upgrade(error))) => return Err(DialError::Upgrade { url, error }.into()),
-            // Only what arrives can be for somebody else.
-            Some(Err(NoStream::Moved)) => return Err(DialError::Closed.into()),
             Some(Ok(stream)) => stream,
         };
         let origin = Origin { url: url.clone(), dialed: true };

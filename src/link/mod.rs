@@ -37,7 +37,9 @@
 //! | `host` | identity, the table of connections, connecting |
 //! | `conn` `stream` `call` | what programs do with a connection |
 //! | `dialer` `server` | the supervised ends |
+//! | `listening` `guest` | a listener of a server, and a connection that it has taken |
 //! | `peer` `events` `error` | what they tell |
+//! | `rates` | what each peer may send |
 //! | `secret` `service` | features: a shared secret as a hook, `tower` services as handlers |
 
 mod call;
@@ -45,8 +47,11 @@ mod conn;
 mod dialer;
 mod error;
 mod events;
+mod guest;
 mod host;
+mod listening;
 mod peer;
+mod rates;
 #[cfg(feature = "secret")]
 mod secret;
 mod server;

@@ -8,8 +8,9 @@
 //! Whatever is done to the machine is done in a *visit*: after it, what it has to say goes into the outbox,
 //! and who is to be woken is collected; both are carried out when the lock is released.
 
+use super::guest::Guest;
 use super::host::HostCore;
-use super::server::Guest;
+use super::rates::Share;
 use super::{Event, Peer};
 use crate::error::UpgradeError;
 use crate::rt::{self, Home, Sleep};
@@ -20,7 +21,7 @@ use crate::transport::{Ends, Incoming, Stream};
 use bytes::Bytes;
 use spanwire_core::framing::link::{Hello, LinkError, MAX_HANDSHAKE_BYTES, Reason};
 use spanwire_core::framing::sp::{FrameError, Framing, Protocol};
-use spanwire_core::link::hosts::{Claim, Hosts};
+use spanwire_core::link::hosts::{Claim, claims_now};
 use spanwire_core::link::machine::{Changes, Frame, State};
 use spanwire_core::link::{End, Link, Role};
 use spanwire_core::session::inbox::Inbox;
@@ -70,6 +71,8 @@ pub(super) struct WireState {
     /// The connection is gone, and its task is about to be.
     pub(super) gone: bool,
     upgrade: Option<UpgradeError>,
+    /// With limits on rates, and from the end of its handshake on: its part in what its peer may send.
+    share: Option<Share>,
     waits: [Vec<Waker>; 7],
     timer: Option<Waker>,
     armed: Time,
@@ -133,6 +136,14 @@ impl WireState {
         match confirmed {
             Some(had) => (had.min(accepted), accepted.saturating_sub(had), 0),
             None => (self.written.saturating_sub(self.unknown), abandoned + self.unsent, self.unknown),
+        }
+    }
+
+    /// What has come is charged to the peer, and what it may send follows from that.
+    fn pace(&mut self, now: Time) {
+        if let (Some(share), Some(came)) = (&self.share, self.link.charge()) {
+            let verdict = share.charge(came, now);
+            self.link.paced(verdict, now);
         }
     }
 
@@ -232,6 +243,7 @@ impl Wire {
             told: false,
             gone: false,
             upgrade: None,
+            share: None,
             waits: Default::default(),
             timer: None,
             armed: Time::MAX,
@@ -263,6 +275,9 @@ impl Wire {
     }
 
     fn follow(&self, state: &mut WireState, out: &mut Out) {
+        if state.share.is_some() {
+            state.pace(rt::now());
+        }
         if state.fill(out, self.host.options.link.write_buffer_bytes) {
             let stream = state.stream.clone();
             out.batch = stream.zip(state.pipe.as_mut().map(PipeState::take));
@@ -301,7 +316,7 @@ impl Wire {
         let incoming = match incoming {
             Incoming::Ready(stream) => Incoming::Ready(as_link(stream)),
             Incoming::Upgrading(upgrade) => {
-                Incoming::Upgrading(Box::pin(async move { upgrade.await.map(as_link) }))
+                Incoming::Upgrading(Box::pin(async move { Ok(upgrade.await?.map(as_link)) }))
             }
         };
         let options = SessionOptions {
@@ -388,7 +403,7 @@ impl Wire {
         }
         let one = hello.has(Hello::ONE) && ours.has(Hello::ONE);
         let mut former = None;
-        if one && Hosts::<()>::claims_now(self.origin.dialed, ack, &ours.instance, &hello.instance) {
+        if one && claims_now(self.origin.dialed, ack, &ours.instance, &hello.instance) {
             match self.host.claim(self, &hello, &ours) {
                 Claim::Granted => {}
                 Claim::Wait => return false,
@@ -409,6 +424,9 @@ impl Wire {
             self.host.opened(self, &hello.host);
         }
         let open = self.visit(|state| {
+            if ack && !state.gone {
+                state.share = self.host.share(self.ends(), &hello.host);
+            }
             state.link.go_on(proof, rt::now());
             state.link.is_open()
         });
@@ -456,7 +474,7 @@ impl Wire {
             let state = &mut *state;
             state.link.lost(end);
             state.upgrade = state.upgrade.take().or(upgrade);
-            (state.pipe, state.stream, state.timer) = (None, None, None);
+            (state.pipe, state.stream, state.timer, state.share) = (None, None, None, None);
             state.settle(&mut out);
             state.wake_all(&mut out);
             !std::mem::replace(&mut state.gone, true)
@@ -510,7 +528,11 @@ impl Owner for Arc<Wire> {
                     }
                     inbox.allow(state.link.max_frame_bytes());
                     match inbox.next() {
-                        Ok(Some(frame)) => state.link.frame(frame, now),
+                        Ok(Some(frame)) => {
+                            state.link.frame(frame, now);
+                            // At once: who is to be dismissed gets nothing through after it.
+                            state.pace(now);
+                        }
                         Ok(None) => break false,
                         Err(error) => {
                             state.link.violated(match error {

@@ -132,6 +132,9 @@ impl Channel {
 
     #[inline]
     fn poll_send(&self, body: &mut Bytes, cx: Option<&mut Context<'_>>) -> Poll<Result<(), NotSent>> {
+        if self.wire().send_at_once(self.at(), body) {
+            return Poll::Ready(Ok(()));
+        }
         self.wire().visit(|state| match state.mux.send(self.at(), std::mem::take(body)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err((not, back)) => {
@@ -187,7 +190,7 @@ impl Channel {
     /// For whoever writes a future of his own.
     #[inline]
     fn poll_recv(&self, cx: Option<&mut Context<'_>>) -> Poll<Result<Bytes, RecvError>> {
-        self.wire().visit(|state| match state.mux.take_message(self.at()) {
+        self.wire().visit_to_take(|state| match state.mux.take_message(self.at()) {
             Take::Message(body) => Poll::Ready(Ok(body)),
             Take::TooLarge => {
                 let limit = self.wire().options.max_message_bytes;

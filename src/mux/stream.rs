@@ -188,7 +188,7 @@ impl RecvStream {
         }
         let at = self.channel.at();
         let (ahead, ended) = (&mut self.ahead, &mut self.ended);
-        self.channel.wire().visit(|state| match state.mux.take_piece(at) {
+        self.channel.wire().visit_to_take(|state| match state.mux.take_piece(at) {
             Take::Piece(bytes) => {
                 *ahead = bytes;
                 Poll::Ready(Ok(()))

@@ -23,9 +23,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Many logical connections share one physical one: whoever has opened an id receives its messages, whoever has
-//! opened the empty id receives all for which nobody else has. Use it with peers that speak only this. There is no
-//! credit in it, so **a receiver that is too slow cannot make its sender wait**; what happens then is
+//! Many logical connections share one physical one: whoever has opened an id receives its messages, whoever
+//! has opened the empty id receives all for which nobody else has. Use it with peers that speak only this.
+//! There is no credit in it, so **a receiver that is too slow cannot make its sender wait**; what happens
+//! then is
 //! [`TaggedOptions::overflow`]. `docs/tagged-wire.md` tells the bytes, and what else cannot be had with them.
 //!
 //! | file | what it does |
@@ -46,7 +47,6 @@ pub use spanwire_core::mux::tagged::{
     Discarded, End, Frame, MAX_ID_BYTES, OpenError, Overflow, TaggedOptions, TaggedStats, TooLarge,
 };
 
-use crate::hub::Listening;
 use crate::rt::Home;
 use bytes::Bytes;
 use driver::Driver;
@@ -60,10 +60,12 @@ use tokio::sync::Notify;
 
 /// A physical connection in the tagged layout. A handle: clones are the same connection.
 ///
-/// When the last handle is dropped, those of its ids included, what waits is written in the background for up to
+/// When the last handle is dropped, those of its ids included, what waits is written in the background for up
+/// to
 /// [`TaggedOptions::close_deadline`], and the connection ends.
 ///
-/// When the peer ends it, messages may still be sent until that fails: the peer may have ended its own half only.
+/// When the peer ends it, messages may still be sent until that fails: the peer may have ended its own half
+/// only.
 #[derive(Clone, Debug)]
 pub struct Connection(Arc<Handle>);
 
@@ -80,8 +82,9 @@ impl Drop for Handle {
 impl Connection {
     /// Speaks the tagged layout over `io` from now on. Nothing is sent for that: there is no handshake.
     ///
-    /// `io` is read and written by one task, in the runtime in which this is called, or else on the library's own
-    /// thread (for what needs a runtime, as tokio's sockets do, it has to be the one that it was made in).
+    /// `io` is read and written by one task, in the runtime in which this is called, or else on the library's
+    /// own thread (for what needs a runtime, as tokio's sockets do, it has to be the one that it was made
+    /// in).
     pub fn wrap(io: impl AsyncRead + AsyncWrite + Send + 'static, options: TaggedOptions) -> Self {
         let home = Home::current();
         let shared = Arc::new(Shared::new(home.clone(), options));
@@ -89,8 +92,8 @@ impl Connection {
         Self(Arc::new(Handle(shared)))
     }
 
-    /// Receives messages with this id here, from now on: those that came before are gone. With the empty id it
-    /// receives all for whose id nobody else does.
+    /// Receives messages with this id here, from now on: those that came before are gone. With the empty id
+    /// it receives all for whose id nobody else does.
     ///
     /// # Errors
     /// See [`OpenError`]: the id is too long or in use, too many are open, or the connection has ended.
@@ -180,10 +183,10 @@ impl Connection {
         self.shared().visit(|state, _, _| state.tagged.stats())
     }
 
-    /// What happens from now on: what is discarded, who is too slow, and the end. No more than 1,024 wait here; of
-    /// others it is told how many there were.
+    /// What happens from now on: what is discarded, who is too slow, and the end. No more than 1,024 wait
+    /// here; of others it is told how many there were.
     pub fn events(&self) -> TaggedEvents {
-        TaggedEvents(self.shared().visit(|state, _, _| state.hub.subscribe()))
+        self.shared().visit(|state, _, _| state.hub.subscribe())
     }
 
     fn shared(&self) -> &Shared {
@@ -203,10 +206,12 @@ impl Connection {
     }
 }
 
-/// One id of a [`Connection`]: sends with it, and receives what is sent with it. A handle: clones are the same, and
-/// any number of tasks may use it. Each message is received once, by whoever asked first.
+/// One id of a [`Connection`]: sends with it, and receives what is sent with it. A handle: clones are the
+/// same, and any number of tasks may use it. Each message is received once; of those who wait, who waits
+/// longest is told first.
 ///
-/// Dropping the last one closes the id here; what waits is discarded and counted. The peer does not learn of it.
+/// Dropping the last one closes the id here; what waits is discarded and counted. The peer does not learn of
+/// it.
 #[derive(Clone, Debug)]
 pub struct Tagged(Arc<Open>);
 
@@ -237,8 +242,8 @@ impl Tagged {
 
     /// Sends a message. It is taken when this returns; [`Connection::flush`] says when it was written.
     ///
-    /// Waits while [`TaggedOptions::send_messages`] or `send_bytes` wait to be written, first come, first served.
-    /// Messages are written one behind the other, never mixed.
+    /// Waits while [`TaggedOptions::send_messages`] or `send_bytes` wait to be written, first come, first
+    /// served. Messages are written one behind the other, never mixed.
     ///
     /// Cancel-safe: a future that is dropped has sent nothing.
     ///
@@ -305,19 +310,4 @@ impl Tagged {
 }
 
 /// What happens on a connection: see [`Connection::events`]. Does not keep it open.
-#[derive(Debug)]
-pub struct TaggedEvents(Listening<TaggedEvent>);
-
-impl TaggedEvents {
-    /// The next event; `None` when there will be none any more.
-    ///
-    /// Cancel-safe: a future that is dropped has taken nothing.
-    pub async fn next(&mut self) -> Option<TaggedEvent> {
-        std::future::poll_fn(|cx| self.0.poll_next(cx)).await
-    }
-
-    /// The next event if there is one.
-    pub fn try_next(&mut self) -> Option<TaggedEvent> {
-        self.0.try_next()
-    }
-}
+pub type TaggedEvents = crate::hub::Events<TaggedEvent>;

@@ -56,20 +56,20 @@ pub(crate) async fn shake_hands(
 ) -> Result<Driver, Ended> {
     let deadline = rt::now() + options.handshake_timeout;
     let upgraded = match incoming {
-        Incoming::Ready(stream) => Ok(stream),
+        Incoming::Ready(stream) => Ok(Some(stream)),
         Incoming::Upgrading(upgrade) => {
             upgrade_within(upgrade, options.handshake_timeout, owner.home()).await
         }
     };
     let stream = match upgraded {
-        Ok(stream) => stream,
-        Err(NoStream::Failed(error)) => {
+        Ok(Some(stream)) => stream,
+        Err(error) => {
             if may_attach() {
                 settled(None);
             }
             return Err(Ended { upgrade: Some(error), ..Ended::plain(DetachReason::UpgradeFailed) });
         }
-        Err(NoStream::Moved) => {
+        Ok(None) => {
             may_attach();
             return Err(Ended { moved: true, ..Ended::plain(DetachReason::ClosedHere) });
         }
@@ -121,20 +121,16 @@ pub(crate) async fn shake_hands(
     Err(driver.ended())
 }
 
-/// Why a handshake below SP came to nothing here.
-enum NoStream {
-    Failed(UpgradeError),
-    /// The connection is with another listener of this process.
-    Moved,
-}
-
-async fn upgrade_within(upgrade: Upgrade, span: Duration, home: &Home) -> Result<Stream, NoStream> {
+async fn upgrade_within(
+    upgrade: Upgrade,
+    span: Duration,
+    home: &Home,
+) -> Result<Option<Stream>, UpgradeError> {
     match home.within(Some(span), upgrade).await {
         Some(Ok(stream)) => Ok(stream),
-        Some(Err(ConnectError::Upgrade(error))) => Err(NoStream::Failed(error)),
-        Some(Err(ConnectError::Io(_))) => Err(NoStream::Failed(UpgradeError::Ended)),
-        Some(Err(ConnectError::Moved)) => Err(NoStream::Moved),
-        None => Err(NoStream::Failed(UpgradeError::TimedOut)),
+        Some(Err(ConnectError::Upgrade(error))) => Err(error),
+        Some(Err(ConnectError::Io(_))) => Err(UpgradeError::Ended),
+        None => Err(UpgradeError::TimedOut),
     }
 }
 

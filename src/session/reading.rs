@@ -250,10 +250,7 @@ impl Reading {
 
 #[cfg(unix)]
 fn try_read(reader: &mut dyn ReadHalf, buffer: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>> {
-    match reader.try_read(buffer, limit) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-        result => Poll::Ready(result),
-    }
+    crate::transport::polled(reader.try_read(buffer, limit))
 }
 
 /// Where there are no descriptors, no thread waits for one, and there is nothing to peek at.

@@ -4,8 +4,9 @@
 //! again later; nothing is allocated and no runtime is entered for a call that is done at once.
 
 use super::Handle;
-use super::core::{CloseReport, Core, NoMessage, Why};
+use super::core::{CloseReport, Core};
 use super::ops::{Get, In, Put, SendOp, recv_error, send_error};
+use super::passing::{NoMessage, Why};
 use super::receiver::Receiver;
 use crate::rt;
 use crate::{Message, RecvError, SendError};

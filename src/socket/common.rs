@@ -1,10 +1,10 @@
 //! The methods that all sockets have, and the macros that give them to each kind.
 
 use super::close::Life;
-#[cfg(feature = "inproc")]
-use super::core::Why;
 use super::core::{CloseReport, Core};
 use super::ops::{Get, In, Receiving, Sending, recv_error, send_error};
+#[cfg(feature = "inproc")]
+use super::passing::Why;
 use crate::rt::Home;
 use crate::{Message, Options, RecvError, SendError};
 use spanwire_core::framing::sp::Protocol;
@@ -239,7 +239,8 @@ macro_rules! common_methods {
 
             /// All that the socket counts and measures: also by peer, transport, dialer, listener and
             /// reason, with the queues and how long things took. Takes the socket's lock for about as
-            /// long as a few messages do, and longer by some 50 ns for each peer.
+            /// long as a few messages do, and longer by some 50 ns for each peer; by some 100 more for
+            /// each that has given answers.
             pub fn snapshot(&self) -> spanwire_core::snapshot::Snapshot {
                 self.handle.core.snapshot()
             }

@@ -20,7 +20,7 @@ use crate::transport::{Accept, Incoming, Speaks};
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
 use spanwire_core::snapshot::{EndpointSnapshot, EndpointState, EndpointStats};
-use spanwire_core::{DetachReason, Latency, PipeId};
+use spanwire_core::{DetachReason, Latency, PipeId, Time};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -380,7 +380,7 @@ impl Core {
         let settled = move |pipe: Option<PipeId>| {
             span.end();
             if pipe.is_some() {
-                core.took(Latency::Handshake, rt::now() - began);
+                core.took(&shared.url, Latency::Handshake, rt::now() - began);
             }
             shared.settled(pipe.is_some());
             if let (Some(pipe), true) = (pipe, shared.is_closed()) {
@@ -408,7 +408,7 @@ impl Core {
         });
         let (core, shared) = (self.clone(), endpoint.clone());
         let over = move |ended: Ended| {
-            core.note_end(&shared, &ended);
+            core.note_end(&shared, &ended, began);
             tell_end.map(|tell| tell.send(ended));
         };
         let task = self.home.spawn(pass.hold(driver::serve(handshake, over)));
@@ -428,9 +428,11 @@ impl Core {
         }
     }
 
-    fn note_end(&self, endpoint: &Endpoint, ended: &Ended) {
+    /// A connection that was there since `began` is gone.
+    fn note_end(&self, endpoint: &Endpoint, ended: &Ended, began: Time) {
         endpoint.ended(ended);
         if !ended.attached && !ended.moved {
+            self.refused_after(ended.why, rt::now() - began);
             trace::refused(&endpoint.url, self.protocol, ended.why, ended.upgrade.as_ref());
         }
         // Filter and pattern have counted their refusals themselves.
@@ -563,12 +565,10 @@ impl Core {
                     Some(Err(ConnectError::Upgrade(error))) => {
                         return Err(DialError::Upgrade { url: url(), error });
                     }
-                    // Only what arrives can be for somebody else.
-                    Some(Err(ConnectError::Moved)) => return Err(closed()),
                     Some(Ok(stream)) => Incoming::Ready(stream),
                 };
                 span.end();
-                self.took(Latency::Connect, rt::now() - began);
+                self.took(&endpoint.url, Latency::Connect, rt::now() - began);
                 let (tell_settled, settled) = oneshot::channel();
                 let owner: Arc<dyn Owner> = Arc::new(self.clone());
                 self.serve(endpoint, incoming, usize::MAX, &owner, Some((tell_settled, tell_end)));

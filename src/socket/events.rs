@@ -2,13 +2,9 @@
 
 use super::Peer;
 use crate::error::UpgradeError;
-use crate::hub::{self, Listening};
-use futures_core::Stream;
+use crate::hub;
 use spanwire_core::{DetachReason, Dropped, PipeId};
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 /// Something that happened on a socket.
 #[derive(Clone, Debug)]
@@ -78,27 +74,5 @@ pub(crate) type Hub = hub::Hub<Event>;
 
 /// The events of a socket, from the call that made this on. Ends when the socket is closed.
 ///
-/// A [`Stream`]; or call [`next`](Events::next). Cancel-safe.
-#[derive(Debug)]
-pub struct Events {
-    pub(super) listening: Listening<Event>,
-}
-
-impl Events {
-    /// The next event; `None` once the socket is closed and all was taken.
-    pub async fn next(&mut self) -> Option<Event> {
-        poll_fn(|cx| self.listening.poll_next(cx)).await
-    }
-
-    /// The next event if there is one.
-    pub fn try_next(&mut self) -> Option<Event> {
-        self.listening.try_next()
-    }
-}
-
-impl Stream for Events {
-    type Item = Event;
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.listening.poll_next(cx)
-    }
-}
+/// A [`Stream`](futures_core::Stream); or call `next`. Cancel-safe.
+pub type Events = hub::Events<Event>;

@@ -21,7 +21,7 @@ pub(super) struct Fx<'a> {
     pub(super) pipes: &'a mut Vec<Option<Entry>>,
     pub(super) waits: &'a mut Waits,
     pub(super) ledger: &'a mut Ledger,
-    pub(super) latencies: &'a mut Latencies,
+    pub(super) late: &'a mut Latencies,
     pub(super) hub: &'a mut Hub,
     pub(super) out: &'a mut Out,
     /// Something was left for another socket of this process to fetch.
@@ -106,7 +106,7 @@ impl Effects for Fx<'_> {
     fn discard(&mut self, why: Dropped, pipe: Option<PipeId>, bytes: usize) {
         self.ledger.count_dropped(why);
         if let Some(entry) = pipe.and_then(|pipe| entry(self.pipes, pipe)) {
-            entry.stats.dropped_messages += 1;
+            entry.tally.dropped_messages += 1;
         }
         let wakers = &mut self.out.wakers;
         self.hub.tell(|| Event::Dropped { why, pipe, bytes }, |waker| wakers.push(waker));
@@ -117,9 +117,9 @@ impl Effects for Fx<'_> {
     }
 
     fn took(&mut self, what: Latency, pipe: PipeId, span: Duration) {
-        self.latencies.record(what, span);
-        if let Some(entry) = entry(self.pipes, pipe) {
-            entry.stats.answered(span);
+        match entry(self.pipes, pipe) {
+            Some(entry) => entry.tally.answered(what, span),
+            None => self.late.record(what, span),
         }
     }
 

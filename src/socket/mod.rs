@@ -8,7 +8,10 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | `core` | the rules under their lock; pipes come and go |
+//! | `core` | the rules under their lock |
+//! | `attaching` | pipes come and go |
+//! | `passing` | messages to and from the rules, and who waits for that |
+//! | `flushing` | what leaves and comes over connections |
 //! | `fx` `work` | effects, and what of them is done after the lock |
 //! | `ops` `waits` | the futures behind send and receive |
 //! | `receiver` | waiting for a message, and reading the connection meanwhile |
@@ -24,12 +27,14 @@
 
 #[macro_use]
 mod common;
+mod attaching;
 mod batch;
 mod block;
 mod close;
 mod core;
 mod endpoints;
 mod events;
+mod flushing;
 mod fx;
 #[cfg(feature = "inproc")]
 mod inproc;
@@ -38,6 +43,7 @@ mod lane;
 mod ops;
 #[cfg(feature = "inproc")]
 mod outgoing;
+mod passing;
 #[cfg(unix)]
 mod poll_fd;
 mod sink;

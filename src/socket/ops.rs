@@ -3,12 +3,13 @@
 //! **Cancel-safety.** Dropping a send that is not done sends nothing; dropping a receive that is not
 //! done takes nothing. Whoever was woken and is dropped passes the wake-up on.
 
-use super::core::{Core, NoMessage, Why, own};
+use super::core::{Core, own};
+use super::passing::{NoMessage, Why};
 use super::receiver::Receiver;
 use super::waits::{For, Ticket};
 use crate::rt::{self, Patience};
 use spanwire_core::pattern::{CtxId, Member, Nothing, Pattern, Refusal, Tickets};
-use spanwire_core::{Message, RecvError, SendError};
+use spanwire_core::{Lack, Message, RecvError, SendError};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -251,11 +252,12 @@ pub(super) fn poll_put(
         match put.put(core, message) {
             Ok(()) => return Poll::Ready(Ok(())),
             Err(Why::Refused(Refusal::Full | Refusal::NoPeer)) if waiting => return Poll::Pending,
-            Err(Why::Refused(Refusal::Full | Refusal::NoPeer)) => {
+            Err(Why::Refused(refusal @ (Refusal::Full | Refusal::NoPeer))) => {
                 // What is owed to the kernel is written before anybody waits for room; and room
                 // may come between the refusal and the ticket, so it is asked once more.
                 if !core.flush_owed() {
-                    core.wait(For::Room, ticket, cx.waker(), |_| false);
+                    let lack = if refusal == Refusal::NoPeer { Lack::NoPeer } else { Lack::Full };
+                    core.wait_for_room(lack, ticket, cx.waker());
                     waiting = ticket.is_some();
                 }
             }

@@ -1,7 +1,8 @@
 //! [`RepSocket`], [`RespondSocket`], the [`Request`]s they receive, and their contexts.
 
-use super::core::{Core, NoMessage, Why, own};
+use super::core::{Core, own};
 use super::ops::{Get, Put, Wait, recv_error, send_error};
+use super::passing::{NoMessage, Why};
 use super::{Handle, Requests};
 use crate::{Dropped, Header, Message, PipeId, RecvError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Rep, Rules};

@@ -1,8 +1,9 @@
 //! [`ReqSocket`] and its contexts.
 
 use super::Handle;
-use super::core::{Core, NoMessage, Why, own};
+use super::core::{Core, own};
 use super::ops::{Get, In, Put, Ticketed, Wait, recv_error};
+use super::passing::{NoMessage, Why};
 use crate::{Message, RecvError, RequestError, SendError};
 use spanwire_core::pattern::{CtxId, Pattern, Req, Rules};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! [`MessageSink`]: a socket that sends, as a sink.
 
 use super::Handle;
-use super::core::Why;
 use super::ops::{AtLast, In, Put, poll_put, send_error};
+use super::passing::Why;
 use super::waits::{For, Ticket};
 use crate::rt::Patience;
 use crate::{Dropped, Message, SendError};

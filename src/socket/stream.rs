@@ -1,7 +1,7 @@
 //! [`Messages`] and [`Requests`]: what a socket receives, as streams.
 
-use super::core::NoMessage;
 use super::ops::{Get, In, recv_error};
+use super::passing::NoMessage;
 use super::receiver::Receiver;
 use super::rep::TakeRequest;
 use super::{Handle, Request, SubContext};

@@ -1,7 +1,7 @@
 //! [`Waits`]: the futures that wait for something of one socket.
 
-use spanwire_core::Time;
 use spanwire_core::pattern::CtxId;
+use spanwire_core::{Lack, Time};
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::task::Waker;
@@ -21,21 +21,31 @@ pub(crate) enum For {
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Ticket {
     number: NonZeroU64,
-    /// When its future began to wait, if somebody asked; else zero.
-    since: Time,
+    /// When its future began to wait for room, as [`pack`](Self::pack)ed; zero while it has not.
+    since: u64,
 }
 
 impl Ticket {
-    /// Notes when its future began to wait, the first time that this is called.
-    pub(crate) fn begun(&mut self, now: impl FnOnce() -> Time) {
-        if self.since == Time::ZERO {
-            self.since = now();
+    /// Notes when its future began to wait for room, and why, the first time that this is called.
+    pub(crate) fn begun(&mut self, lack: Lack, now: impl FnOnce() -> Time) {
+        if self.since == 0 {
+            self.since = Self::pack(lack, now());
         }
     }
 
-    /// When its future began to wait.
+    /// The lowest bit of the time tells what was lacking: a ticket has no word to spare.
+    fn pack(lack: Lack, now: Time) -> u64 {
+        now.as_nanos() & !1 | u64::from(lack == Lack::NoPeer)
+    }
+
+    /// When its future began to wait, to two nanoseconds.
     pub(crate) fn since(&self) -> Time {
-        self.since
+        Time::from_nanos(self.since & !1)
+    }
+
+    /// What it found lacking when it began to wait.
+    pub(crate) fn lack(&self) -> Lack {
+        if self.since & 1 == 0 { Lack::Full } else { Lack::NoPeer }
     }
 }
 
@@ -79,7 +89,7 @@ impl Waits {
                 return;
             }
         }
-        *ticket = Some(Ticket { number, since: ticket.map_or(Time::ZERO, |old| old.since) });
+        *ticket = Some(Ticket { number, since: ticket.map_or(0, |old| old.since) });
         match was_woken {
             true => line.push_front((number, waker.clone())),
             false => line.push_back((number, waker.clone())),
@@ -171,10 +181,12 @@ mod tests {
     fn a_wait_begins_once_however_often_it_is_in_vain() {
         let mut waits = Waits::default();
         let mut ticket = None;
-        for nanos in 1..=3 {
+        for (nanos, lack) in [(2, Lack::NoPeer), (3, Lack::Full), (4, Lack::Full)] {
             waits.wait(For::Room, &mut ticket, Waker::noop());
-            ticket.as_mut().unwrap().begun(|| Time::from_nanos(nanos));
-            assert_eq!((waits.senders(), ticket.unwrap().since()), (1, Time::from_nanos(1)));
+            let waiting = ticket.as_mut().unwrap();
+            waiting.begun(lack, || Time::from_nanos(nanos));
+            assert_eq!((waiting.since(), waiting.lack()), (Time::from_nanos(2), Lack::NoPeer));
+            assert_eq!(waits.senders(), 1);
             waits.wake(For::Room, 1, |_| ());
         }
         assert_eq!(waits.senders(), 0);

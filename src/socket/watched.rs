@@ -6,7 +6,7 @@ use super::{Peer, PeerStats};
 use crate::rt;
 use spanwire_core::pattern::{Held, Pattern};
 use spanwire_core::snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
-use spanwire_core::{Latency, Time};
+use spanwire_core::{DetachReason, Histogram, Latency, Time};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -46,22 +46,29 @@ impl Watched {
 }
 
 impl Core {
-    /// Counts how long something took that has nothing to do with the rules.
-    pub(super) fn took(&self, what: Latency, span: Duration) {
-        self.lock().latencies.record(what, span);
+    /// Counts how long something took that has to do with a connection from `url`.
+    pub(super) fn took(&self, url: &str, what: Latency, span: Duration) {
+        self.lock().took.transports.took(url, what, span);
     }
 
-    /// Everything that is counted and measured here. What has to be put into words is noted under the lock,
-    /// and put into words after it.
+    /// Counts how long a connection was there that did not become a peer.
+    pub(super) fn refused_after(&self, why: DetachReason, span: Duration) {
+        self.lock().took.refusals.record(why, span);
+    }
+
+    /// Everything that is counted and measured here. What has to be put into words and summed up is noted
+    /// under the lock; the rest is done after it.
     pub(super) fn snapshot(&self) -> Snapshot {
         struct Here {
             peer: Arc<Peer>,
             stats: PeerStats,
+            answers: Option<(Latency, Histogram)>,
             since: Time,
             outgoing: Held,
         }
         let mut all = Snapshot::new(self.protocol);
         let mut here;
+        let mut transports;
         {
             let mut state = self.lock();
             let state = &mut *state;
@@ -69,13 +76,17 @@ impl Core {
             for entry in state.pipes.iter_mut().flatten() {
                 let outgoing = entry.lane.as_mut().map(Lane::held);
                 if let (Some(outgoing), Some(since)) = (outgoing, entry.since) {
-                    here.push(Here { peer: entry.peer.clone(), stats: entry.stats, since, outgoing });
+                    let (peer, stats) = (entry.peer.clone(), entry.tally.stats());
+                    let answers = entry.tally.answers().map(|(what, spans)| (what, spans.clone()));
+                    here.push(Here { peer, stats, answers, since, outgoing });
                 }
             }
             all.ledger = state.ledger.clone();
-            all.latencies = state.latencies.clone();
-            let there = here.iter().map(|one| (&*one.peer.origin.url, &one.stats));
-            all.transports = state.transports.sums(there);
+            all.latencies = state.took.late.clone();
+            all.lives = state.took.lives.clone();
+            all.refusals = state.took.refusals.clone();
+            all.waits = state.took.waits.clone();
+            transports = state.took.transports.clone();
             all.queues.peers = state.attached();
             all.queues.incoming = state.rule.held();
             all.queues.outgoing.messages = state.rule.waiting();
@@ -84,7 +95,8 @@ impl Core {
         let now = rt::now();
         all.age = now - self.made;
         all.queues.waiting_receivers = self.waiting_receivers();
-        for Here { peer, stats, since, outgoing } in here {
+        for Here { peer, stats, answers, since, outgoing } in here {
+            transports.add(&peer.origin.url, &stats, answers.as_ref().map(|(what, spans)| (*what, spans)));
             all.queues.outgoing = [all.queues.outgoing, outgoing].into_iter().sum();
             let mut one = PeerSnapshot::default();
             one.pipe = peer.pipe.get();
@@ -94,7 +106,17 @@ impl Core {
             one.age = now - since;
             one.outgoing = outgoing;
             one.stats = stats;
+            if let Some((what, spans)) = answers {
+                *one.latencies.of_mut(what) = spans;
+            }
             all.peers.push(one);
+        }
+        all.transports = transports.into_sums();
+        for transport in &all.transports {
+            all.latencies.merge(&transport.latencies);
+        }
+        for (_, spans) in all.waits.measured() {
+            all.latencies.of_mut(Latency::Room).merge(spans);
         }
         let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.endpoints = endpoints.iter().filter(|one| !one.is_closed()).map(|one| one.snapshot()).collect();

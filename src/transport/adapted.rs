@@ -120,10 +120,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> ReadHalf for Reader<R> {
         // With the waker of who waits, or he would be forgotten for having been asked once more.
         let waker = self.waker.clone();
         let waker = waker.as_ref().unwrap_or(Waker::noop());
-        match self.poll(&mut Context::from_waker(waker), buffer, limit) {
-            Poll::Ready(read) => read,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        super::at_once(self.poll(&mut Context::from_waker(waker), buffer, limit))
     }
 
     #[cfg(unix)]

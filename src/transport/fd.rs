@@ -1,5 +1,6 @@
 //! Descriptors that the application has opened: connected tcp and unix stream sockets, socketpairs.
 
+use super::buffers::Buffers;
 use super::{Stream, ipc};
 use socket2::{Domain, Socket, Type};
 use spanwire_core::framing::sp::Framing;
@@ -17,7 +18,7 @@ pub(crate) fn adopt(descriptor: OwnedFd) -> io::Result<Stream> {
     }
     socket.set_nonblocking(true)?;
     match socket.domain()? {
-        Domain::UNIX => ipc::wrap(UnixStream::from_std(socket.into())?, Framing::Tcp),
+        Domain::UNIX => ipc::wrap(UnixStream::from_std(socket.into())?, Framing::Tcp, Buffers::default()),
         #[cfg(feature = "tcp")]
         Domain::IPV4 | Domain::IPV6 => {
             let stream = std::net::TcpStream::from(socket);

@@ -69,7 +69,9 @@ pub trait Acceptor: fmt::Debug + Send + 'static {
     /// and has `handshake_timeout`.
     ///
     /// After an error the listener waits, for 5 ms at first and up to a second, and asks again; unless its
-    /// kind is `ConnectionAborted`, which is nobody's fault.
+    /// kind is `ConnectionAborted`, which is nobody's fault. A [`link::Server`](crate::link::Server) drops the
+    /// acceptor and listens anew after errors of the kinds `NotConnected` and `InvalidInput`, and after 8 others in
+    /// a row (but `OutOfMemory`).
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Wait<'static, Connection>>>;
 
     /// What follows `://` in the address as it is bound, if that is not what was asked for: with the port
@@ -214,7 +216,7 @@ impl Accept for Listening {
         let home = self.home.clone();
         Poll::Ready(Ok(Incoming::Upgrading(Box::pin(async move {
             match arrived.await {
-                Ok(connection) => Ok(connection.into_stream(&home)),
+                Ok(connection) => Ok(Some(connection.into_stream(&home))),
                 Err(error) => Err(ConnectError::Upgrade(UpgradeError::from(error))),
             }
         }))))

@@ -1,10 +1,12 @@
 //! `ipc://`, `unix://` and `abstract://`: unix stream sockets.
 
+use super::buffers::Buffers;
 use super::link::Link;
 use super::{Accept, Credentials, Ends, Incoming, Place, Stream};
+use crate::options::{DialOptions, ListenOptions};
 use crate::rt::Home;
 use rustix::fs::{AtFlags, CWD};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 #[cfg(target_os = "linux")]
 use spanwire_core::addr::Abstract;
 use spanwire_core::framing::sp::Framing;
@@ -26,12 +28,12 @@ const BACKLOG_TRIES: u32 = 7;
 const BACKLOG_WAIT: Duration = Duration::from_millis(1);
 
 /// Connects to the socket file at `path`.
-pub(crate) async fn connect(path: &Path, home: &Home) -> io::Result<Stream> {
+pub(crate) async fn connect(path: &Path, options: &DialOptions, home: &Home) -> io::Result<Stream> {
     let mut wait = BACKLOG_WAIT;
     for _ in 0..BACKLOG_TRIES {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => home.sleep(wait).await,
-            result => return wrap(result?, Framing::Ipc),
+            result => return wrap(result?, Framing::Ipc, options.into()),
         }
         wait *= 2;
     }
@@ -40,8 +42,8 @@ pub(crate) async fn connect(path: &Path, home: &Home) -> io::Result<Stream> {
 
 /// Connects to an abstract name.
 #[cfg(target_os = "linux")]
-pub(crate) async fn connect_abstract(name: &[u8], home: &Home) -> io::Result<Stream> {
-    connect(&abstract_path(name), home).await
+pub(crate) async fn connect_abstract(name: &[u8], options: &DialOptions, home: &Home) -> io::Result<Stream> {
+    connect(&abstract_path(name), options, home).await
 }
 
 /// The form in which the socket interfaces take an abstract name: behind a zero byte.
@@ -56,6 +58,8 @@ fn abstract_path(name: &[u8]) -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct Listening {
     socket: UnixListener,
+    /// Of what it accepts: unix sockets do not have them from their listener.
+    buffers: Buffers,
     /// Kept for its `Drop`.
     _file: Option<SocketFile>,
 }
@@ -64,7 +68,7 @@ pub(crate) struct Listening {
 ///
 /// A file that is there already is removed only if it is a socket, ours to remove, and nobody
 /// listens behind it.
-pub(crate) fn bind(path: &Path, permissions: Option<u32>, backlog: u32) -> io::Result<Listening> {
+pub(crate) fn bind(path: &Path, options: &ListenOptions) -> io::Result<Listening> {
     let address = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     if let Err(error) = socket.bind(&address) {
@@ -75,16 +79,16 @@ pub(crate) fn bind(path: &Path, permissions: Option<u32>, backlog: u32) -> io::R
         socket.bind(&address)?;
     }
     let file = SocketFile::new(path)?;
-    if let Some(mode) = permissions {
+    if let Some(mode) = options.permissions {
         // Before `listen`: nobody can connect while the wrong permissions are in force.
         fs::set_permissions(path, Permissions::from_mode(mode & 0o7777))?;
     }
-    Ok(Listening { socket: listen(&socket, backlog)?, _file: Some(file) })
+    Ok(Listening { socket: listen(&socket, options)?, buffers: options.into(), _file: Some(file) })
 }
 
 /// Listens at an abstract name; an empty one lets the kernel choose. Returns the name, too.
 #[cfg(target_os = "linux")]
-pub(crate) fn bind_abstract(name: &[u8], backlog: u32) -> io::Result<(Listening, Abstract)> {
+pub(crate) fn bind_abstract(name: &[u8], options: &ListenOptions) -> io::Result<(Listening, Abstract)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     if name.is_empty() {
         rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new_unnamed())?;
@@ -93,19 +97,19 @@ pub(crate) fn bind_abstract(name: &[u8], backlog: u32) -> io::Result<(Listening,
     }
     let bound = socket.local_addr()?.as_abstract_namespace().map(<[u8]>::to_vec).unwrap_or_default();
     let bound = Abstract::new(bound).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok((Listening { socket: listen(&socket, backlog)?, _file: None }, bound))
+    Ok((Listening { socket: listen(&socket, options)?, buffers: options.into(), _file: None }, bound))
 }
 
-fn listen(socket: &Socket, backlog: u32) -> io::Result<UnixListener> {
+fn listen(socket: &Socket, options: &ListenOptions) -> io::Result<UnixListener> {
     socket.set_nonblocking(true)?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     UnixListener::from_std(socket.try_clone()?.into())
 }
 
 impl Accept for Listening {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         let (stream, _) = ready!(self.socket.poll_accept(cx))?;
-        Poll::Ready(wrap(stream, Framing::Ipc).map(Incoming::Ready))
+        Poll::Ready(wrap(stream, Framing::Ipc, self.buffers).map(Incoming::Ready))
     }
 }
 
@@ -162,7 +166,8 @@ impl Drop for SocketFile {
 }
 
 /// Makes a connected socket a [`Stream`].
-pub(crate) fn wrap(stream: UnixStream, framing: Framing) -> io::Result<Stream> {
+pub(super) fn wrap(stream: UnixStream, framing: Framing, buffers: Buffers) -> io::Result<Stream> {
+    buffers.set(&SockRef::from(&stream))?;
     let credentials =
         stream.peer_cred().ok().map(|peer| Credentials { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() });
     let (local, remote) = (place(stream.local_addr()), place(stream.peer_addr()));

@@ -1,7 +1,7 @@
 //! Bytes to and from one peer, and how to add a transport from outside.
 //!
 //! [`Transport`] is what an application brings to have sockets talk over something else: a tunnel, a
-//! proxy, a simulated network. `examples/own_transport.rs` has one, and GUIDE.md a chapter on it.
+//! proxy, a simulated network. `examples/own_transport/` has one, and GUIDE.md a chapter on it.
 //!
 //! # Inside
 //!
@@ -22,6 +22,7 @@
 //! | `fd` | descriptors that the application has opened |
 //! | `memory` | `inproc://` between plain connections: bytes in this process |
 //! | `link` | how all of them read and write, and what the runtime watches for them |
+//! | `buffers` | what the kernel keeps of a socket |
 //! | `halves` | the same on systems that are no unix |
 //! | `foreign` | any, of transports that the application brings |
 //! | `adapted` | how these read and write, by tokio's traits |
@@ -30,10 +31,12 @@
 //! needs sockets, and nothing here may know of them.
 
 mod adapted;
+#[cfg(any(feature = "tcp", all(unix, feature = "ipc")))]
+mod buffers;
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod fd;
 pub(crate) mod foreign;
-#[cfg(all(not(unix), feature = "tcp"))]
+#[cfg(all(any(not(unix), test), feature = "tcp"))]
 mod halves;
 #[cfg(all(unix, feature = "ipc"))]
 pub(crate) mod ipc;
@@ -101,6 +104,26 @@ pub(crate) trait ReadHalf: Send + 'static {
     /// The runtime need not see what comes: a thread waits for it.
     #[cfg(unix)]
     fn unwatch(&mut self);
+}
+
+/// What asking at once gave, as a poll says it.
+#[cfg(unix)]
+#[inline]
+pub(crate) fn polled<T>(asked: io::Result<T>) -> Poll<io::Result<T>> {
+    match asked {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
+/// What a poll gave, as asking at once says it.
+#[cfg(unix)]
+#[inline]
+fn at_once<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
+    match polled {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
 }
 
 /// The writing half of a connection. Any thread may write, one at a time.
@@ -200,8 +223,9 @@ pub(crate) enum Incoming {
     Upgrading(Upgrade),
 }
 
-/// The handshake below SP: TLS, WebSocket, QUIC.
-pub(crate) type Upgrade = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+/// The handshake below SP: TLS, WebSocket, QUIC. `None`: the connection is for another listener at the same
+/// port, which has it now.
+pub(crate) type Upgrade = Pin<Box<dyn Future<Output = Result<Option<Stream>, ConnectError>> + Send>>;
 
 /// A place where connections arrive.
 pub(crate) trait Accept: Send + Sync + std::fmt::Debug + 'static {

@@ -1,5 +1,6 @@
 //! `tcp://`, `tcp4://`, `tcp6://`.
 
+use super::buffers::Buffers;
 #[cfg(not(unix))]
 use super::halves::Door;
 #[cfg(unix)]
@@ -45,7 +46,8 @@ async fn connect(
     options: &DialOptions,
 ) -> io::Result<(net::TcpStream, SocketAddr, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(remote), Type::STREAM, None)?;
-    set_buffers(SockRef::from(&socket), options.send_buffer_bytes, options.recv_buffer_bytes)?;
+    // Before it is connected: the window that is agreed on then depends on it.
+    Buffers::from(options).set(&SockRef::from(&socket))?;
     if let Some(local) = local {
         socket.bind(&SocketAddr::new(local, 0).into())?;
     }
@@ -90,13 +92,6 @@ async fn connected(mut stream: net::TcpStream) -> io::Result<net::TcpStream> {
         stream = watched.into_std()?;
     }
     stream.take_error()?.map_or(Ok(stream), Err)
-}
-
-/// Before it is connected: the window that is agreed on then depends on it. Those that a listener accepts
-/// have its own.
-fn set_buffers(socket: SockRef<'_>, send: Option<usize>, recv: Option<usize>) -> io::Result<()> {
-    send.map_or(Ok(()), |bytes| socket.set_send_buffer_size(bytes))?;
-    recv.map_or(Ok(()), |bytes| socket.set_recv_buffer_size(bytes))
 }
 
 /// All addresses of a host, as far as the scheme allows them.
@@ -165,7 +160,8 @@ pub(super) fn bind(
     options: &ListenOptions,
 ) -> io::Result<net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    set_buffers(SockRef::from(&socket), options.send_buffer_bytes, options.recv_buffer_bytes)?;
+    // What it accepts has the same.
+    Buffers::from(options).set(&SockRef::from(&socket))?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
@@ -229,5 +225,5 @@ fn halves(stream: net::TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn Writ
 #[cfg(not(unix))]
 fn halves(stream: net::TcpStream) -> io::Result<(Box<dyn ReadHalf>, Arc<dyn WriteHalf>)> {
     let (reader, writer) = TcpStream::from_std(stream)?.into_split();
-    Ok((Box::new(reader), Arc::new(writer)))
+    Ok((Box::new(super::halves::Reader::new(reader)), Arc::new(writer)))
 }

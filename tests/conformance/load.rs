@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) async fn a_thousand_connections_come_and_go(t: &Transport) {
     // All of QUIC runs unoptimised here, and not in the kernel: its connections are twenty times slower.
-    let count: u32 = if t.kind == Kind::Quic { 200 } else { 1_000 };
+    let count: u32 = if t.kind == Kind::Quic { 100 } else { 1_000 };
     let pull = PullSocket::new();
     let listener = pull.listen_at(&(t.free)()).await.unwrap();
     for n in 0..count {

@@ -22,8 +22,7 @@ mod bare;
 mod certificates;
 mod connect;
 mod load;
-#[path = "../../examples/own_transport.rs"]
-#[allow(dead_code)]
+#[path = "../../examples/own_transport/memory.rs"]
 mod own_transport;
 mod pressure;
 mod refuse;
@@ -95,56 +94,62 @@ macro_rules! tests {
     )* };
 }
 
-macro_rules! run_by {
-    ($($(#[$when:meta])* $name:ident = $transport:ident: $($list:ident)*;)*) => { $(
+macro_rules! all_checks_of {
+    ($($(#[$when:meta])* $name:ident = $transport:ident;)*) => { $(
         $(#[$when])*
         mod $name {
-            $(checks_of!($list, $transport);)*
+            checks_of!(pipes, $transport);
+            checks_of!(addresses, $transport);
+            checks_of!(threads, $transport);
         }
     )* };
 }
 
-run_by! {
-    tcp = TCP: pipes addresses threads;
-    tcp4 = TCP4: pipes addresses threads;
-    tcp6 = TCP6: pipes addresses threads;
-    ipc = IPC: pipes addresses threads;
-    unix = UNIX: pipes addresses threads;
-    abstracts = ABSTRACT: pipes addresses threads;
-    inproc = INPROC: pipes addresses threads;
-    socketpair = SOCKETPAIR: pipes;
-    foreign = FOREIGN: pipes addresses threads;
-    mux_tcp = MUX_TCP: pipes addresses threads;
-    mux_ipc = MUX_IPC: pipes addresses threads;
-    mux_abstracts = MUX_ABSTRACT: pipes addresses threads;
-    mux_inproc = MUX_INPROC: pipes addresses threads;
-    mux_foreign = MUX_FOREIGN: pipes addresses threads;
+all_checks_of! {
+    tcp = TCP;
+    tcp4 = TCP4;
+    tcp6 = TCP6;
+    ipc = IPC;
+    unix = UNIX;
+    abstracts = ABSTRACT;
+    inproc = INPROC;
+    foreign = FOREIGN;
+    mux_tcp = MUX_TCP;
+    mux_ipc = MUX_IPC;
+    mux_abstracts = MUX_ABSTRACT;
+    mux_inproc = MUX_INPROC;
+    mux_foreign = MUX_FOREIGN;
     #[cfg(feature = "quic")]
-    quic = QUIC: pipes addresses threads;
-    #[cfg(feature = "quic")]
-    mux_quic = MUX_QUIC: pipes addresses threads;
-    #[cfg(feature = "quic")]
-    quic4 = QUIC4: pipes addresses threads;
-    #[cfg(feature = "quic")]
-    quic6 = QUIC6: pipes addresses threads;
+    mux_quic = MUX_QUIC;
     #[cfg(feature = "tls")]
-    tls = TLS: pipes addresses threads;
-    #[cfg(feature = "tls")]
-    mux_tls = MUX_TLS: pipes addresses threads;
-    #[cfg(feature = "tls")]
-    tls4 = TLS4: pipes addresses threads;
-    #[cfg(feature = "tls")]
-    tls6 = TLS6: pipes addresses threads;
+    mux_tls = MUX_TLS;
     #[cfg(feature = "ws")]
-    ws = WS: pipes addresses threads;
-    #[cfg(feature = "ws")]
-    mux_ws = MUX_WS: pipes addresses threads;
-    #[cfg(feature = "ws")]
-    ws4 = WS4: pipes addresses threads;
-    #[cfg(feature = "ws")]
-    ws6 = WS6: pipes addresses threads;
+    mux_ws = MUX_WS;
     #[cfg(all(feature = "ws", feature = "tls"))]
-    wss = WSS: pipes addresses threads;
+    mux_wss = MUX_WSS;
+    #[cfg(feature = "quic")]
+    quic = QUIC;
+    #[cfg(feature = "quic")]
+    quic4 = QUIC4;
+    #[cfg(feature = "quic")]
+    quic6 = QUIC6;
+    #[cfg(feature = "tls")]
+    tls = TLS;
+    #[cfg(feature = "tls")]
+    tls4 = TLS4;
+    #[cfg(feature = "tls")]
+    tls6 = TLS6;
+    #[cfg(feature = "ws")]
+    ws = WS;
+    #[cfg(feature = "ws")]
+    ws4 = WS4;
+    #[cfg(feature = "ws")]
+    ws6 = WS6;
     #[cfg(all(feature = "ws", feature = "tls"))]
-    mux_wss = MUX_WSS: pipes addresses threads;
+    wss = WSS;
+}
+
+/// It has no address.
+mod socketpair {
+    checks_of!(pipes, SOCKETPAIR);
 }

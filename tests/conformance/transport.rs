@@ -27,16 +27,12 @@ pub(crate) enum Kind {
     /// IP addresses; the kernel chooses the port.
     Tcp,
     /// The same, and both sides prove who they are.
-    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     Tls,
     /// WebSocket: the handshake is one of HTTP.
-    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
     Ws,
     /// The same over TLS.
-    #[cfg_attr(not(all(feature = "ws", feature = "tls")), allow(dead_code))]
     Wss,
     /// UDP, and both sides prove who they are.
-    #[cfg_attr(not(feature = "quic"), allow(dead_code))]
     Quic,
     /// One that the application has brought along.
     Foreign,
@@ -50,64 +46,89 @@ pub(crate) enum Kind {
     Adopted,
 }
 
-pub(crate) static TCP: Transport = Transport { free: || "tcp://127.0.0.1:0".into(), kind: Kind::Tcp };
-pub(crate) static TCP4: Transport = Transport { free: || "tcp4://localhost:0".into(), kind: Kind::Tcp };
-pub(crate) static TCP6: Transport = Transport { free: || "tcp6://[::1]:0".into(), kind: Kind::Tcp };
+impl Kind {
+    /// Of addresses that begin like this.
+    const fn of(scheme: &str) -> Self {
+        match scheme.as_bytes() {
+            b"tcp" => Self::Tcp,
+            b"tls+tcp" => Self::Tls,
+            b"ws" => Self::Ws,
+            b"wss" => Self::Wss,
+            b"quic" => Self::Quic,
+            b"memory" => Self::Foreign,
+            b"ipc" => Self::File,
+            b"abstract" => Self::Abstract,
+            b"inproc" => Self::Inproc,
+            _ => Self::Adopted,
+        }
+    }
+}
+
+pub(crate) static TCP: Transport = Transport { free: || "tcp://127.0.0.1:0".into(), kind: Kind::of("tcp") };
+pub(crate) static TCP4: Transport = Transport { free: || "tcp4://localhost:0".into(), kind: Kind::of("tcp") };
+pub(crate) static TCP6: Transport = Transport { free: || "tcp6://[::1]:0".into(), kind: Kind::of("tcp") };
 #[cfg(feature = "tls")]
-pub(crate) static TLS: Transport = Transport { free: || "tls+tcp://127.0.0.1:0".into(), kind: Kind::Tls };
+pub(crate) static TLS: Transport =
+    Transport { free: || "tls+tcp://127.0.0.1:0".into(), kind: Kind::of("tls+tcp") };
 #[cfg(feature = "tls")]
-pub(crate) static TLS4: Transport = Transport { free: || "tls+tcp4://localhost:0".into(), kind: Kind::Tls };
+pub(crate) static TLS4: Transport =
+    Transport { free: || "tls+tcp4://localhost:0".into(), kind: Kind::of("tls+tcp") };
 #[cfg(feature = "tls")]
-pub(crate) static TLS6: Transport = Transport { free: || "tls+tcp6://[::1]:0".into(), kind: Kind::Tls };
+pub(crate) static TLS6: Transport =
+    Transport { free: || "tls+tcp6://[::1]:0".into(), kind: Kind::of("tls+tcp") };
 #[cfg(feature = "ws")]
 pub(crate) static WS: Transport =
-    Transport { free: || "ws://127.0.0.1:0/conformance".into(), kind: Kind::Ws };
+    Transport { free: || "ws://127.0.0.1:0/conformance".into(), kind: Kind::of("ws") };
 #[cfg(feature = "ws")]
-pub(crate) static WS4: Transport = Transport { free: || "ws4://localhost:0/".into(), kind: Kind::Ws };
+pub(crate) static WS4: Transport = Transport { free: || "ws4://localhost:0/".into(), kind: Kind::of("ws") };
 #[cfg(feature = "ws")]
-pub(crate) static WS6: Transport = Transport { free: || "ws6://[::1]:0/a/b?c=d".into(), kind: Kind::Ws };
+pub(crate) static WS6: Transport =
+    Transport { free: || "ws6://[::1]:0/a/b?c=d".into(), kind: Kind::of("ws") };
 #[cfg(all(feature = "ws", feature = "tls"))]
 pub(crate) static WSS: Transport =
-    Transport { free: || "wss://127.0.0.1:0/conformance".into(), kind: Kind::Wss };
+    Transport { free: || "wss://127.0.0.1:0/conformance".into(), kind: Kind::of("wss") };
 #[cfg(feature = "quic")]
-pub(crate) static QUIC: Transport = Transport { free: || "quic://127.0.0.1:0".into(), kind: Kind::Quic };
+pub(crate) static QUIC: Transport =
+    Transport { free: || "quic://127.0.0.1:0".into(), kind: Kind::of("quic") };
 #[cfg(feature = "quic")]
-pub(crate) static QUIC4: Transport = Transport { free: || "quic4://localhost:0".into(), kind: Kind::Quic };
+pub(crate) static QUIC4: Transport =
+    Transport { free: || "quic4://localhost:0".into(), kind: Kind::of("quic") };
 #[cfg(feature = "quic")]
-pub(crate) static QUIC6: Transport = Transport { free: || "quic6://[::1]:0".into(), kind: Kind::Quic };
+pub(crate) static QUIC6: Transport = Transport { free: || "quic6://[::1]:0".into(), kind: Kind::of("quic") };
 pub(crate) static FOREIGN: Transport =
-    Transport { free: || format!("memory://conformance-{}", number()), kind: Kind::Foreign };
+    Transport { free: || format!("memory://conformance-{}", number()), kind: Kind::of("memory") };
 pub(crate) static IPC: Transport =
-    Transport { free: || format!("ipc://{}", free_path().display()), kind: Kind::File };
+    Transport { free: || format!("ipc://{}", free_path().display()), kind: Kind::of("ipc") };
 pub(crate) static UNIX: Transport =
-    Transport { free: || format!("unix://{}", free_path().display()), kind: Kind::File };
-pub(crate) static ABSTRACT: Transport = Transport { free: || "abstract://".into(), kind: Kind::Abstract };
+    Transport { free: || format!("unix://{}", free_path().display()), kind: Kind::of("ipc") };
+pub(crate) static ABSTRACT: Transport =
+    Transport { free: || "abstract://".into(), kind: Kind::of("abstract") };
 pub(crate) static INPROC: Transport =
-    Transport { free: || format!("inproc://conformance-{}", number()), kind: Kind::Inproc };
+    Transport { free: || format!("inproc://conformance-{}", number()), kind: Kind::of("inproc") };
 pub(crate) static MUX_TCP: Transport =
-    Transport { free: || "mux+tcp://127.0.0.1:0#conformance".into(), kind: Kind::Tcp };
+    Transport { free: || "mux+tcp://127.0.0.1:0#conformance".into(), kind: Kind::of("tcp") };
 pub(crate) static MUX_IPC: Transport =
-    Transport { free: || format!("mux+ipc://{}", free_path().display()), kind: Kind::File };
+    Transport { free: || format!("mux+ipc://{}", free_path().display()), kind: Kind::of("ipc") };
 pub(crate) static MUX_ABSTRACT: Transport =
-    Transport { free: || "mux+abstract://".into(), kind: Kind::Abstract };
+    Transport { free: || "mux+abstract://".into(), kind: Kind::of("abstract") };
 pub(crate) static MUX_INPROC: Transport =
-    Transport { free: || format!("mux+inproc://conformance-{}#a%20b", number()), kind: Kind::Inproc };
+    Transport { free: || format!("mux+inproc://conformance-{}#a%20b", number()), kind: Kind::of("inproc") };
 pub(crate) static MUX_FOREIGN: Transport =
-    Transport { free: || format!("mux+memory://conformance-{}", number()), kind: Kind::Foreign };
+    Transport { free: || format!("mux+memory://conformance-{}", number()), kind: Kind::of("memory") };
 #[cfg(feature = "tls")]
 pub(crate) static MUX_TLS: Transport =
-    Transport { free: || "mux+tls+tcp://127.0.0.1:0#conformance".into(), kind: Kind::Tls };
+    Transport { free: || "mux+tls+tcp://127.0.0.1:0#conformance".into(), kind: Kind::of("tls+tcp") };
 #[cfg(feature = "ws")]
 pub(crate) static MUX_WS: Transport =
-    Transport { free: || "mux+ws://127.0.0.1:0/path#conformance".into(), kind: Kind::Ws };
+    Transport { free: || "mux+ws://127.0.0.1:0/path#conformance".into(), kind: Kind::of("ws") };
 #[cfg(all(feature = "ws", feature = "tls"))]
 pub(crate) static MUX_WSS: Transport =
-    Transport { free: || "mux+wss://127.0.0.1:0/path#conformance".into(), kind: Kind::Wss };
+    Transport { free: || "mux+wss://127.0.0.1:0/path#conformance".into(), kind: Kind::of("wss") };
 #[cfg(feature = "quic")]
 pub(crate) static MUX_QUIC: Transport =
-    Transport { free: || "mux+quic://127.0.0.1:0#conformance".into(), kind: Kind::Quic };
+    Transport { free: || "mux+quic://127.0.0.1:0#conformance".into(), kind: Kind::of("quic") };
 pub(crate) static SOCKETPAIR: Transport =
-    Transport { free: || unreachable!("a socketpair has no address"), kind: Kind::Adopted };
+    Transport { free: || unreachable!("a socketpair has no address"), kind: Kind::of("") };
 
 impl Transport {
     /// Whether this machine has it. Only IPv6 may be missing.

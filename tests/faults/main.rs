@@ -34,3 +34,5 @@ mod runtimes;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+#[path = "../support/waiting.rs"]
+mod waiting;

@@ -1,37 +1,19 @@
-//! Strangers that speak bytes, and ways to wait that are neither naps nor endless.
+//! Strangers that speak bytes, and what the events of a socket say of them.
+
+pub(crate) use crate::waiting::{Bed, SOON, soon, until};
 
 use spanwire::{DetachReason, Dropped, Event, Events, Protocol};
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Whatever has to happen happens within this, even on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// What a close with peers that cooperate may take of [`SOON`] at most: it waits for nothing.
 pub(crate) const PROMPT: Duration = Duration::from_secs(5);
-
-/// The output of `work`, which has to come soon.
-pub(crate) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(SOON, work).await {
-        Ok(output) => output,
-        Err(_) => panic!("this did not happen in time: {what}"),
-    }
-}
-
-/// Waits until something holds for which there is nothing to wait on.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < SOON, "this did not become true in time: {what}");
-        tokio::task::yield_now().await;
-    }
-}
 
 /// The next event of the wanted kind; others are passed over.
 pub(crate) async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -> Option<T>) -> T {
@@ -71,26 +53,6 @@ pub(crate) async fn drop_of(events: &mut Events) -> (Dropped, usize) {
         _ => None,
     })
     .await
-}
-
-/// Counts the tasks of this test's runtime, to see that none is left.
-pub(crate) struct Bed {
-    tasks: usize,
-}
-
-fn tasks() -> usize {
-    tokio::runtime::Handle::current().metrics().num_alive_tasks()
-}
-
-impl Bed {
-    pub(crate) fn new() -> Self {
-        Self { tasks: tasks() }
-    }
-
-    /// Nothing of the sockets that were made since is left.
-    pub(crate) async fn ends_clean(self) {
-        until("no task is left", || tasks() <= self.tasks).await;
-    }
 }
 
 /// Closes sockets, whose peers cooperate, and expects that to be prompt.

@@ -18,20 +18,35 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// An address that nobody uses yet.
-    pub(crate) fn fresh(self) -> String {
+    /// How its addresses begin.
+    pub(crate) fn scheme(self) -> &'static str {
         match self {
-            Self::Tcp => "tcp://127.0.0.1:0".into(),
-            Self::Tls => "tls+tcp://127.0.0.1:0".into(),
-            // Without a path: nanomsg cannot listen at one.
+            Self::Tcp => "tcp",
+            Self::Ipc => "ipc",
+            Self::Abstract => "abstract",
+            Self::Tls => "tls+tcp",
             #[cfg(feature = "ws")]
-            Self::Ws => "ws://127.0.0.1:0".into(),
+            Self::Ws => "ws",
             #[cfg(all(feature = "ws", feature = "tls"))]
-            Self::Wss => "wss://127.0.0.1:0".into(),
-            Self::Ipc => FOLDER.with(|folder| format!("ipc://{}/{}", folder.0.display(), number())),
-            Self::Abstract => format!("abstract://spanwire-interop-{}-{}", std::process::id(), number()),
+            Self::Wss => "wss",
         }
     }
+
+    /// An address that nobody uses yet.
+    pub(crate) fn fresh(self) -> String {
+        let rest = match self {
+            Self::Ipc => fresh_path().display().to_string(),
+            Self::Abstract => format!("spanwire-interop-{}-{}", std::process::id(), number()),
+            // WebSocket without a path: nanomsg cannot listen at one.
+            _ => "127.0.0.1:0".into(),
+        };
+        format!("{}://{rest}", self.scheme())
+    }
+}
+
+/// Where there is no file yet. Whatever is put there goes with the test.
+pub(crate) fn fresh_path() -> PathBuf {
+    FOLDER.with(|folder| folder.0.join(number().to_string()))
 }
 
 /// A folder with certificates for the other side, as `peer.py` wants it.

@@ -6,11 +6,14 @@ use crate::tally::Tally;
 use futures_util::FutureExt;
 use std::pin::Pin;
 
+/// A case at work.
+pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome>>>;
+
 /// One case.
 pub(crate) struct Case {
     name: String,
     wants: Vec<Library>,
-    run: Pin<Box<dyn Future<Output = Outcome>>>,
+    run: Running,
 }
 
 impl Case {
@@ -37,14 +40,19 @@ pub(crate) async fn run(name: &str, cases: Vec<Case>) {
     let (able, unable): (Vec<_>, Vec<_>) =
         cases.into_iter().partition(|case| case.wants.iter().all(|library| there.contains(library)));
     tally.skipped(unable.len());
-    let waiting = std::cell::RefCell::new(able.into_iter());
+    run_all(&tally, able.into_iter().map(|case| (case.name, case.run)).collect()).await;
+    Foreign::end_idle();
+    tally.end();
+}
+
+/// Runs cases by their names, two at once.
+pub(crate) async fn run_all(tally: &Tally, cases: Vec<(String, Running)>) {
+    let waiting = std::cell::RefCell::new(cases.into_iter());
     let lane = async || {
         loop {
-            let Some(case) = waiting.borrow_mut().next() else { return };
-            tally.ran(&case.name, case.run.await);
+            let Some((name, running)) = waiting.borrow_mut().next() else { return };
+            tally.ran(&name, running.await);
         }
     };
     tokio::join!(lane(), lane());
-    Foreign::end_idle();
-    tally.end();
 }

@@ -13,6 +13,7 @@
 //! | `troubles` | wrong protocols, dying repliers, repeated requests, too many hops |
 //! | `floods` | many messages and peers at once, and peers that do not read |
 //! | `returns` | peers that go away and come back, addresses that are taken |
+//! | `nngcat` | the program over TLS and WebSocket, with its certificates |
 //! | `tally` | counts what ran and what should have |
 //!
 //! Every step has a deadline and waits for a message or an event, never for time to pass. Without
@@ -30,6 +31,8 @@ mod devices;
 mod floods;
 mod foreign;
 mod matrix;
+#[cfg(all(feature = "tls", feature = "ws"))]
+mod nngcat;
 mod returns;
 mod sockets;
 mod talk;
@@ -59,6 +62,12 @@ async fn every_pattern_talks_with_pynng() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_pattern_talks_with_the_newest_nng() {
     matrix::run(Library::NewNng).await;
+}
+
+#[cfg(all(feature = "tls", feature = "ws"))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_nngcat_talks_over_tls_and_websocket() {
+    nngcat::run().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use spanwire::{
     BusSocket, DialError, DialOptions, Dialer, ListenError, ListenOptions, Listener, Message, Pair0Socket,
     Pair1Socket, PolySocket, PubSocket, PullSocket, PushSocket, RawSocket, RecvError, RepSocket, ReqSocket,
-    RespondSocket, SendError, Stats, SubSocket, SurveySocket,
+    RespondSocket, SendError, Start, Stats, SubSocket, SurveySocket,
 };
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(crate) trait Socket {
     async fn listen(&self, url: &str) -> Result<Listener, ListenError>;
     async fn dial(&self, url: &str) -> Result<Dialer, DialError>;
+    /// Dials somebody who may come later.
+    async fn dial_in_time(&self, url: &str) -> Result<Dialer, DialError>;
     async fn wait_peers(&self, count: usize) -> Result<(), RecvError>;
     fn stats(&self) -> Stats;
     async fn close(&self, deadline: Duration) -> spanwire::CloseReport;
@@ -36,6 +38,12 @@ fn dialing(url: &str) -> DialOptions {
     DialOptions::default()
 }
 
+/// For a listener that may come later.
+fn patient(options: DialOptions) -> DialOptions {
+    let (reconnect_min, reconnect_max) = (Duration::from_millis(5), Duration::from_millis(50));
+    DialOptions { start: Start::Background, reconnect_min, reconnect_max, ..options }
+}
+
 /// What a listener at `url` needs.
 fn listening(url: &str) -> ListenOptions {
     #[cfg(feature = "tls")]
@@ -54,6 +62,9 @@ macro_rules! sockets {
             }
             async fn dial(&self, url: &str) -> Result<Dialer, DialError> {
                 $name::dial_with(self, url, dialing(url)).await
+            }
+            async fn dial_in_time(&self, url: &str) -> Result<Dialer, DialError> {
+                $name::dial_with(self, url, patient(dialing(url))).await
             }
             async fn wait_peers(&self, count: usize) -> Result<(), RecvError> {
                 $name::wait_peers(self, count).await

@@ -3,8 +3,7 @@
 #[cfg(feature = "tls")]
 #[path = "../support/certificates.rs"]
 mod certificates;
-#[path = "../../examples/own_transport.rs"]
-#[allow(dead_code)]
+#[path = "../../examples/own_transport/memory.rs"]
 mod own_transport;
 
 mod blocking;
@@ -13,7 +12,9 @@ mod closing;
 mod dialers;
 mod faults;
 mod handshakes;
+mod listeners;
 mod messages;
+mod rates;
 mod requests;
 #[cfg(all(feature = "tls", feature = "ws", feature = "quic"))]
 mod secure;
@@ -23,3 +24,5 @@ mod service;
 mod single;
 mod streams;
 mod support;
+#[path = "../support/waiting.rs"]
+mod waiting;

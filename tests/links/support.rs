@@ -1,31 +1,11 @@
-//! Pairs of connections, strangers that speak bytes, and ways to wait that are neither naps nor endless.
+//! Pairs of connections, and strangers that speak bytes.
+
+pub(crate) use crate::waiting::{Bed, SOON, soon, until};
 
 use spanwire::link::{Conn, End, Event, Events, Host, HostOptions, LinkOptions, Server};
-use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-/// Whatever has to happen happens within this, even on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
-
-/// The output of `work`, which has to come soon.
-pub(crate) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(SOON, work).await {
-        Ok(output) => output,
-        Err(_) => panic!("this did not happen in time: {what}"),
-    }
-}
-
-/// Waits until something holds for which there is nothing to wait on.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < SOON, "this did not become true in time: {what}");
-        tokio::task::yield_now().await;
-    }
-}
 
 /// An address of each transport, to listen on.
 pub(crate) fn everywhere() -> Vec<String> {
@@ -89,26 +69,6 @@ pub(crate) async fn ending(events: &mut Events) -> End {
         _ => None,
     })
     .await
-}
-
-/// Counts the tasks of this test's runtime, to see that none is left.
-pub(crate) struct Bed {
-    tasks: usize,
-}
-
-fn tasks() -> usize {
-    tokio::runtime::Handle::current().metrics().num_alive_tasks()
-}
-
-impl Bed {
-    pub(crate) fn new() -> Self {
-        Self { tasks: tasks() }
-    }
-
-    /// Nothing of what was made since is left.
-    pub(crate) async fn ends_clean(self) {
-        until("no task is left", || tasks() <= self.tasks).await;
-    }
 }
 
 /// A peer that speaks bytes.

@@ -12,30 +12,14 @@ struct Counting;
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-static EVERYWHERE: AtomicU64 = AtomicU64::new(0);
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
+/// How often this process has asked for memory; growing what one has is asking too.
+pub(crate) static EVERYWHERE: AtomicU64 = AtomicU64::new(0);
+/// How many bytes it has asked for and not given back.
+pub(crate) static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    // Needs neither memory nor a destructor, so it is there for every call.
-    static HERE: Cell<u64> = const { Cell::new(0) };
-}
-
-/// How many bytes this process has asked for and not given back.
-#[allow(dead_code)] // each test looks at its part
-pub(crate) fn in_use() -> usize {
-    IN_USE.load(Ordering::Relaxed)
-}
-
-/// How often this process has asked for memory; growing what one has is asking too.
-#[allow(dead_code)]
-pub(crate) fn everywhere() -> u64 {
-    EVERYWHERE.load(Ordering::Relaxed)
-}
-
-/// How often this thread has.
-#[allow(dead_code)]
-pub(crate) fn here() -> u64 {
-    HERE.get()
+    /// How often this thread has asked. Needs neither memory nor a destructor, so it is there for every call.
+    pub(crate) static HERE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// `taken` bytes for `given` ones.

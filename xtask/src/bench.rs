@@ -90,7 +90,7 @@ fn is_word(arg: &str) -> bool {
 pub(crate) const MANIFEST: &str = "bench/peers/Cargo.toml";
 
 /// The peers that are compiled; the others are loaded when the program runs.
-const FEATURES: &[&str] = &["nng", "rzmq", "zeromq", "zenoh", "nats"];
+const FEATURES: &[&str] = &["nng", "rzmq", "zeromq", "zenoh", "nats", "mux"];
 
 /// With these nothing is written, or the caller says where.
 const ELSEWHERE: &[&str] = &[

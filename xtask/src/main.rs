@@ -16,6 +16,7 @@ mod bench;
 mod checks;
 mod chores;
 mod count;
+mod exposed;
 mod house;
 mod peers;
 mod report;

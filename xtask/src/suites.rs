@@ -17,6 +17,7 @@
 use crate::bench;
 use crate::checks;
 use crate::count::{self, Tally};
+use crate::exposed;
 use crate::house::{House, Target};
 use crate::peers;
 use crate::run;
@@ -166,7 +167,7 @@ const DOCTESTS: Suite = Suite {
 
 const EXAMPLES: Suite = Suite {
     name: "examples",
-    what: "every program in examples/ ends by itself with status 0",
+    what: "every program in examples/ ends by itself with status 0, and shows its sockets where it can",
     required: true,
     minutes: 6,
     run: |job| {
@@ -177,8 +178,12 @@ const EXAMPLES: Suite = Suite {
         let build = ["build", "--workspace", "--all-features", "--examples"];
         let mut tally = job.exit(job.house.cargo(&build));
         for (_, example) in examples {
-            let program = job.house.target.join("debug/examples").join(example);
-            tally += job.exit(job.house.program(program, &[]));
+            let program = job.house.target.join("debug/examples").join(&example);
+            tally += job.exit(job.house.program(&program, &[]));
+            if exposed::is_offered(job.house, &example) {
+                tally +=
+                    Tally::check(exposed::look(job.house.program(program, &exposed::ARGS), job.deadline));
+            }
         }
         Some(tally)
     },

@@ -7,7 +7,8 @@
 //!
 //! * [`words`]: what a workload is: [`Cell`]. * [`role`]: the command line and the talk with the parent.
 //! * [`measure`]: what an end tells. * [`arrivals`], [`stopwatch`]: counting and timing.
-//! * [`pace`]: sending at a rate; `clock`: the same in a task. * [`bulk`]: what is in the messages of `mixed`.
+//! * [`pace`]: sending at a rate; `clock`: the same in a task; `serve`: jobs for such an end. * [`bulk`]: what is in the messages of `mixed`.
+//! * `mux`: the works of multiplexers, the same for all of them.
 //! * [`secure`]: the certificate of servers. * [`pin`]: which CPU. * [`usage`]: CPU time, memory, descriptors.
 //!
 //! # The contract
@@ -20,7 +21,7 @@
 //! `role` makes the process one end until its stdin ends; [`role`] draws the talk. `SIDE` is `server`
 //! (it listens at `ADDRESS` and says where) or `client` (it dials `ADDRESS`). Inproc has one process,
 //! which is called the client and is both. The subjects of `spanwire-peer` are `nng`, `nanomsg`, `zmq`,
-//! `rzmq`, `zeromq`, `zenoh` and `nats`. An end pins itself with [`pin::this_thread`] before it starts
+//! `rzmq`, `zeromq`, `zenoh`, `nats`, `yamux`, `tokio-yamux` and `h2`. An end pins itself with [`pin::this_thread`] before it starts
 //! anything else; [`role::main`] does.
 //!
 //! `list` prints a line for each subject: `NAME<TAB>VERSION<TAB>SETTINGS<TAB>ABILITIES`, the settings in
@@ -49,6 +50,12 @@
 //! | `connect` | receives | makes a socket, dials, sends 1 message, closes when that is delivered; again | connections, 1 | server |
 //! | `mixed` | receives from two sockets at two addresses (`URL` and `ADDRESS` are two, with a comma between) | sends singles of `BYTES` at the job's `rate` through the first, stamped with [`bulk::single`]; meanwhile, if `MANY` is 1, messages of [`BULK_BYTES`] as fast as it may through the second, and when the singles are out one of 8 bytes, big-endian: how many those were | singles, bulk senders (0 or 1) | server: latency from the stamp to the receiver; fails unless all bulk came; `other` is how many |
 //! | `outrun` | sleeps for the job's `millis` and then receives until nothing has come for [`QUIET`] | sends messages, each freshly made, until one waits for half of `millis` or `count` are sent | most messages, 1 | server; both: `peak_bytes` grown since they were connected, `bound_bytes` what their options allow, 0 for no bound |
+//! | `mux-echo` | answers on every logical connection with the same body | has `MANY` on one physical connection, which share the `count` through one [`Budget`], one message of each in flight | round trips, logical connections | client, with [`Samples`] |
+//! | `mux-send` | receives | sends | messages, 1 | server |
+//! | `mux-recv` | sends | receives | messages, 1 | client |
+//! | `mux-links` | as `mux-echo` | as `mux-echo`, with `MANY` physical connections of one logical connection each | round trips, physical connections | client |
+//! | `mux-mixed` | answers on one logical connection, receives on another | sends `count` messages of [`LARGE_BYTES`] on the second; asks on the first until they are sent, one at a time | large messages, 1 | server: the large ones; client: latency of the round trips, `other` how many |
+//! | `mux-idle` | accepts | opens `MANY` logical connections on one physical one and keeps them; both watch themselves for the job's `millis` | logical connections, the same | server; both: `rss_bytes` grown since the first one was used, `cpu_nanos` |
 //!
 //! Bodies are made once and handed over as cheaply as the library can, except where told otherwise.
 //! Bodies of `pushers` start with the number of the pusher, 4 bytes, big-endian.
@@ -67,10 +74,14 @@ pub mod bulk;
 #[cfg(feature = "clock")]
 pub mod clock;
 pub mod measure;
+#[cfg(feature = "mux")]
+pub mod mux;
 pub mod pace;
 pub mod pin;
 pub mod role;
 pub mod secure;
+#[cfg(feature = "clock")]
+pub mod serve;
 pub mod stopwatch;
 pub mod usage;
 pub mod words;
@@ -84,7 +95,7 @@ pub use pace::Pace;
 pub use pin::Side;
 pub use role::{Begun, Job, Role};
 pub use stopwatch::{Samples, Stopwatch};
-pub use words::{Cell, Mode, Transport, Word, Work, parse_size, size_word};
+pub use words::{Cell, Mode, Mux, Transport, Word, Work, parse_size, size_word};
 
 use std::time::Duration;
 
@@ -100,6 +111,9 @@ pub const MOST_OUTSTANDING: usize = 1024;
 
 /// The bodies of the bulk sender in `mixed`.
 pub const BULK_BYTES: usize = 16 << 10;
+
+/// The bodies of the large messages in `mux-mixed`.
+pub const LARGE_BYTES: usize = 1 << 20;
 
 /// When nothing has come for so long, nothing more will.
 pub const QUIET: Duration = Duration::from_millis(500);

@@ -30,13 +30,36 @@ pub enum Work {
     Mixed,
     /// A sender that outruns a receiver which does not read.
     Outrun,
+    /// Many logical connections on few physical ones.
+    Mux(Mux),
 }
+
+/// What is done with logical connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mux {
+    /// Each echoes, one message of it in flight, all on one physical connection.
+    Echo,
+    /// One only sends.
+    Send,
+    /// One only receives.
+    Recv,
+    /// Several physical connections with one logical one each, which echoes.
+    Links,
+    /// One echoes small messages while another is full of large ones.
+    Mixed,
+    /// Many on which nothing happens.
+    Idle,
+}
+
+/// The word for all of them.
+pub const MUX: &str = "mux";
 
 impl Work {
     /// Who counts what arrived and keeps the time.
     pub fn counting_side(self) -> crate::Side {
         match self {
             Self::RoundTrip | Self::Publish | Self::Stall | Self::Flight | Self::Load => crate::Side::Client,
+            Self::Mux(Mux::Echo | Mux::Recv | Mux::Links) => crate::Side::Client,
             _ => crate::Side::Server,
         }
     }
@@ -44,7 +67,7 @@ impl Work {
     /// Who is told of a job first: the end that waits for the other.
     pub fn waiting_side(self) -> crate::Side {
         match self {
-            Self::Publish | Self::Stall => crate::Side::Client,
+            Self::Publish | Self::Stall | Self::Mux(Mux::Recv) => crate::Side::Client,
             _ => crate::Side::Server,
         }
     }
@@ -114,6 +137,12 @@ impl Word for Work {
         ("connect", Self::Connect),
         ("mixed", Self::Mixed),
         ("outrun", Self::Outrun),
+        ("mux-echo", Self::Mux(Mux::Echo)),
+        ("mux-send", Self::Mux(Mux::Send)),
+        ("mux-recv", Self::Mux(Mux::Recv)),
+        ("mux-links", Self::Mux(Mux::Links)),
+        ("mux-mixed", Self::Mux(Mux::Mixed)),
+        ("mux-idle", Self::Mux(Mux::Idle)),
     ];
 }
 
@@ -150,7 +179,7 @@ pub struct Cell {
     pub body_bytes: usize,
     /// Where the ends run.
     pub mode: Mode,
-    /// Of subscribers, requests in flight, pushers, threads, connections; see the table in the crate's
+    /// Of subscribers, requests in flight, pushers, threads, connections, logical or not; see the table in the crate's
     /// documentation. 1 where it has no meaning.
     pub many: u32,
 }

@@ -4,6 +4,8 @@
 //! * `subject`: which library can do what, in which version and with which settings.
 //! * `blocking`: the works for libraries whose calls block: `nng`, `nanomsg`, `libzmq`, `zenoh`.
 //! * `tasks`: the works for libraries whose calls are futures: `rzmq`, `zeromq`, `nats`.
+//! * `mux`: the libraries that put many streams on one connection: `yamux`, `tokio-yamux`, `h2`. Their works are
+//!   in `spanwire-bench-ends`, as the limit, Spanwire and quinn have the same.
 //! * `body`: what is in a message. `tally`: counting them. `jobs`: hearing the parent meanwhile.
 //!   `memory`: what an end needs of it.
 //!
@@ -18,6 +20,8 @@ mod kind;
 mod libzmq;
 mod loaded;
 mod memory;
+#[cfg(feature = "mux")]
+mod mux;
 mod nanomsg;
 #[cfg(feature = "nats")]
 mod nats;

@@ -2,6 +2,8 @@
 
 use crate::blocking;
 use crate::libzmq::{self, Zmq};
+#[cfg(feature = "mux")]
+use crate::mux;
 use crate::nanomsg::{self, Nanomsg};
 #[cfg(feature = "nats")]
 use crate::nats::{self, Nats};
@@ -21,6 +23,8 @@ use spanwire_bench_ends::Role;
 /// Is one end.
 pub(crate) fn run(role: &Role) -> Result<()> {
     match role.subject.as_str() {
+        #[cfg(feature = "mux")]
+        "h2" | "tokio-yamux" | "yamux" => mux::run(role),
         "nanomsg" => blocking::run(&Nanomsg::load()?, role),
         #[cfg(feature = "nats")]
         "nats" => tasks::run(Nats::new()?, role),
@@ -106,11 +110,27 @@ fn subjects() -> Vec<Subject> {
             settings: nats::SETTINGS,
             works: "req:t push:t pub:t flight:t load:t pushers:t threads:t connect:t",
         },
+        #[cfg(feature = "mux")]
+        Subject {
+            name: "yamux",
+            version: Ok(locked("yamux")),
+            settings: mux::yamux::SETTINGS,
+            works: mux::WORKS,
+        },
+        #[cfg(feature = "mux")]
+        Subject {
+            name: "tokio-yamux",
+            version: Ok(locked("tokio-yamux")),
+            settings: mux::tokio_yamux::SETTINGS,
+            works: mux::WORKS,
+        },
+        #[cfg(feature = "mux")]
+        Subject { name: "h2", version: Ok(locked("h2")), settings: mux::h2::SETTINGS, works: mux::WORKS },
     ]
 }
 
 /// The version of a crate that this program was built with. Few of them tell it themselves.
-#[cfg(any(feature = "nats", feature = "rzmq", feature = "zenoh", feature = "zeromq"))]
+#[cfg(any(feature = "mux", feature = "nats", feature = "rzmq", feature = "zenoh", feature = "zeromq"))]
 fn locked(package: &str) -> String {
     let name = format!("name = \"{package}\"");
     let mut lines = include_str!("../Cargo.lock").lines().skip_while(|line| *line != name);

@@ -4,7 +4,7 @@
 //!   frames in one write or read. `ready`: which of many sockets has something.
 //! * `tls`, `ws`, `quic`: round trips and one-way over other libraries' streams: rustls, tungstenite, quinn.
 //! * `roundtrip`, `spin`, `oneway`, `publish`, `flight`, `load`, `pushers`, `threads`, `idle`, `connect`,
-//!   `mixed`, `outrun`: a work each, two processes. `inproc`: channels in one.
+//!   `mixed`, `outrun`, `mux`: a work each, two processes. `inproc`: channels in one.
 
 mod batch;
 mod connect;
@@ -13,11 +13,12 @@ mod idle;
 mod inproc;
 mod load;
 mod mixed;
+mod mux;
 mod oneway;
 mod outrun;
 mod publish;
 mod pushers;
-mod quic;
+pub(crate) mod quic;
 mod ready;
 mod roundtrip;
 mod spin;
@@ -50,5 +51,6 @@ pub(crate) fn run(role: &Role) -> Result<()> {
         Work::Connect => connect::run(role),
         Work::Mixed => mixed::run(role),
         Work::Outrun => outrun::run(role),
+        Work::Mux(_) => mux::run(role),
     }
 }

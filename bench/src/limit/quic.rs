@@ -5,7 +5,7 @@ use super::tls;
 use super::wire::Format;
 use anyhow::{Context, Result, bail};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Endpoint, RecvStream, SendStream, ServerConfig};
+use quinn::{ClientConfig, Endpoint, RecvStream, SendStream, ServerConfig, TransportConfig};
 use spanwire_bench_ends::{Arrivals, Measure, Role, Side, Stopwatch, Work, role, secure, usage};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ type Joined = (Endpoint, quinn::Connection, SendStream, RecvStream);
 async fn idle(role: &Role) -> Result<()> {
     let address: SocketAddr = role.address.trim_start_matches("quic://").parse().context("no address")?;
     let (endpoint, before) = match role.side {
-        Side::Server => (server(address)?, usage::rss_bytes()),
-        Side::Client => (client()?, 0),
+        Side::Server => (listening(address)?, usage::rss_bytes()),
+        Side::Client => (client(TransportConfig::default())?, 0),
     };
     let mut connections = Vec::new();
     for _ in 0..role.cell.many {
@@ -61,26 +61,36 @@ async fn idle(role: &Role) -> Result<()> {
     .await
 }
 
-fn server(address: SocketAddr) -> Result<Endpoint> {
-    let mut config = tls::server()?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    let crypto = QuicServerConfig::try_from(config).context("TLS is not for QUIC")?;
-    let endpoint = Endpoint::server(ServerConfig::with_crypto(Arc::new(crypto)), address)?;
+fn listening(address: SocketAddr) -> Result<Endpoint> {
+    let endpoint = server(address, TransportConfig::default())?;
     role::say_url(&format!("quic://{}", endpoint.local_addr()?))?;
     Ok(endpoint)
 }
 
-fn client() -> Result<Endpoint> {
+/// Listens; with what all rows have, and its own way of moving data.
+pub(crate) fn server(address: SocketAddr, transport: TransportConfig) -> Result<Endpoint> {
+    let mut config = tls::server()?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicServerConfig::try_from(config).context("TLS is not for QUIC")?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport));
+    Ok(Endpoint::server(config, address)?)
+}
+
+/// Dials.
+pub(crate) fn client(transport: TransportConfig) -> Result<Endpoint> {
     let mut config = tls::client()?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     let crypto = QuicClientConfig::try_from(config).context("TLS is not for QUIC")?;
     let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into())?;
-    endpoint.set_default_client_config(ClientConfig::new(Arc::new(crypto)));
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport));
+    endpoint.set_default_client_config(config);
     Ok(endpoint)
 }
 
 async fn listen(address: SocketAddr) -> Result<Joined> {
-    let endpoint = server(address)?;
+    let endpoint = listening(address)?;
     let connection = endpoint.accept().await.context("closed")?.await.context("the handshake failed")?;
     let (send, mut receive) = connection.accept_bi().await.context("no stream")?;
     receive.read_exact(&mut [0]).await.context("no greeting")?;
@@ -88,7 +98,7 @@ async fn listen(address: SocketAddr) -> Result<Joined> {
 }
 
 async fn dial(address: SocketAddr) -> Result<Joined> {
-    let endpoint = client()?;
+    let endpoint = client(TransportConfig::default())?;
     let connection = endpoint.connect(address, secure::HOST)?.await.context("the handshake failed")?;
     let (mut send, receive) = connection.open_bi().await.context("no stream")?;
     // A stream is there for the other side once something was sent on it.

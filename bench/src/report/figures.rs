@@ -4,7 +4,7 @@ use super::number::Spread;
 use super::results::{Better, CellResult, Head, Kind, Row};
 use crate::run::{Outcome, Round};
 use crate::subject;
-use spanwire_bench_ends::{Cell, Measure, Word, Work};
+use spanwire_bench_ends::{Cell, LARGE_BYTES, Measure, Mux, Word, Work};
 
 /// One number of a round.
 struct Figure {
@@ -77,9 +77,7 @@ fn figures(cell: &Cell) -> Vec<Figure> {
             beside("switches", switches),
         ],
         Work::Idle => vec![
-            main("KiB each", Lower, |_, round| {
-                counting(round).rss_bytes as f64 / 1024.0 / counting(round).count as f64
-            }),
+            main("KiB each", Lower, |_, round| kibibytes_each(counting(round))),
             beside("CPU ms/s", |_, round| {
                 counting(round).cpu_nanos as f64 * 1e3 / counting(round).nanos as f64
             }),
@@ -102,6 +100,7 @@ fn figures(cell: &Cell) -> Vec<Figure> {
                 bytes / counting(round).nanos as f64
             }),
         ],
+        Work::Mux(work) => mux_figures(work, cell),
         Work::Outrun => vec![
             main("peak MiB", Lower, |_, round| {
                 mebibytes(counting(round).peak_bytes + other(round).peak_bytes)
@@ -117,6 +116,50 @@ fn figures(cell: &Cell) -> Vec<Figure> {
     }
 }
 
+/// Those of multiplexers.
+fn mux_figures(work: Mux, cell: &Cell) -> Vec<Figure> {
+    use Better::{Higher, Lower};
+    match work {
+        Mux::Echo if cell.many == 1 => vec![
+            main("p50 us", Lower, |_, round| us(counting(round).p50_nanos)),
+            main("mean us", Lower, |_, round| counting(round).mean_nanos() / 1e3),
+            beside("p99 us", |_, round| us(counting(round).p99_nanos)),
+            beside("p99.9 us", |_, round| us(counting(round).p999_nanos)),
+            beside("switches", switches),
+        ],
+        Mux::Echo | Mux::Links => vec![
+            main("k msg/s", Higher, |cell, round| millions(cell, round) * 1e3),
+            beside("p50 us", |_, round| us(counting(round).p50_nanos)),
+            beside("p99 us", |_, round| us(counting(round).p99_nanos)),
+            beside("p99.9 us", |_, round| us(counting(round).p999_nanos)),
+            beside("switches", switches),
+        ],
+        Mux::Send | Mux::Recv => vec![
+            main("M msg/s", Higher, millions),
+            beside("GB/s", |cell, round| millions(cell, round) * kilobytes(cell)),
+            beside("switches", switches),
+        ],
+        Mux::Mixed => vec![
+            main("p99 us", Lower, |_, round| us(other(round).p99_nanos)),
+            main("p50 us", Lower, |_, round| us(other(round).p50_nanos)),
+            beside("p99.9 us", |_, round| us(other(round).p999_nanos)),
+            main("bulk GB/s", Higher, |_, round| counting(round).per_second() * LARGE_BYTES as f64 / 1e9),
+            beside("echoes", |_, round| other(round).other as f64),
+        ],
+        Mux::Idle => vec![
+            main("KiB each", Lower, |_, round| {
+                kibibytes_each(counting(round)) + kibibytes_each(other(round))
+            }),
+            beside("server", |_, round| kibibytes_each(counting(round))),
+            beside("client", |_, round| kibibytes_each(other(round))),
+            beside("CPU ms/s", |_, round| {
+                let nanos = counting(round).cpu_nanos + other(round).cpu_nanos;
+                nanos as f64 * 1e3 / counting(round).nanos as f64
+            }),
+        ],
+    }
+}
+
 fn counting(round: &Round) -> &Measure {
     &round.told.counting
 }
@@ -127,6 +170,10 @@ fn other(round: &Round) -> &Measure {
 
 fn us(nanos: u64) -> f64 {
     nanos as f64 / 1e3
+}
+
+fn kibibytes_each(measure: &Measure) -> f64 {
+    measure.rss_bytes as f64 / 1024.0 / measure.count as f64
 }
 
 fn mebibytes(bytes: u64) -> f64 {

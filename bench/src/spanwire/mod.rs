@@ -2,7 +2,7 @@
 //!
 //! * `roundtrip`, `oneway`, `publish`, `flight`, `load`, `pushers`, `threads`, `idle`, `connect`, `mixed`,
 //!   `outrun`: a work each, both ends, both APIs. `inproc`: both ends in one process.
-//! * `serve`: jobs for an end that lives on a runtime.
+//! * `mux`: the works of multiplexers, whose ends are the same for all of them but for what is in here.
 //!
 //! Bodies are handed over as clones of one `Bytes`, so what is measured is the library and not the
 //! allocator of the caller; the limit copies from one body too.
@@ -13,6 +13,7 @@ mod idle;
 mod inproc;
 mod load;
 mod mixed;
+pub(crate) mod mux;
 mod oneway;
 mod outrun;
 mod publish;
@@ -32,6 +33,9 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Is one end of a Spanwire workload.
 pub(crate) fn run(role: &Role, subject: Subject) -> Result<()> {
+    if let Work::Mux(_) = role.cell.work {
+        return mux::run(role);
+    }
     let flow = Flow::new(&role.cell, subject);
     match (role.cell.transport, is_blocking(subject)) {
         (Transport::Inproc, _) => inproc::run(role, subject, &flow),
@@ -53,6 +57,7 @@ async fn run_async(role: &Role, flow: &Flow) -> Result<()> {
         Work::Connect => connect::run(role, flow).await,
         Work::Mixed => mixed::run(role, flow).await,
         Work::Outrun => outrun::run(role, flow).await,
+        Work::Mux(_) => bail!("this has a way of its own"),
     }
 }
 
@@ -69,6 +74,7 @@ fn run_blocking(role: &Role, flow: &Flow) -> Result<()> {
         Work::Connect => connect::run_blocking(role, flow),
         Work::Mixed => mixed::run_blocking(role, flow),
         Work::Outrun => outrun::run_blocking(role, flow),
+        Work::Mux(_) => bail!("multiplexers are measured with their async API"),
     }
 }
 

@@ -63,7 +63,9 @@ impl Session {
     async fn show(&self) -> Result<Option<Service>, Failure> {
         let Some(url) = &self.plan.stats else { return Ok(None) };
         self.socket.expose("cat");
-        let service = watch::serve(url).await.map_err(|error| Failure::socket(error.to_string()))?;
+        let options = self.plan.secure.listening(url).map_err(tls_failure)?;
+        let service = watch::serve_with(url, options).await;
+        let service = service.map_err(|error| Failure::socket(error.to_string()))?;
         if self.plan.verbose {
             say(&format!("Stats at: {}\n", service.url()))?;
         }

@@ -80,7 +80,7 @@ async fn serve(args: &Args, sides: &[Side], secure: &Secure) -> Result<(), Compl
         }
     });
     let names = sides.iter().map(|side| side.protocol.name());
-    let service = args.stats.show(names.zip(&sockets)).await?;
+    let service = args.stats.show(secure, names.zip(&sockets)).await?;
     if let (Some(service), true) = (&service, args.verbose) {
         eprintln!("stats: listening on {}", service.url());
     }

@@ -1,33 +1,35 @@
 //! As much of HTTP/1.1 as a scraper needs: one request a connection, no body, bounded in every way.
 
 use super::PATIENCE;
+use super::site::Site;
 use spanwire::watch::{CONTENT_TYPE, Detail, Viewer};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// No head of a request is longer.
 const MAX_HEAD: usize = 8 * 1024;
 /// So many are served at once; others wait in the kernel.
 const MAX_CONNECTIONS: usize = 16;
-/// A scraper sends its head, and takes the answer, in less.
+/// A scraper shakes hands, sends its head, and takes the answer, in less.
 const HURRY: Duration = Duration::from_secs(10);
 
 /// Serves for ever.
-pub(super) async fn serve(listener: TcpListener, viewer: Viewer, detail: Detail) {
+pub(super) async fn serve(site: Site, viewer: Viewer, detail: Detail) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
+        match site.listener.accept().await {
             Ok((stream, _)) => {
-                let viewer = viewer.clone();
+                let (viewer, tls) = (viewer.clone(), site.tls.clone());
                 tokio::spawn(async move {
                     // A scraper that fails comes again; nobody else has to know.
-                    let _ = timeout(HURRY, answer(stream, &viewer, detail)).await;
+                    let _ = timeout(HURRY, welcome(stream, tls, &viewer, detail)).await;
                     drop(place);
                 });
             }
@@ -37,7 +39,23 @@ pub(super) async fn serve(listener: TcpListener, viewer: Viewer, detail: Detail)
     }
 }
 
-async fn answer(mut stream: TcpStream, viewer: &Viewer, detail: Detail) -> io::Result<()> {
+async fn welcome(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    viewer: &Viewer,
+    detail: Detail,
+) -> io::Result<()> {
+    match tls {
+        Some(tls) => answer(tls.accept(stream).await?, viewer, detail).await,
+        None => answer(stream, viewer, detail).await,
+    }
+}
+
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    viewer: &Viewer,
+    detail: Detail,
+) -> io::Result<()> {
     let mut head = Vec::new();
     let ask = loop {
         match ask(&head) {

@@ -3,15 +3,17 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `http` | as much of HTTP as a scraper needs |
+//! | `site` | where scrapers are answered, with TLS or without |
 
 mod http;
+mod site;
 
-use crate::args;
 use crate::complaint::Complaint;
+use crate::stats::{PATIENCE, looking};
+use crate::{args, secure};
+use site::Site;
 use spanwire::watch::{Detail, Viewer};
 use std::io::{self, Write};
-use std::time::Duration;
-use tokio::net::TcpListener;
 
 /// Print what the sockets of a running program count, or let Prometheus scrape it
 ///
@@ -20,6 +22,9 @@ use tokio::net::TcpListener;
 ///
 ///   spanwire metrics ipc:///run/worker.stats
 ///   spanwire metrics ipc:///run/worker.stats --listen 127.0.0.1:9100
+///
+/// With `--listen https://HOST:PORT` the answer goes over TLS, with our certificate, and to those alone whose
+/// certificates --cacert trusts, if it is given.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 #[command(verbatim_doc_comment, after_help = args::EXIT_STATUS)]
@@ -27,35 +32,30 @@ pub(crate) struct Args {
     /// Where the program serves its sockets
     url: String,
     /// Answer GET /metrics here, until SIGINT or SIGTERM; port 0 lets the system choose
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "[https://]HOST:PORT")]
     listen: Option<String>,
     /// Series for each peer, too
     #[arg(long)]
     peers: bool,
+    #[command(flatten)]
+    tls: secure::Flags,
 }
 
-/// A program that is there answers in less.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 pub(crate) fn run(args: &Args) -> Result<(), Complaint> {
+    let secure = args.tls.read().map_err(Complaint::new)?;
     crate::block_on(async {
         let detail = if args.peers { Detail::Peers } else { Detail::Sockets };
-        let viewer = Viewer::connect(&args.url).await?;
+        let viewer = Viewer::connect_with(&args.url, looking(&args.url, &secure)?).await?;
         let Some(address) = &args.listen else {
             let text = viewer.prometheus(detail, PATIENCE).await?;
             io::stdout().write_all(text.as_bytes())?;
             return Ok(());
         };
         let stop = crate::device::stop_signal()?;
-        let cannot = |error| {
-            Complaint::new(format!("cannot listen on {address}: {error}"))
-                .advise("give a host and a port that is free, as in 127.0.0.1:9100")
-        };
-        let listener = TcpListener::bind(address).await.map_err(cannot)?;
-        let local = listener.local_addr().map_err(cannot)?;
-        eprintln!("listening on http://{local}/metrics");
+        let site = Site::open(address, &secure).await?;
+        eprintln!("listening on {}", site.url());
         tokio::select! {
-            () = http::serve(listener, viewer, detail) => {}
+            () = http::serve(site, viewer, detail) => {}
             () = stop => {}
         }
         Ok(())

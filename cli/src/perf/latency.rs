@@ -39,7 +39,7 @@ pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => Kind::Pair1,
     };
     let side = S::open(kind, run.options());
-    let _service = side.show(&run.stats).await?;
+    let _service = side.show(&run.stats, &run.secure()?).await?;
     run.announce(&side.listen(&run.url, run.listening()?).await?)?;
     let work = async {
         for _ in 0..run.count {
@@ -61,7 +61,7 @@ pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => (Kind::Pair1, "pair1"),
     };
     let side = S::open(kind, run.options());
-    let _service = side.show(&run.stats).await?;
+    let _service = side.show(&run.stats, &run.secure()?).await?;
     side.dial(&run.url, run.dialing()?).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {

@@ -19,7 +19,7 @@ mod throughput;
 
 use crate::args;
 use crate::complaint::Complaint;
-use crate::secure;
+use crate::secure::{self, Secure};
 use crate::stats::Stats;
 use figures::Setting;
 use side::{Async, Blocking};
@@ -104,9 +104,14 @@ impl Run {
         }
     }
 
+    /// What TLS needs.
+    fn secure(&self) -> Result<Secure, Complaint> {
+        self.tls.read().map_err(Complaint::new)
+    }
+
     /// How the local side listens.
     fn listening(&self) -> Result<ListenOptions, Complaint> {
-        Ok(self.tls.read().map_err(Complaint::new)?.listening(&self.url)?)
+        Ok(self.secure()?.listening(&self.url)?)
     }
 
     /// How the remote side dials: it may be started before its local side.
@@ -115,7 +120,7 @@ impl Run {
             start: Start::Background,
             reconnect_min: Duration::from_millis(20),
             reconnect_max: Duration::from_millis(500),
-            ..self.tls.read().map_err(Complaint::new)?.dialing(&self.url)?
+            ..self.secure()?.dialing(&self.url)?
         })
     }
 

@@ -5,6 +5,7 @@
 
 use super::{GOODBYE, lost};
 use crate::complaint::Complaint;
+use crate::secure::Secure;
 use crate::stats::Stats;
 use bytes::Bytes;
 use spanwire::watch::Service;
@@ -55,7 +56,7 @@ pub(super) trait Side: Sized {
     ) -> Result<T, Complaint>;
 
     /// Shows the socket where `stats` says, for as long as what is returned is kept.
-    async fn show(&self, stats: &Stats) -> Result<Option<Service>, Complaint>;
+    async fn show(&self, stats: &Stats, secure: &Secure) -> Result<Option<Service>, Complaint>;
 
     async fn close(&self) -> CloseReport;
 }
@@ -142,8 +143,8 @@ macro_rules! side {
                     each!(self.pattern, socket => socket.dial_with(url, options)$($wait)*).map(drop)
                 }
 
-                async fn show(&self, stats: &Stats) -> Result<Option<Service>, Complaint> {
-                    each!(self.pattern, socket => stats.show([("perf", socket)]).await)
+                async fn show(&self, stats: &Stats, secure: &Secure) -> Result<Option<Service>, Complaint> {
+                    each!(self.pattern, socket => stats.show(secure, [("perf", socket)]).await)
                 }
 
                 async fn wait_for_peer(&self) -> Result<(), Complaint> {

@@ -42,7 +42,7 @@ pub(super) async fn local<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => (Kind::Pair1, "pair1"),
     };
     let side = S::open(kind, run.options());
-    let _service = side.show(&run.stats).await?;
+    let _service = side.show(&run.stats, &run.secure()?).await?;
     let listener = side.listen(&run.url, run.listening()?).await?;
     run.announce(&listener)?;
     let work = async {
@@ -71,7 +71,7 @@ pub(super) async fn remote<S: Side>(args: &Args) -> Result<(), Complaint> {
         Pattern::Pair1 => Kind::Pair1,
     };
     let side = S::open(kind, run.options());
-    let _service = side.show(&run.stats).await?;
+    let _service = side.show(&run.stats, &run.secure()?).await?;
     side.dial(&run.url, run.dialing()?).await?;
     let body = Bytes::from(vec![0; run.size]);
     let work = async {

@@ -2,7 +2,7 @@
 
 use crate::terminal::{bytes, grouped, span};
 use spanwire::watch::{PeerSnapshot, Report, Snapshot};
-use spanwire::{Latency, Protocol};
+use spanwire::{Histogram, Latency, Protocol};
 use std::cmp::Ordering;
 use std::time::Duration;
 
@@ -67,9 +67,11 @@ pub(super) struct Row {
     queued: (usize, usize),
     dropped: u64,
     latency: Option<(Latency, Duration, Duration)>,
-    /// Every reason, with its count: why messages were dropped, peers went away, and connections were
-    /// refused.
+    /// Every reason, with its count: why messages were dropped, peers went away, connections were refused and
+    /// sends waited; and how long that took.
     pub(super) reasons: Vec<String>,
+    /// Each with its peers, and how long things took over it.
+    pub(super) transports: Vec<String>,
     /// Dialers and listeners.
     pub(super) endpoints: Vec<String>,
     pub(super) present: Vec<[String; PEER_COLUMNS.len()]>,
@@ -89,8 +91,9 @@ pub(super) const COLUMNS: [&str; 12] = [
 ];
 
 /// What stands above those of its peers.
-pub(super) const PEER_COLUMNS: [&str; 10] =
-    ["SOCKET", "PEER", "PIPE", "FOR", "OUT/S", "IN/S", "QUEUED", "DROPPED", "ANSWERS", "SLOWEST"];
+pub(super) const PEER_COLUMNS: [&str; 12] = [
+    "SOCKET", "PEER", "PIPE", "FOR", "OUT/S", "IN/S", "QUEUED", "DROPPED", "ANSWERS", "P50", "P99", "SLOWEST",
+];
 
 impl Look {
     /// What has happened between `before` and `now`; since each socket was made, where `before` does not
@@ -145,8 +148,26 @@ impl Row {
         let of = |count: fn(&spanwire::Ledger) -> u64| rate(count(ledger), old.map_or(0, count));
         let mut reasons: Vec<_> =
             ledger.drops().map(|(why, count)| format!("{} dropped: {why}", grouped(count))).collect();
-        reasons.extend(ledger.detaches().map(|(why, count)| format!("{} gone: {why}", grouped(count))));
-        reasons.extend(ledger.refusals().map(|(why, count)| format!("{} refused: {why}", grouped(count))));
+        reasons.extend(
+            ledger
+                .detaches()
+                .map(|(why, count)| format!("{} gone: {why}{}", grouped(count), after(socket.lives.of(why)))),
+        );
+        reasons.extend(ledger.refusals().map(|(why, count)| {
+            format!("{} refused: {why}{}", grouped(count), after(socket.refusals.of(why)))
+        }));
+        reasons.extend(socket.waits.measured().map(|(lack, spans)| {
+            format!("{} sends waited: {lack}, {}", grouped(spans.count()), quantiles(spans))
+        }));
+        let transports = socket.transports.iter().map(|transport| {
+            let took: String = transport
+                .latencies
+                .measured()
+                .map(|(what, spans)| format!("; {} {}", what.name().to_lowercase(), quantiles(spans)))
+                .collect();
+            let (peers, ever) = (grouped(transport.peers as u64), grouped(transport.attached));
+            printable(&format!("{}: peers {peers} now, {ever} in all{took}", transport.scheme))
+        });
         let endpoints = socket.endpoints.iter().map(|endpoint| {
             let error = endpoint.last_error.as_deref().map(|error| format!("; last error: {error}"));
             let line = format!("{} {}{}", endpoint.state, endpoint.url, error.unwrap_or_default());
@@ -167,6 +188,7 @@ impl Row {
             dropped: ledger.dropped_total(),
             latency: latency(socket, earlier.map(|(socket, _)| socket)),
             reasons,
+            transports: transports.collect(),
             endpoints: endpoints.collect(),
             present: present.collect(),
         }
@@ -239,6 +261,15 @@ fn peer_cells(
         0 => "-".to_owned(),
         _ => span(peer.stats.slowest_answer),
     };
+    // A socket has one of the two; a program of an earlier version tells neither.
+    let [p50, p99] = match peer.latencies.measured().next() {
+        Some((what, all)) => {
+            let new = before.map(|before| all.since(before.latencies.of(what))).filter(|new| !new.is_empty());
+            let spans = new.as_ref().unwrap_or(all);
+            [0.5, 0.99].map(|q| span(spans.quantile(q)))
+        }
+        None => ["-"; 2].map(str::to_owned),
+    };
     [
         printable(socket),
         printable(&peer.remote),
@@ -249,8 +280,19 @@ fn peer_cells(
         grouped(peer.outgoing.messages as u64),
         grouped(peer.stats.dropped_messages),
         grouped(peer.stats.answers),
+        p50,
+        p99,
         slowest,
     ]
+}
+
+/// How long it took, if that is known.
+fn after(spans: &Histogram) -> String {
+    if spans.is_empty() { String::new() } else { format!(", after {}", quantiles(spans)) }
+}
+
+fn quantiles(spans: &Histogram) -> String {
+    format!("p50 {}, p99 {}", span(spans.quantile(0.5)), span(spans.quantile(0.99)))
 }
 
 /// What another program says must not steer this terminal.
@@ -261,7 +303,8 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spanwire::Dropped;
+    use spanwire::watch::TransportSnapshot;
+    use spanwire::{DetachReason, Dropped};
 
     fn report(seconds: u64, sent: u64) -> Report {
         let mut jobs = Snapshot::new(Protocol::Push);
@@ -277,6 +320,16 @@ mod tests {
         for _ in 0..sent {
             calls.latencies.record(Latency::Reply, Duration::from_millis(seconds));
         }
+        calls.ledger.count_detached(DetachReason::PeerClosed);
+        calls.lives.record(DetachReason::PeerClosed, Duration::from_secs(60));
+        let mut tcp = TransportSnapshot::default();
+        (tcp.scheme, tcp.peers, tcp.attached) = ("tcp".into(), 1, 2);
+        tcp.latencies.record(Latency::Connect, Duration::from_micros(100));
+        calls.transports.push(tcp);
+        let mut peer = PeerSnapshot::default();
+        peer.stats.answers = sent;
+        peer.latencies = calls.latencies.clone();
+        calls.peers.push(peer);
         let mut report = Report::default();
         report.process = 1;
         report.at = Duration::from_secs(seconds);
@@ -292,6 +345,8 @@ mod tests {
         let calls = look.rows[0].cells();
         assert_eq!(calls[9], "reply");
         assert!(calls[10].starts_with("12.0"), "those of the last two seconds: {}", calls[10]);
+        let peer = &look.rows[0].present[0];
+        assert_eq!((&*peer[8], &peer[9], &peer[10]), ("300", &calls[10], &calls[11]));
     }
 
     #[test]
@@ -324,6 +379,10 @@ mod tests {
     fn names_cannot_steer_the_terminal() {
         let look = Look::new(None, &report(1, 1), Sort::Name, false);
         assert_eq!(look.rows[0].name, "calls\u{fffd}[2J");
-        assert_eq!(look.rows[0].reasons, ["1 dropped: no such request"]);
+        let [dropped, gone] = &look.rows[0].reasons[..] else { panic!("{:?}", look.rows[0].reasons) };
+        assert_eq!(dropped, "1 dropped: no such request");
+        assert!(gone.starts_with("1 gone: closed by the peer, after p50 60.0"), "{gone}");
+        let [tcp] = &look.rows[0].transports[..] else { panic!("one is used") };
+        assert!(tcp.starts_with("tcp: peers 1 now, 2 in all; connect p50 100"), "{tcp}");
     }
 }

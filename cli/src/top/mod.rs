@@ -10,11 +10,14 @@ mod figures;
 mod plain;
 mod screen;
 
-use crate::args;
 use crate::complaint::Complaint;
+use crate::secure::Secure;
+use crate::stats::{PATIENCE, looking};
+use crate::{args, secure};
 use figures::{Look, Sort};
 use ratatui::crossterm::event::{self, Event};
 use screen::{Keys, Screen};
+use spanwire::DialOptions;
 use spanwire::watch::{Report, ViewError, Viewer};
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -28,7 +31,7 @@ use std::time::Duration;
 /// how long replies, answers or waits for room took.
 ///
 /// Keys: q ends, s sorts by the next column, r the other way round, up and down choose a socket, Enter
-/// shows its peers and reasons.
+/// shows its peers, transports and reasons.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 #[command(after_help = args::EXIT_STATUS)]
@@ -38,7 +41,7 @@ pub(crate) struct Args {
     /// Print one table and end; rates are those of one interval
     #[arg(long)]
     once: bool,
-    /// With --once: print a table of the peers, too
+    /// With --once: print transports, and a table of the peers, too
     #[arg(long, requires = "once")]
     peers: bool,
     /// Seconds from one look to the next
@@ -47,25 +50,26 @@ pub(crate) struct Args {
     /// What comes first
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
+    #[command(flatten)]
+    tls: secure::Flags,
 }
-
-/// A program that is there answers in less.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// So often keys are looked for.
 const KEYS: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: Args) -> Result<(), Complaint> {
+    let secure = args.tls.read().map_err(Complaint::new)?;
     if args.once {
-        return crate::block_on(once(&args));
+        return crate::block_on(once(&args, &secure));
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Complaint::usage("a live table needs a terminal").advise("--once prints one table"));
     }
     let (tell, news) = mpsc::channel();
     let (url, interval) = (args.url.clone(), args.interval);
+    let options = looking(&url, &secure)?;
     // It ends when nobody listens any more, which is when the process does.
-    thread::spawn(move || crate::block_on(look(url, interval, tell)));
+    thread::spawn(move || crate::block_on(look(url, options, interval, tell)));
     // What goes wrong before there is anything to show is told as everywhere else.
     let first = news.recv().map_err(|_| Complaint::new("cannot look"))??;
     let mut terminal = ratatui::try_init()?;
@@ -74,13 +78,13 @@ pub(crate) fn run(args: Args) -> Result<(), Complaint> {
     Ok(shown?)
 }
 
-async fn once(args: &Args) -> Result<(), Complaint> {
-    let viewer = Viewer::connect(&args.url).await?;
+async fn once(args: &Args, secure: &Secure) -> Result<(), Complaint> {
+    let viewer = Viewer::connect_with(&args.url, looking(&args.url, secure)?).await?;
     let first = viewer.report(PATIENCE).await?;
     tokio::time::sleep(args.interval).await;
     let second = viewer.report(PATIENCE).await?;
     let look = Look::new(Some(&first), &second, args.sort, false);
-    let mut text = plain::sockets(&look);
+    let mut text = plain::sockets(&look, args.peers);
     if args.peers {
         text.push('\n');
         text += &plain::peers(&look);
@@ -92,10 +96,11 @@ async fn once(args: &Args) -> Result<(), Complaint> {
 /// Looks again and again. A program that does not answer may come back.
 async fn look(
     url: String,
+    options: DialOptions,
     interval: Duration,
     tell: Sender<Result<Report, Complaint>>,
 ) -> Result<(), Complaint> {
-    let viewer = match Viewer::connect(&url).await {
+    let viewer = match Viewer::connect_with(&url, options).await {
         Ok(viewer) => viewer,
         Err(error) => return tell.send(Err(error.into())).map_err(|_| Complaint::new("nobody listens")),
     };

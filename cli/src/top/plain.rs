@@ -3,15 +3,16 @@
 use super::figures::{COLUMNS, Look, PEER_COLUMNS};
 use std::fmt::Write;
 
-/// The sockets, each with its reasons below.
-pub(super) fn sockets(look: &Look) -> String {
+/// The sockets, each with its reasons below, and its transports if they are asked for.
+pub(super) fn sockets(look: &Look, transports: bool) -> String {
     let cells: Vec<_> = look.rows.iter().map(super::figures::Row::cells).collect();
     let mut lines = table(&COLUMNS, &cells, 2).into_iter();
     let mut out = format!("{}\n{}\n", look.title, lines.next().unwrap_or_default());
     for (row, line) in look.rows.iter().zip(lines) {
         let _ = writeln!(out, "{line}");
-        for reason in &row.reasons {
-            let _ = writeln!(out, "    {reason}");
+        let below = row.transports.iter().filter(|_| transports).chain(&row.reasons);
+        for line in below {
+            let _ = writeln!(out, "    {line}");
         }
     }
     out

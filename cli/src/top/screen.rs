@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Text};
-use ratatui::widgets::{Block, Cell, Paragraph, Row, Table, TableState};
+use ratatui::widgets::{Block, Cell, Paragraph, Row, Table, TableState, Wrap};
 use spanwire::watch::Report;
 
 /// What is on the screen.
@@ -84,9 +84,8 @@ impl Screen {
             Some(trouble) => Line::styled(trouble.lines().next().unwrap_or_default(), WRONG),
         };
         frame.render_widget(Text::from(vec![Line::styled(look.title.as_str(), HEAD), state]), head);
-        let rows = look.rows.iter().map(super::figures::Row::cells);
-        let table =
-            table(COLUMNS, rows, [20, 10, 5, 10, 10, 9, 9, 9, 9, 7, 8, 8]).row_highlight_style(CHOSEN);
+        let rows: Vec<_> = look.rows.iter().map(super::figures::Row::cells).collect();
+        let table = table(&SOCKETS, &COLUMNS, &rows, sockets.width).row_highlight_style(CHOSEN);
         frame.render_stateful_widget(table, sockets, &mut self.chosen);
         if let (true, Some(row)) = (self.open, look.rows.get(chosen)) {
             draw_details(frame, row, detail);
@@ -104,34 +103,71 @@ fn draw_details(frame: &mut Frame<'_>, row: &super::figures::Row, area: Rect) {
     let block = Block::bordered().title(format!(" {} ", row.name));
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let lines: Vec<_> =
-        row.endpoints.iter().chain(&row.reasons).map(|line| Line::from(line.as_str())).collect();
+    let lines = row.endpoints.iter().chain(&row.transports).chain(&row.reasons);
+    // Long ones go on in the next line.
+    let height = |line: &String| line.chars().count().div_ceil(usize::from(inner.width.max(1)));
+    let needed = lines.clone().map(height).sum::<usize>();
     let most = (inner.height / 2).max(1);
-    let above = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(most);
+    let above = u16::try_from(needed).unwrap_or(u16::MAX).min(most);
     let [reasons, peers] = Layout::vertical([Constraint::Length(above), Constraint::Min(1)]).areas(inner);
-    frame.render_widget(Paragraph::new(lines), reasons);
+    let text: Vec<_> = lines.map(|line| Line::from(line.as_str())).collect();
+    frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }), reasons);
     // The socket is in the title.
     let [_, heads @ ..] = PEER_COLUMNS;
-    let rows = row.present.iter().map(|[_, cells @ ..]| cells.clone());
-    frame.render_widget(table(heads, rows, [24, 11, 8, 10, 10, 8, 8, 9, 8]), peers);
+    let rows: Vec<_> = row.present.iter().map(|[_, cells @ ..]| cells.clone()).collect();
+    frame.render_widget(table(&PEERS, &heads, &rows, peers.width), peers);
 }
 
+/// How columns share a screen: the least width of each, and which stay where there is no room for all.
+struct Room<const N: usize> {
+    widths: [usize; N],
+    /// The most important first.
+    order: [usize; N],
+}
+
+/// Of [`COLUMNS`]: how much, how it fares, and then what it is.
+const SOCKETS: Room<12> =
+    Room { widths: [12, 8, 5, 7, 7, 8, 8, 7, 7, 7, 7, 7], order: [0, 3, 4, 2, 7, 8, 11, 10, 1, 9, 5, 6] };
+
+/// Of [`PEER_COLUMNS`] without the socket.
+const PEERS: Room<11> =
+    Room { widths: [15, 10, 6, 6, 6, 6, 7, 7, 7, 7, 7], order: [0, 3, 4, 5, 6, 9, 8, 7, 2, 10, 1] };
+
+/// A table of those columns that have room. A cell that is cut off would tell a lie: 86,060 as 6,060.
 fn table<const N: usize>(
-    heads: [&'static str; N],
-    rows: impl Iterator<Item = [String; N]>,
-    widths: [u16; N],
+    room: &Room<N>,
+    heads: &[&'static str; N],
+    rows: &[[String; N]],
+    width: u16,
 ) -> Table<'static> {
-    // Words on the left, figures on the right.
-    let cell = |(column, text): (usize, String)| match column {
-        0 => Cell::from(text),
-        _ => Cell::from(Text::from(text).alignment(Alignment::Right)),
-    };
-    let line = move |cells: [String; N]| Row::new(cells.into_iter().enumerate().map(cell));
-    let widths = widths.into_iter().enumerate().map(|(column, width)| match column {
-        0 => Constraint::Min(width),
-        _ => Constraint::Length(width),
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].len(), room.widths[column]]).max().unwrap_or_default()
     });
-    Table::new(rows.map(line), widths).header(line(heads.map(str::to_owned)).style(HEAD))
+    let mut left = usize::from(width);
+    let mut shown = [false; N];
+    for column in room.order {
+        // With a gap before each but the first, which says who it is and may be cut off.
+        let needed = if column == 0 { room.widths[0] } else { widths[column] + 1 };
+        if column == 0 || needed <= left {
+            shown[column] = true;
+            left = left.saturating_sub(needed);
+        }
+    }
+    // Words on the left, figures on the right.
+    let cell = |(column, text): (usize, &str)| match column {
+        0 => Cell::from(text.to_owned()),
+        _ => Cell::from(Text::from(text.to_owned()).alignment(Alignment::Right)),
+    };
+    let here = |(column, _): &(usize, &str)| shown[*column];
+    let line = |cells: [&str; N]| Row::new(cells.into_iter().enumerate().filter(here).map(cell));
+    let constraints = widths.iter().enumerate().filter(|(column, _)| shown[*column]);
+    let constraints = constraints.map(|(column, width)| match column {
+        0 => Constraint::Fill(1),
+        _ => Constraint::Length(u16::try_from(*width).unwrap_or(u16::MAX)),
+    });
+    let lines = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
+    Table::new(lines, constraints.collect::<Vec<_>>()).header(line(*heads).style(HEAD))
 }
 
 #[cfg(test)]
@@ -199,6 +235,41 @@ mod tests {
             !text.contains("no answer") && !text.contains("first") && text.contains("0 sockets"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn where_there_is_no_room_columns_are_left_out_and_none_is_cut_off() {
+        let mut busy = report();
+        for socket in &mut busy.sockets {
+            socket.age = std::time::Duration::from_secs(1);
+            (socket.ledger.sent_messages, socket.ledger.sent_bytes) = (7_654_321, 1 << 30);
+            (socket.ledger.received_messages, socket.queues.peers) = (1_234_567, 42);
+        }
+        let mut screen = Screen::new("ipc:///x".into(), Sort::Name, busy);
+        press(&mut screen, KeyCode::Enter);
+        let head = |text: &str, start: &str| {
+            text.lines().find(|line| line.contains(start)).map(str::to_owned).unwrap_or_default()
+        };
+        let mut before = 0;
+        for width in 30..150 {
+            let text = drawn(&mut screen, width, 24);
+            let heads = head(&text, "SOCKET");
+            let words: Vec<_> = heads.trim_matches('"').split_whitespace().collect();
+            let known: Vec<_> = COLUMNS.join(" ").split_whitespace().map(str::to_owned).collect();
+            assert!(words.iter().all(|word| known.iter().any(|other| other == word)), "{width}: {heads}");
+            assert!(text.contains("7,654,321") && !text.contains(" ,"), "{width}: {text}");
+            assert!(words.len() >= before, "{width}: more room, fewer columns: {heads}");
+            before = words.len();
+        }
+        assert_eq!(before, COLUMNS.join(" ").split_whitespace().count(), "at last all of them");
+        let narrow = drawn(&mut screen, 80, 24);
+        let heads = head(&narrow, "SOCKET");
+        assert!(
+            ["PEERS", "OUT/S", "IN/S", "QUEUED", "DROPPED", "P99"].iter().all(|it| heads.contains(it)),
+            "{narrow}"
+        );
+        let peers = head(&narrow, "ANSWERS");
+        assert!(["PEER", "OUT/S", "P50", "P99"].iter().all(|it| peers.contains(it)), "{narrow}");
     }
 
     #[test]

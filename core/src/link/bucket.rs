@@ -44,6 +44,12 @@ impl Bucket {
         enough
     }
 
+    /// Whether it is as if nothing had ever been taken.
+    pub fn is_full(&mut self, now: Time) -> bool {
+        self.fill(now);
+        self.level >= i128::from(self.burst) * SECOND
+    }
+
     /// When the debt is paid; `None` when there is none.
     pub fn paid_at(&mut self, now: Time) -> Option<Time> {
         self.fill(now);
@@ -73,6 +79,7 @@ mod tests {
         assert_eq!(bucket.paid_at(START), Some(paid));
         assert_eq!(bucket.paid_at(paid), None);
         assert!(!bucket.take(1, paid));
+        assert!(!bucket.is_full(paid) && bucket.is_full(paid + Duration::from_millis(600)));
     }
 
     #[test]

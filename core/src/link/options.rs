@@ -55,13 +55,16 @@ pub struct LinkOptions {
     pub dead_after: Duration,
     /// How long the whole handshake may take. Default 10 s.
     pub handshake_timeout: Duration,
-    /// Messages a second that a peer may send on average, on each of its connections. Default: any number.
+    /// Messages a second that a peer may send on average, over all of its connections; a second's worth may come
+    /// at once. Requests and answers count, too. A peer is a logical host where a hook judges proofs, else an
+    /// IP address, or a user over unix sockets; all that has neither is one peer. Default: any number.
     pub messages_per_second: Option<u32>,
-    /// Bytes a second that a peer may send on average, on each of its connections. Default: any number.
+    /// The same in bytes of messages, those of streams included. Default: any number.
     pub bytes_per_second: Option<u64>,
     /// What happens to a peer that is faster. Default: it is slowed down.
     pub too_fast: TooFast,
-    /// Pings, updates and other messages about the connection itself that a peer may send each second.
+    /// Pings, updates and other messages about the connection itself that a peer may send each second, on each of
+    /// its connections.
     /// Default 1,000; at least 10. A peer that sends more is dismissed.
     pub controls_per_second: u32,
     /// How long a connection of which all handles are dropped goes on in the background to get rid of its
@@ -75,7 +78,7 @@ pub enum TooFast {
     /// It gets new credit at the rate that it may send at, and waits.
     #[default]
     Slow,
-    /// Its connection ends. Bursts of a second's worth are allowed.
+    /// The connection that goes beyond it ends. Bursts of a second's worth are allowed.
     Dismiss,
 }
 

@@ -1,12 +1,13 @@
 //! Two hosts that dial each other at the same time, in every order in which their messages may arrive.
 
-use super::{Claim, Hosts};
-use crate::framing::link::{Hello, Metadata, Reason, Versions};
+use super::{Claim, Hosts, claims_now};
+use crate::framing::link::{Hello, Reason};
 use crate::link::machine::State;
-use crate::link::{End, Link, LinkOptions, Role};
+use crate::link::{End, Link, LinkOptions, Role, script};
 use crate::time::Time;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
+use core::hash::BuildHasherDefault;
 use proptest::prelude::*;
 
 const NOW: Time = Time::from_nanos(1);
@@ -14,7 +15,7 @@ const NOW: Time = Time::from_nanos(1);
 /// One of the two hosts: its ends of both connections, of which it has dialled the one with its number.
 struct Node {
     number: usize,
-    hosts: Hosts<()>,
+    hosts: Hosts<(), BuildHasherDefault<script::Sums>>,
     links: [Link; 2],
     waits: [bool; 2],
     /// On their way to the other host.
@@ -22,19 +23,8 @@ struct Node {
 }
 
 fn hello(number: usize) -> Hello {
-    Hello {
-        versions: Versions::OURS,
-        capabilities: Hello::ONE,
-        instance: [number as u8; 16],
-        nonce: [0; 32],
-        window_messages: 1,
-        window_bytes: 1,
-        max_message_bytes: 1,
-        streams: 0,
-        stream_window_bytes: 1,
-        host: ["ann", "bob"][number].into(),
-        metadata: Metadata::default(),
-    }
+    let hello = script::hello(["ann", "bob"][number], &LinkOptions::default());
+    Hello { capabilities: Hello::ONE, instance: [number as u8; 16], ..hello }
 }
 
 impl Node {
@@ -66,7 +56,7 @@ impl Node {
             let (ours, theirs) = (hello(self.number), hello(1 - self.number));
             let mut former = None;
             let dialed = connection == self.number;
-            if Hosts::<()>::claims_now(dialed, ack, &ours.instance, &theirs.instance) {
+            if claims_now(dialed, ack, &ours.instance, &theirs.instance) {
                 let number = connection as u64;
                 match self.hosts.claim(number, &theirs.host, &ours.instance, &theirs.instance) {
                     Claim::Granted => {}

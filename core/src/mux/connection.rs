@@ -16,7 +16,7 @@ use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use core::fmt;
 use core::time::Duration;
 
@@ -393,6 +393,8 @@ pub struct Mux {
     look_at: Option<Time>,
     idle_look_at: Option<Time>,
     no_channels_since: Time,
+    /// The deadline may be an earlier one than when it was asked last.
+    sooner: bool,
     pulse: Pulse,
     pong_due: Option<u64>,
     ping_due: Option<u64>,
@@ -461,6 +463,7 @@ impl Mux {
             look_at: None,
             idle_look_at: options.channel_idle_timeout.map(|timeout| now + timeout / IDLE_LOOKS.into()),
             no_channels_since: now,
+            sooner: true,
             pulse: Pulse::new(options.keep_alive, options.dead_after, now),
             pong_due: None,
             ping_due: None,
@@ -581,6 +584,8 @@ impl Mux {
         };
         self.numbers.insert(number, slot);
         self.live += 1;
+        // Idle ones are looked for again.
+        self.sooner |= self.live == 1;
         Place { slot, number }
     }
 
@@ -681,6 +686,13 @@ impl Mux {
         }
     }
 
+    /// Somebody waits for room on this channel.
+    pub fn room_wanted(&mut self, place: Place) {
+        if let Some(channel) = self.channel_mut(place) {
+            channel.tx.room_wanted = true;
+        }
+    }
+
     /// Sends a message.
     ///
     /// # Errors
@@ -693,6 +705,33 @@ impl Mux {
                 Ok(())
             }
         }
+    }
+
+    /// Sends a message as [`send`](Self::send) does, but past all queues: what is to be written next is this, with
+    /// the body out of `body`. `None`, and nothing has happened, where anything else is to be said before, or
+    /// it cannot go at once and in one piece.
+    #[inline]
+    pub fn send_at_once(&mut self, place: Place, body: &mut Bytes) -> Option<Outgoing> {
+        let quiet = self.debtors.is_empty() && self.turns.is_empty() && !self.hello_due;
+        let bytes = body.len();
+        if !quiet || self.end().is_some() || bytes > self.options.chunk_bytes {
+            return None;
+        }
+        let channel = self.channels.get_mut(place.slot())?.as_mut()?;
+        if channel.number != place.number || !channel.tx.may_pass(bytes as u64 + FRAME_COST) {
+            return None;
+        }
+        channel.tx.pass(bytes as u64 + FRAME_COST);
+        channel.idle_looks = 0;
+        let (last, run) = self.solo;
+        self.solo = match place.slot == last || last == u32::MAX {
+            true => (place.slot, run.saturating_add(bytes as u64)),
+            false => (place.slot, bytes as u64),
+        };
+        self.stats.sent_bytes += bytes as u64;
+        self.stats.sent_messages += 1;
+        let message = Frame::message(place.number, core::mem::take(body));
+        Some(Outgoing { message, ends: Some(place) })
     }
 
     fn queue(&mut self, place: Place, push: impl FnOnce(&mut Sending)) {
@@ -913,13 +952,14 @@ impl Mux {
         match &mut self.state {
             State::Over(_) => return,
             State::Leaving { until: before } => {
+                self.sooner = true;
                 *before = match (*before, until) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
             }
             State::Greeting | State::Open => {
-                self.state = State::Leaving { until };
+                (self.state, self.sooner) = (State::Leaving { until }, true);
                 (self.news.state, self.news.openings, self.news.incoming) = (true, true, true);
             }
         }
@@ -962,7 +1002,10 @@ impl Mux {
         if matches!(self.state, State::Over(_)) {
             return;
         }
-        let done = Frame::decode(frame).and_then(|frame| self.act(frame));
+        let done = match Frame::is_message(&frame) {
+            Some(channel) if self.theirs.is_some() => self.message(channel, frame),
+            _ => Frame::decode(frame).and_then(|frame| self.act(frame)),
+        };
         if let Err(error) = done {
             self.violated(error);
         }
@@ -975,6 +1018,14 @@ impl Mux {
         }
         self.say_go_away(Code::VIOLATION, &error.to_string());
         self.over(End::Violation(error));
+    }
+
+    /// What most frames are.
+    #[inline]
+    fn message(&mut self, channel: u32, mut frame: Bytes) -> Result<(), MuxError> {
+        let Some(slot) = self.find(channel)? else { return Ok(()) };
+        frame.advance(HEAD_BYTES);
+        self.data(slot, frame.len(), |rx, cost| rx.message(frame, cost))
     }
 
     fn act(&mut self, frame: Frame) -> Result<(), MuxError> {
@@ -1103,7 +1154,7 @@ impl Mux {
         self.theirs = Some(theirs);
         if self.state == State::Greeting {
             self.state = State::Open;
-            self.no_channels_since = self.now;
+            (self.no_channels_since, self.sooner) = (self.now, true);
             self.ping(self.now);
         }
         (self.news.state, self.news.openings) = (true, true);
@@ -1230,7 +1281,9 @@ impl Mux {
         if more && !channel.tx.rich {
             channel.tx.rich = true;
             self.rich.push_back(slot);
-            self.look_at.get_or_insert(self.now + RETURN_AFTER);
+            if self.look_at.is_none() {
+                (self.look_at, self.sooner) = (Some(self.now + RETURN_AFTER), true);
+            }
         }
         if delivered > before {
             self.change(slot, Changes::STATE);
@@ -1252,7 +1305,7 @@ impl Mux {
             self.peer_away = Some((last, code, text));
         }
         if matches!(self.state, State::Greeting | State::Open) {
-            self.state = State::Leaving { until: None };
+            (self.state, self.sooner) = (State::Leaving { until: None }, true);
             (self.news.state, self.news.openings) = (true, true);
         }
         self.end_if_done();
@@ -1286,6 +1339,12 @@ impl Mux {
             self.end_channel(slot, Some(ChannelEnd::Connection(end.clone())));
         }
         self.debtors.clear();
+    }
+
+    /// Whether the [`deadline`](Self::deadline) may have come nearer since this was asked last.
+    #[inline]
+    pub fn is_due_sooner(&mut self) -> bool {
+        core::mem::take(&mut self.sooner)
     }
 
     /// When [`expire`](Self::expire) is due.
@@ -1415,6 +1474,7 @@ impl Mux {
     }
 
     /// What has changed on the connection since it was asked last.
+    #[inline]
     pub fn news(&mut self) -> ConnectionChanges {
         core::mem::take(&mut self.news)
     }
@@ -1478,7 +1538,7 @@ impl Mux {
         }
         self.live -= 1;
         if self.live == 0 {
-            self.no_channels_since = self.now;
+            (self.no_channels_since, self.sooner) = (self.now, true);
         }
         if channel.incoming {
             if self.options.same_id == SameId::Refuse {
@@ -1544,6 +1604,12 @@ impl Mux {
         let debtors = core::mem::take(&mut self.debtors);
         self.over(end);
         self.debtors = debtors;
+    }
+
+    /// Whether something is to be written beside data, such as room for the peer.
+    #[inline]
+    pub fn owes(&self) -> bool {
+        !self.debtors.is_empty()
     }
 
     /// What is to be written next.
@@ -1667,7 +1733,10 @@ impl Mux {
             let finished = matches!(sent.frame, Frame::Finish { .. });
             // Told when half of the room is there again, or all of it.
             let (messages, bytes) = channel.tx.waiting();
-            let room = messages <= max_messages / 2 && bytes <= self.options.send_bytes / 2;
+            let room = channel.tx.room_wanted
+                && messages <= max_messages / 2
+                && bytes <= self.options.send_bytes / 2;
+            channel.tx.room_wanted &= !room;
             (place, finished, channel.tx.is_flush_due(), room)
         };
         if flush {

@@ -192,8 +192,8 @@ impl<K: Ord + Clone> Pool<K> {
         decision
     }
 
-    /// Takes what a ticket was granted. `None` while it waits, which may be so again after a `Grant`: what was
-    /// granted may have been lost before anybody came for it.
+    /// Takes what a ticket was granted. `None` while it waits, which may be so again after a `Grant`: what
+    /// was granted may have been lost before anybody came for it.
     pub fn take(&mut self, ticket: Ticket) -> Option<Physical> {
         let physical = self.tickets.get(&ticket)?.granted?;
         self.tickets.remove(&ticket);
@@ -227,8 +227,8 @@ impl<K: Ord + Clone> Pool<K> {
         true
     }
 
-    /// A dial has failed. Who waits for it goes to another physical connection of this address if there is one,
-    /// and else is told.
+    /// A dial has failed. Who waits for it goes to another physical connection of this address if there is
+    /// one, and else is told.
     pub fn dial_failed(&mut self, physical: Physical, now: Time) {
         match self.physical.get(&physical).map(|connection| connection.state) {
             None => return,
@@ -274,8 +274,8 @@ impl<K: Ord + Clone> Pool<K> {
         self.finish(&key, now);
     }
 
-    /// The peer takes no more logical connections on it: it ends with the last. The next who asks dials another
-    /// one, as does at once whoever asked to stay up.
+    /// The peer takes no more logical connections on it: it ends with the last. The next who asks dials
+    /// another one, as does at once whoever asked to stay up.
     pub fn going_away(&mut self, physical: Physical, now: Time) {
         match self.physical.get_mut(&physical) {
             Some(connection) if connection.state == State::Open => connection.state = State::Leaving,
@@ -323,8 +323,8 @@ impl<K: Ord + Clone> Pool<K> {
         self.finish(key, now);
     }
 
-    /// Whether the peer gives no more credit for opening. Then another one is used if there is one or if there
-    /// may be one more, and else this one all the same.
+    /// Whether the peer gives no more credit for opening. Then another one is used if there is one or if
+    /// there may be one more, and else this one all the same.
     pub fn full(&mut self, physical: Physical, full: bool, now: Time) {
         let Some(connection) = self.physical.get_mut(&physical) else { return };
         connection.full = full;
@@ -480,9 +480,9 @@ impl<K: Ord + Clone> Pool<K> {
 
     /// Gives those who wait for an address what there is, and begins a dial for them if there may be one.
     ///
-    /// Who waits is spread over the open ones and those that are being dialled, the latter having nobody yet. So
-    /// of `dials` that will be there soon, each takes as many as the least busy open one has, before that one
-    /// takes another. Those in front get what there is first.
+    /// Who waits is spread over the open ones and those that are being dialled, the latter having nobody yet.
+    /// So of `dials` that will be there soon, each takes as many as the least busy open one has, before that
+    /// one takes another. Those in front get what there is first.
     fn settle(&mut self, key: &K, may_dial: bool, asking: Option<Ticket>, now: Time) -> Option<Physical> {
         let mut dialed = None;
         while let Some((front, waiting)) = self.front(key) {

@@ -47,6 +47,8 @@ pub struct Sending {
     allowed: u64,
     /// What the peer gives every channel.
     window: u64,
+    /// Somebody waits for room.
+    pub(super) room_wanted: bool,
     /// Sent something since it was last asked.
     pub(super) active: bool,
     /// Listed among those with much credit.
@@ -121,6 +123,7 @@ impl Sending {
             sent: 0,
             allowed: window.into(),
             window: window.into(),
+            room_wanted: false,
             active: false,
             rich: false,
             turn: Turn::default(),
@@ -263,6 +266,22 @@ impl Sending {
     /// Whether there is something to send, credit or not.
     pub(super) fn has_items(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// Whether a message of this cost may go at once, past the queue.
+    #[inline]
+    pub(super) fn may_pass(&self, cost: u64) -> bool {
+        self.state == SendState::Open && self.queue.is_empty() && !self.streaming && cost <= self.credit()
+    }
+
+    /// It does.
+    #[inline]
+    pub(super) fn pass(&mut self, cost: u64) {
+        self.accepted += 1;
+        self.pushed += 1;
+        self.sent += cost;
+        self.active = true;
+        self.stalled = false;
     }
 
     /// The next frame, with at most `max` bytes of data.

@@ -34,16 +34,16 @@ use core::time::Duration;
 /// Values outside a field's range are moved to the nearest end of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedOptions {
-    /// The largest message that is sent or accepted. Default 16 MiB; 1 byte to 4 GiB less one. A peer that claims
-    /// a larger one ends the connection: there is no way to go on behind it but to read it.
+    /// The largest message that is sent or accepted. Default 16 MiB; 1 byte to 4 GiB less one. A peer that
+    /// claims a larger one ends the connection: there is no way to go on behind it but to read it.
     pub max_message_bytes: usize,
     /// Messages that may wait for the receiver of an id. Default 1,024; at least 1.
     pub recv_messages: usize,
     /// Bytes of them, ids and lengths included. Default 16 MiB; a single message may always wait.
     pub recv_bytes: usize,
-    /// Bytes that may wait for all receivers together. Default 256 MiB; at least one message. Each id may have
-    /// its share of as much again, `total_bytes / max_ids`, whatever others have: so those who receive small
-    /// messages in time are not hurt by those who do not, and twice this is the most that ever waits.
+    /// Bytes that may wait for all receivers together. Default 256 MiB; at least one message. Each id may
+    /// have its share of as much again, `total_bytes / max_ids`, whatever others have: so those who receive
+    /// small messages in time are not hurt by those who do not, and twice this is the most that ever waits.
     pub total_bytes: usize,
     /// Ids that may be open at once. Default 4,096; at least 1.
     pub max_ids: usize,
@@ -62,8 +62,8 @@ pub struct TaggedOptions {
 /// sender cannot be told to wait: one of these it must be.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
-    /// Its id ends with an error, behind the messages that wait already. Later ones of this id are discarded and
-    /// counted. Nobody else is held up.
+    /// Its id ends with an error, behind the messages that wait already. Later ones of this id are discarded
+    /// and counted. Nobody else is held up.
     #[default]
     End,
     /// Nothing more is read from the peer until there is room: no message is lost, and **all ids wait for the
@@ -105,7 +105,8 @@ impl TaggedOptions {
 
 /// Who receives what of a tagged connection.
 ///
-/// A message goes to whoever has opened its id, else to whoever has opened the empty id, else it is discarded.
+/// A message goes to whoever has opened its id, else to whoever has opened the empty id, else it is
+/// discarded.
 ///
 /// ```text
 ///  open ─▶ Open ── a message without room, Overflow::End ──▶ Overflowed ── close ──▶ forgotten
@@ -284,7 +285,8 @@ impl Tagged {
         }
     }
 
-    /// Messages with this id, or with any that nobody has opened if it is empty, are received here from now on.
+    /// Messages with this id, or with any that nobody has opened if it is empty, are received here from now
+    /// on.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -338,8 +340,8 @@ impl Tagged {
     }
 
     /// The buffer of a large message and how many bytes it lacks: read at most so many into it instead of
-    /// feeding, and [give it back](Self::give_direct) in any case. It may be read into without holding a lock:
-    /// meanwhile nothing else is to be fed.
+    /// feeding, and [give it back](Self::give_direct) in any case. It may be read into without holding a
+    /// lock: meanwhile nothing else is to be fed.
     pub fn take_direct(&mut self) -> Option<(Vec<u8>, usize)> {
         if !self.wants_bytes() {
             return None;

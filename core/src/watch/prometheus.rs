@@ -15,6 +15,19 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const FINE: core::ops::RangeInclusive<u32> = 10..=36;
 const COARSE: core::ops::RangeInclusive<u32> = 38..=52;
 
+/// Those of single peers, of which there may be many, at every second power from about a microsecond to a
+/// minute.
+const OF_PEERS: core::ops::RangeInclusive<u32> = 10..=36;
+
+fn bounds(detail: Detail) -> impl Iterator<Item = u32> {
+    let (fine, coarse) = match detail {
+        Detail::Sockets => (FINE.step_by(1), COARSE.step_by(2)),
+        // None of the coarse ones.
+        Detail::Peers => (OF_PEERS.step_by(2), core::ops::RangeInclusive::new(1, 0).step_by(2)),
+    };
+    fine.chain(coarse)
+}
+
 /// The report in the text format of Prometheus, version 0.0.4. Which series there are, say [`SERIES`].
 ///
 /// ```
@@ -43,7 +56,7 @@ pub fn prometheus(report: &Report, detail: Detail) -> String {
             match value {
                 Value::Count(count) => line(&mut out, &name, "", labels, None, &count),
                 Value::Span(span) => line(&mut out, &name, "", labels, None, &Seconds(span)),
-                Value::Spans(spans) => histogram(&mut out, &name, labels, spans),
+                Value::Spans(spans) => histogram(&mut out, &name, labels, series.detail, spans),
             }
         });
     }
@@ -60,8 +73,8 @@ fn head(out: &mut String, series: &Series, name: &dyn Display) {
     let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", series.help);
 }
 
-fn histogram(out: &mut String, name: &dyn Display, labels: Labels<'_>, spans: &Histogram) {
-    for power in FINE.chain(COARSE.step_by(2)) {
+fn histogram(out: &mut String, name: &dyn Display, labels: Labels<'_>, detail: Detail, spans: &Histogram) {
+    for power in bounds(detail) {
         // A value equal to the bound counts as below it, and ours are below the power.
         let bound = Seconds(Duration::from_nanos((1 << power) - 1));
         line(out, name, "_bucket", labels, Some(&bound), &spans.below_power(power));
@@ -141,7 +154,9 @@ mod tests {
         socket.latencies.record(Latency::Reply, Duration::from_nanos(1_023));
         socket.latencies.record(Latency::Reply, Duration::from_nanos(1_024));
         socket.latencies.record(Latency::Reply, Duration::from_secs(1 << 40));
-        socket.peers.push(PeerSnapshot { pipe: 7, remote: "[::1]:5".into(), ..PeerSnapshot::default() });
+        let mut peer = PeerSnapshot { pipe: 7, remote: "[::1]:5".into(), ..PeerSnapshot::default() };
+        peer.latencies.record(Latency::Reply, Duration::from_millis(1));
+        socket.peers.push(peer);
         let mut report = Report::default();
         report.sockets.push(socket);
         report
@@ -193,6 +208,11 @@ mod tests {
         assert!(!prometheus(&report(), Detail::Sockets).contains("spanwire_peer_"));
         let text = prometheus(&report(), Detail::Peers);
         assert!(text.contains("peer=\"[::1]:5\",pipe=\"7\"} 0\n"), "{text}");
+        let of_peer = "pipe=\"7\",what=\"Reply\",le=";
+        let mut bounds = text.lines().filter_map(|line| line.split_once(of_peer).map(|(_, rest)| rest));
+        assert_eq!(bounds.next(), Some("\"0.000001023\"} 0"), "{text}");
+        assert_eq!(bounds.clone().count(), 14, "{text}");
+        assert_eq!(bounds.next_back(), Some("\"+Inf\"} 1"));
     }
 
     #[test]

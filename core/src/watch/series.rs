@@ -1,9 +1,11 @@
 //! The series that a report has, as a table: exporters go through it, and so all tell the same.
 
 use super::Report;
+use crate::event::{Latencies, Ledger};
 use crate::histogram::Histogram;
 use crate::pattern::Held;
-use crate::snapshot::{EndpointSnapshot, Snapshot};
+use crate::snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot, TransportSnapshot};
+use alloc::string::ToString;
 use core::fmt;
 use core::time::Duration;
 
@@ -19,8 +21,35 @@ pub struct Series {
     pub kind: Kind,
     /// Whether there is one for each peer.
     pub detail: Detail,
-    read: fn(&Snapshot, &mut Tell<'_>),
+    read: Read,
 }
+
+/// Where the values of a series are, and by which labels they are told apart.
+enum Read {
+    /// One in each socket.
+    Socket(fn(&Snapshot) -> Value<'_>),
+    /// One for each way, by `queue`.
+    Queue(fn(&Held) -> usize),
+    /// One for each reason that has occurred, by `reason`.
+    Reason(fn(&Ledger, &mut dyn FnMut(&'static str, u64))),
+    /// One for each kind of span that was measured, by `what`.
+    Latency(fn(&Snapshot) -> &Latencies),
+    /// One for each reason for which something took its time, by `reason`.
+    Took(fn(&Snapshot, &mut EachReason<'_>)),
+    /// One for each scheme, by `transport`.
+    Transport(fn(&TransportSnapshot) -> Value<'_>),
+    /// One for each kind of span by each scheme, by `transport` and `what`.
+    TransportLatency(fn(&TransportSnapshot) -> &Latencies),
+    /// One for each dialer and listener, by `url` and `role`.
+    Endpoint(fn(&EndpointSnapshot) -> u64),
+    /// One for each peer, by `peer` and `pipe`.
+    Peer(fn(&PeerSnapshot) -> Value<'_>),
+    /// One for each kind of span of each peer, by `peer`, `pipe` and `what`.
+    PeerLatency(fn(&PeerSnapshot) -> &Latencies),
+}
+
+/// Is told what took so long for a reason.
+type EachReason<'a> = dyn FnMut(&'static str, &Histogram) + 'a;
 
 type Tell<'a> = dyn FnMut(&[(&'static str, &str)], Value<'_>) + 'a;
 
@@ -104,7 +133,7 @@ impl Series {
     /// Its values in a report, one after the other.
     pub fn read(&self, report: &Report, mut tell: impl FnMut(Labels<'_>, Value<'_>)) {
         for socket in &report.sockets {
-            (self.read)(socket, &mut |others, value| {
+            self.read.each(socket, &mut |others, value| {
                 tell(Labels { socket: &socket.name, protocol: socket.protocol.name(), others }, value);
             });
         }
@@ -117,276 +146,185 @@ impl fmt::Debug for Series {
     }
 }
 
-const fn series(
-    kind: Kind,
-    unit: Unit,
-    name: &'static str,
-    help: &'static str,
-    read: fn(&Snapshot, &mut Tell<'_>),
-) -> Series {
-    Series { name, help, unit, kind, detail: Detail::Sockets, read }
-}
-
-const fn counter(unit: Unit, name: &'static str, help: &'static str, read: Read) -> Series {
-    series(Kind::Counter, unit, name, help, read)
-}
-
-const fn gauge(unit: Unit, name: &'static str, help: &'static str, read: Read) -> Series {
-    series(Kind::Gauge, unit, name, help, read)
-}
-
-/// One of which there is a value for each peer.
-const fn of_peer(kind: Kind, unit: Unit, name: &'static str, help: &'static str, read: Read) -> Series {
-    Series { name, help, unit, kind, detail: Detail::Peers, read }
-}
-
-type Read = fn(&Snapshot, &mut Tell<'_>);
-
-/// A field of each transport.
-macro_rules! transports {
-    ($transport:ident => $count:expr) => {
-        |s, tell| {
-            for $transport in &s.transports {
-                tell(&[("transport", &$transport.scheme)], Value::Count($count));
-            }
-        }
-    };
-}
-
-/// A field of each dialer and listener. A socket may dial an address twice; no series may come twice.
-macro_rules! endpoints {
-    ($endpoint:ident => $count:expr) => {
-        |s, tell| {
-            for (place, first) in s.endpoints.iter().enumerate() {
-                let alike = |other: &&EndpointSnapshot| other.url == first.url && other.dials == first.dials;
-                if s.endpoints[..place].iter().any(|other| alike(&other)) {
-                    continue;
+impl Read {
+    fn each(&self, socket: &Snapshot, tell: &mut Tell<'_>) {
+        match self {
+            Self::Socket(read) => tell(&[], read(socket)),
+            Self::Queue(read) => {
+                let queues = &socket.queues;
+                for (way, held) in [("outgoing", &queues.outgoing), ("incoming", &queues.incoming)] {
+                    tell(&[("queue", way)], Value::Count(read(held) as u64));
                 }
-                let sum = s.endpoints[place..].iter().filter(alike).map(|$endpoint| $count).sum();
-                let role = if first.dials { "dialer" } else { "listener" };
-                tell(&[("url", &first.url), ("role", role)], Value::Count(sum));
+            }
+            Self::Reason(read) => {
+                read(&socket.ledger, &mut |why, count| tell(&[("reason", why)], Value::Count(count)));
+            }
+            Self::Latency(read) => {
+                for (what, spans) in read(socket).measured() {
+                    tell(&[("what", what.name())], Value::Spans(spans));
+                }
+            }
+            Self::Took(read) => {
+                read(socket, &mut |why, spans| tell(&[("reason", why)], Value::Spans(spans)));
+            }
+            Self::Transport(read) => {
+                for transport in &socket.transports {
+                    tell(&[("transport", &transport.scheme)], read(transport));
+                }
+            }
+            Self::TransportLatency(read) => {
+                for transport in &socket.transports {
+                    for (what, spans) in read(transport).measured() {
+                        let labels = [("transport", &*transport.scheme), ("what", what.name())];
+                        tell(&labels, Value::Spans(spans));
+                    }
+                }
+            }
+            Self::Endpoint(read) => endpoints(&socket.endpoints, *read, tell),
+            Self::Peer(read) => {
+                for peer in &socket.peers {
+                    let pipe = peer.pipe.to_string();
+                    tell(&[("peer", &peer.remote), ("pipe", &pipe)], read(peer));
+                }
+            }
+            Self::PeerLatency(read) => {
+                for peer in &socket.peers {
+                    let pipe = peer.pipe.to_string();
+                    for (what, spans) in read(peer).measured() {
+                        let labels = [("peer", &*peer.remote), ("pipe", &pipe), ("what", what.name())];
+                        tell(&labels, Value::Spans(spans));
+                    }
+                }
             }
         }
-    };
-}
+    }
 
-/// A field of each peer.
-macro_rules! peers {
-    ($peer:ident => $value:expr) => {
-        |s, tell| {
-            for $peer in &s.peers {
-                let pipe = alloc::string::ToString::to_string(&$peer.pipe);
-                tell(&[("peer", &$peer.remote), ("pipe", &pipe)], $value);
-            }
+    const fn detail(&self) -> Detail {
+        match self {
+            Self::Peer(_) | Self::PeerLatency(_) => Detail::Peers,
+            _ => Detail::Sockets,
         }
-    };
-}
-
-fn both(tell: &mut Tell<'_>, outgoing: usize, incoming: usize) {
-    tell(&[("queue", "outgoing")], Value::Count(outgoing as u64));
-    tell(&[("queue", "incoming")], Value::Count(incoming as u64));
-}
-
-fn reasons(tell: &mut Tell<'_>, counts: impl Iterator<Item = (&'static str, u64)>) {
-    for (why, count) in counts {
-        tell(&[("reason", why)], Value::Count(count));
     }
 }
 
-/// All of them.
-pub const SERIES: &[Series] = &[
-    counter(Unit::Messages, "sent_messages", "Messages accepted from the application.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.sent_messages));
-    }),
-    counter(Unit::Bytes, "sent_bytes", "Bytes of messages accepted from the application.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.sent_bytes));
-    }),
-    counter(Unit::Messages, "received_messages", "Messages that came in from peers.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.received_messages));
-    }),
-    counter(Unit::Bytes, "received_bytes", "Bytes of messages that came in from peers.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.received_bytes));
-    }),
-    counter(Unit::Messages, "delivered_messages", "Messages handed to the application.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.delivered_messages));
-    }),
-    counter(Unit::Messages, "resent_messages", "Requests and jobs that were sent again.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.resent_messages));
-    }),
-    counter(
-        Unit::Messages,
-        "unknown_messages",
-        "Messages that the kernel had when their connection was cut: at most so many were lost.",
-        |s, tell| tell(&[], Value::Count(s.ledger.unknown_messages)),
-    ),
-    counter(Unit::Messages, "dropped_messages", "Messages that were discarded, by reason.", |s, tell| {
-        reasons(tell, s.ledger.drops().map(|(why, count)| (why.name(), count)));
-    }),
-    counter(Unit::Count, "attached_pipes", "Connections that became peers.", |s, tell| {
-        tell(&[], Value::Count(s.ledger.attached_pipes));
-    }),
-    counter(Unit::Count, "detached_pipes", "Peers that went away, by reason.", |s, tell| {
-        reasons(tell, s.ledger.detaches().map(|(why, count)| (why.name(), count)));
-    }),
-    counter(Unit::Count, "refused_pipes", "Connections that did not become peers, by reason.", |s, tell| {
-        reasons(tell, s.ledger.refusals().map(|(why, count)| (why.name(), count)))
-    }),
-    gauge(Unit::Seconds, "age", "Time since the socket was made.", |s, tell| {
-        tell(&[], Value::Span(s.age));
-    }),
-    gauge(Unit::Count, "peers", "Peers attached.", |s, tell| {
-        tell(&[], Value::Count(s.queues.peers as u64));
-    }),
-    gauge(
-        Unit::Messages,
-        "queue_messages",
-        "Messages that wait: to be handed to the kernel, or to be taken.",
-        |s, tell| both(tell, s.queues.outgoing.messages, s.queues.incoming.messages),
-    ),
-    gauge(Unit::Bytes, "queue_bytes", "Bytes of messages that wait.", |s, tell| {
-        both(tell, s.queues.outgoing.bytes, s.queues.incoming.bytes);
-    }),
-    gauge(Unit::Count, "waiting_senders", "Sends that wait for room.", |s, tell| {
-        tell(&[], Value::Count(s.queues.waiting_senders as u64));
-    }),
-    gauge(Unit::Count, "waiting_receivers", "Receives that wait for a message.", |s, tell| {
-        tell(&[], Value::Count(s.queues.waiting_receivers as u64));
-    }),
-    gauge(Unit::Count, "half_open", "Connections in their handshake.", |s, tell| {
-        tell(&[], Value::Count(s.queues.half_open as u64));
-    }),
-    series(
-        Kind::Histogram,
-        Unit::Seconds,
-        "latency",
-        "How long things took: Reply, Answer, Room, Connect, Handshake, Connection.",
-        |s, tell| {
-            for (what, spans) in s.latencies.measured() {
-                tell(&[("what", what.name())], Value::Spans(spans));
-            }
-        },
-    ),
-    gauge(
-        Unit::Count,
-        "transport_peers",
-        "Peers attached, by transport.",
-        transports!(transport => transport.peers as u64),
-    ),
-    counter(
-        Unit::Count,
-        "transport_attached_pipes",
-        "Connections that became peers, by transport.",
-        transports!(transport => transport.attached),
-    ),
-    counter(
-        Unit::Messages,
-        "transport_sent_messages",
-        "Messages that have left, by transport.",
-        transports!(transport => transport.stats.sent_messages),
-    ),
-    counter(
-        Unit::Bytes,
-        "transport_sent_bytes",
-        "Bytes of messages that have left, by transport.",
-        transports!(transport => transport.stats.sent_bytes),
-    ),
-    counter(
-        Unit::Messages,
-        "transport_received_messages",
-        "Messages that came in, by transport.",
-        transports!(transport => transport.stats.received_messages),
-    ),
-    counter(
-        Unit::Bytes,
-        "transport_received_bytes",
-        "Bytes of messages that came in, by transport.",
-        transports!(transport => transport.stats.received_bytes),
-    ),
-    counter(
-        Unit::Messages,
-        "transport_dropped_messages",
-        "Messages from or for known peers that were discarded, by transport.",
-        transports!(transport => transport.stats.dropped_messages),
-    ),
-    counter(
-        Unit::Count,
-        "endpoint_connections",
-        "Connections that a dialer made or a listener accepted.",
-        endpoints!(endpoint => endpoint.stats.connections),
-    ),
-    counter(
-        Unit::Count,
-        "endpoint_failures",
-        "Failed attempts of a dialer to connect, or of a listener to accept.",
-        endpoints!(endpoint => endpoint.stats.failures),
-    ),
-    counter(
-        Unit::Count,
-        "endpoint_evicted",
-        "Connections dropped in their handshake, since there were too many.",
-        endpoints!(endpoint => endpoint.stats.evicted),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Messages,
-        "peer_sent_messages",
-        "Messages that have left for a peer.",
-        peers!(peer => Value::Count(peer.stats.sent_messages)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Bytes,
-        "peer_sent_bytes",
-        "Bytes of messages that have left for a peer.",
-        peers!(peer => Value::Count(peer.stats.sent_bytes)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Messages,
-        "peer_received_messages",
-        "Messages that came from a peer.",
-        peers!(peer => Value::Count(peer.stats.received_messages)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Bytes,
-        "peer_received_bytes",
-        "Bytes of messages that came from a peer.",
-        peers!(peer => Value::Count(peer.stats.received_bytes)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Messages,
-        "peer_dropped_messages",
-        "Messages from or for a peer that were discarded.",
-        peers!(peer => Value::Count(peer.stats.dropped_messages)),
-    ),
-    of_peer(
-        Kind::Gauge,
-        Unit::Messages,
-        "peer_queue_messages",
-        "Messages that wait to be handed to the kernel for a peer.",
-        peers!(peer => { let Held { messages, .. } = peer.outgoing; Value::Count(messages as u64) }),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Count,
-        "peer_answers",
-        "Replies and answers that came from a peer.",
-        peers!(peer => Value::Count(peer.stats.answers)),
-    ),
-    of_peer(
-        Kind::Counter,
-        Unit::Seconds,
-        "peer_answer",
-        "How long the replies and answers of a peer took, all together.",
-        peers!(peer => Value::Span(peer.stats.answer_time)),
-    ),
-];
+/// A socket may dial an address twice; no series may come twice.
+fn endpoints(all: &[EndpointSnapshot], read: fn(&EndpointSnapshot) -> u64, tell: &mut Tell<'_>) {
+    for (place, first) in all.iter().enumerate() {
+        let alike = |other: &&EndpointSnapshot| other.url == first.url && other.dials == first.dials;
+        if all[..place].iter().any(|other| alike(&other)) {
+            continue;
+        }
+        let sum = all[place..].iter().filter(alike).map(read).sum();
+        let role = if first.dials { "dialer" } else { "listener" };
+        tell(&[("url", &first.url), ("role", role)], Value::Count(sum));
+    }
+}
+
+use Read::{Endpoint, Latency, Peer, PeerLatency, Queue, Reason, Socket, Took, Transport, TransportLatency};
+use Value::{Count, Span};
+
+macro_rules! table {
+    ($($kind:ident $unit:ident $name:literal $help:literal $read:expr;)*) => {
+        /// All of them.
+        pub const SERIES: &[Series] = &[$({
+            let read = $read;
+            let detail = read.detail();
+            Series { name: $name, help: $help, unit: Unit::$unit, kind: Kind::$kind, detail, read }
+        },)*];
+    };
+}
+
+table! {
+    Counter Messages "sent_messages" "Messages accepted from the application."
+        Socket(|s| Count(s.ledger.sent_messages));
+    Counter Bytes "sent_bytes" "Bytes of messages accepted from the application."
+        Socket(|s| Count(s.ledger.sent_bytes));
+    Counter Messages "received_messages" "Messages that came in from peers."
+        Socket(|s| Count(s.ledger.received_messages));
+    Counter Bytes "received_bytes" "Bytes of messages that came in from peers."
+        Socket(|s| Count(s.ledger.received_bytes));
+    Counter Messages "delivered_messages" "Messages handed to the application."
+        Socket(|s| Count(s.ledger.delivered_messages));
+    Counter Messages "resent_messages" "Requests and jobs that were sent again."
+        Socket(|s| Count(s.ledger.resent_messages));
+    Counter Messages "unknown_messages" "Messages that the kernel had when their connection was cut: at most so many were lost."
+        Socket(|s| Count(s.ledger.unknown_messages));
+    Counter Messages "dropped_messages" "Messages that were discarded, by reason."
+        Reason(|l, tell| l.drops().for_each(|(why, count)| tell(why.name(), count)));
+    Counter Count "attached_pipes" "Connections that became peers."
+        Socket(|s| Count(s.ledger.attached_pipes));
+    Counter Count "detached_pipes" "Peers that went away, by reason."
+        Reason(|l, tell| l.detaches().for_each(|(why, count)| tell(why.name(), count)));
+    Counter Count "refused_pipes" "Connections that did not become peers, by reason."
+        Reason(|l, tell| l.refusals().for_each(|(why, count)| tell(why.name(), count)));
+    Gauge Seconds "age" "Time since the socket was made."
+        Socket(|s| Span(s.age));
+    Gauge Count "peers" "Peers attached."
+        Socket(|s| Count(s.queues.peers as u64));
+    Gauge Messages "queue_messages" "Messages that wait: to be handed to the kernel, or to be taken."
+        Queue(|held| held.messages);
+    Gauge Bytes "queue_bytes" "Bytes of messages that wait."
+        Queue(|held| held.bytes);
+    Gauge Count "waiting_senders" "Sends that wait for room."
+        Socket(|s| Count(s.queues.waiting_senders as u64));
+    Gauge Count "waiting_receivers" "Receives that wait for a message."
+        Socket(|s| Count(s.queues.waiting_receivers as u64));
+    Gauge Count "half_open" "Connections in their handshake."
+        Socket(|s| Count(s.queues.half_open as u64));
+    Histogram Seconds "latency" "How long things took: Reply, Answer, Room, Connect, Handshake, Connection."
+        Latency(|s| &s.latencies);
+    Histogram Seconds "detached_after" "How long peers that are gone had been attached, by reason."
+        Took(|s, tell| s.lives.measured().for_each(|(why, spans)| tell(why.name(), spans)));
+    Histogram Seconds "refused_after" "How long connections were there that did not become peers, by reason."
+        Took(|s, tell| s.refusals.measured().for_each(|(why, spans)| tell(why.name(), spans)));
+    Histogram Seconds "room_wait" "How long sends waited, by what they found lacking."
+        Took(|s, tell| s.waits.measured().for_each(|(why, spans)| tell(why.name(), spans)));
+    Gauge Count "transport_peers" "Peers attached, by transport."
+        Transport(|t| Count(t.peers as u64));
+    Counter Count "transport_attached_pipes" "Connections that became peers, by transport."
+        Transport(|t| Count(t.attached));
+    Counter Messages "transport_sent_messages" "Messages that have left, by transport."
+        Transport(|t| Count(t.stats.sent_messages));
+    Counter Bytes "transport_sent_bytes" "Bytes of messages that have left, by transport."
+        Transport(|t| Count(t.stats.sent_bytes));
+    Counter Messages "transport_received_messages" "Messages that came in, by transport."
+        Transport(|t| Count(t.stats.received_messages));
+    Counter Bytes "transport_received_bytes" "Bytes of messages that came in, by transport."
+        Transport(|t| Count(t.stats.received_bytes));
+    Counter Messages "transport_dropped_messages" "Messages from or for known peers that were discarded, by transport."
+        Transport(|t| Count(t.stats.dropped_messages));
+    Histogram Seconds "transport_latency" "How long things took, by transport."
+        TransportLatency(|t| &t.latencies);
+    Counter Count "endpoint_connections" "Connections that a dialer made or a listener accepted."
+        Endpoint(|e| e.stats.connections);
+    Counter Count "endpoint_failures" "Failed attempts of a dialer to connect, or of a listener to accept."
+        Endpoint(|e| e.stats.failures);
+    Counter Count "endpoint_evicted" "Connections dropped in their handshake, since there were too many."
+        Endpoint(|e| e.stats.evicted);
+    Counter Messages "peer_sent_messages" "Messages that have left for a peer."
+        Peer(|p| Count(p.stats.sent_messages));
+    Counter Bytes "peer_sent_bytes" "Bytes of messages that have left for a peer."
+        Peer(|p| Count(p.stats.sent_bytes));
+    Counter Messages "peer_received_messages" "Messages that came from a peer."
+        Peer(|p| Count(p.stats.received_messages));
+    Counter Bytes "peer_received_bytes" "Bytes of messages that came from a peer."
+        Peer(|p| Count(p.stats.received_bytes));
+    Counter Messages "peer_dropped_messages" "Messages from or for a peer that were discarded."
+        Peer(|p| Count(p.stats.dropped_messages));
+    Gauge Messages "peer_queue_messages" "Messages that wait to be handed to the kernel for a peer."
+        Peer(|p| Count(p.outgoing.messages as u64));
+    Counter Count "peer_answers" "Replies and answers that came from a peer."
+        Peer(|p| Count(p.stats.answers));
+    Counter Seconds "peer_answer" "How long the replies and answers of a peer took, all together."
+        Peer(|p| Span(p.stats.answer_time));
+    Histogram Seconds "peer_latency" "How long the replies and answers of a peer took."
+        PeerLatency(|p| &p.latencies);
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{DetachReason, Latency as What};
     use crate::snapshot::EndpointState;
     use alloc::collections::BTreeSet;
     use alloc::string::ToString;
@@ -421,15 +359,35 @@ mod tests {
     }
 
     #[test]
-    fn only_a_histogram_has_spans_to_count() {
-        let mut report = Report::default();
+    fn every_series_has_values_of_its_kind() {
+        let ms = Duration::from_millis(1);
         let mut socket = Snapshot::new(crate::framing::sp::Protocol::Req);
-        socket.latencies.record(crate::event::Latency::Reply, Duration::from_millis(1));
+        socket.ledger.count_dropped(crate::event::Dropped::NoPeer);
+        socket.ledger.count_detached(DetachReason::PeerClosed);
+        socket.ledger.count_refused(DetachReason::Filtered);
+        socket.latencies.record(What::Reply, ms);
+        socket.lives.record(DetachReason::PeerClosed, ms);
+        socket.refusals.record(DetachReason::Filtered, ms);
+        socket.waits.record(crate::event::Lack::NoPeer, ms);
+        socket.endpoints.push(EndpointSnapshot::new("tcp://a:1".into(), EndpointState::Connected));
+        let mut transport = TransportSnapshot { scheme: "tcp".into(), ..TransportSnapshot::default() };
+        transport.latencies.record(What::Connect, ms);
+        socket.transports.push(transport);
+        let mut peer = PeerSnapshot { pipe: 7, ..PeerSnapshot::default() };
+        peer.latencies.record(What::Reply, ms);
+        socket.peers.push(peer);
+        let mut report = Report::default();
         report.sockets.push(socket);
         for series in SERIES {
-            series.read(&report, |_, value| {
-                assert_eq!(matches!(value, Value::Spans(_)), series.kind == Kind::Histogram, "{series:?}");
+            let mut count = 0;
+            series.read(&report, |labels, value| {
+                let spans = matches!(value, Value::Spans(_));
+                assert_eq!(spans, series.kind == Kind::Histogram, "{series:?}");
+                let of_peer = labels.others.iter().any(|(key, _)| *key == "pipe");
+                assert_eq!(of_peer, series.detail == Detail::Peers, "{series:?}");
+                count += 1;
             });
+            assert!(count > 0, "{series:?}");
         }
     }
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 /// ```text
-///  Open ── close, or all handles dropped ──▶ Draining ── all flushed ──▶ Shutting ── shut down ──▶ Waiting
-///    │                                          │ what comes is read over  │                    the peer's end │
-///    └── failed, cut, too large ──▶ Over ◀──────┴──── deadline, failed ────┴───────────────────────────────────┘
+///  Open ── close, all handles dropped ──▶ Draining ── all flushed ──▶ Shutting ── shut down ──▶ Waiting
+///    │                                       └──────────┬──────────────────┴────────────────────────┘
+///    └── failed, cut, too large ──▶ Over ◀── the peer's end while Waiting, deadline, failed
 /// ```
 ///
 /// What comes is read to the peer's end before the connection is dropped, as a kernel that is left with

@@ -64,7 +64,8 @@ pub enum RecvError {
     /// None came in time (`recv_timeout` only).
     #[error("nothing came in time")]
     TimedOut,
-    /// Messages came faster than they were received: these, and all later ones of this id, were discarded. See
+    /// Messages came faster than they were received: these, and all later ones of this id, were discarded.
+    /// See
     /// [`Overflow::End`](super::Overflow::End).
     #[error("messages came faster than they were received, {discarded} were discarded")]
     Overflowed {

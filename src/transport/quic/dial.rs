@@ -8,6 +8,7 @@ use crate::options::DialOptions;
 use crate::rt::Home;
 use crate::rt::quic::QuicRuntime;
 use crate::transport::Stream;
+use crate::transport::buffers::Buffers;
 use crate::transport::tcp::{bad_address, resolve};
 use crate::transport::tls::client_of;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -56,7 +57,7 @@ async fn connect(
     options: &DialOptions,
     home: &Home,
 ) -> Result<Stream, ConnectError> {
-    let socket = bind(local, remote.is_ipv4())?;
+    let socket = bind(local, remote.is_ipv4(), options)?;
     let there = There::new(&socket, remote)?;
     let local = there.local_addr()?;
     let runtime = QuicRuntime::new(home);
@@ -75,7 +76,7 @@ async fn connect(
 
 /// A socket with a port of its own, also once it is no longer connected: only a port that was asked for
 /// stays with a socket then.
-fn bind(local: Option<IpAddr>, v4: bool) -> io::Result<UdpSocket> {
+fn bind(local: Option<IpAddr>, v4: bool, options: &DialOptions) -> io::Result<UdpSocket> {
     let any: IpAddr = if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let ip = local.unwrap_or(any);
     let mut tries = PORT_TRIES;
@@ -86,10 +87,7 @@ fn bind(local: Option<IpAddr>, v4: bool) -> io::Result<UdpSocket> {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => tries -= 1,
             result => {
                 let socket = result?;
-                let settings = SockRef::from(&socket);
-                // The kernel gives what it allows.
-                let _ = settings.set_recv_buffer_size(UDP_BYTES);
-                let _ = settings.set_send_buffer_size(UDP_BYTES);
+                Buffers::from(options).set_or(&SockRef::from(&socket), UDP_BYTES)?;
                 return Ok(socket);
             }
         }
@@ -159,5 +157,27 @@ impl There {
         #[cfg(target_os = "linux")]
         // If it fails, the connection just does not survive the loss of its address.
         let _ = rustix::net::connect_unspec(&self.socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_has_the_buffers_that_were_asked_for() {
+        let options = DialOptions {
+            send_buffer_bytes: Some(30_000),
+            recv_buffer_bytes: Some(40_000),
+            ..DialOptions::default()
+        };
+        let reference = SockRef::from(&UdpSocket::bind("127.0.0.1:0").unwrap()).send_buffer_size().unwrap();
+        let small = bind(None, true, &options).unwrap();
+        let small = SockRef::from(&small);
+        let (send, recv) = (small.send_buffer_size().unwrap(), small.recv_buffer_size().unwrap());
+        // Linux gives twice of what is asked for.
+        assert!([30_000, 60_000].contains(&send) && [40_000, 80_000].contains(&recv), "{send} {recv}");
+        let usual = bind(None, true, &DialOptions::default()).unwrap();
+        assert!(SockRef::from(&usual).send_buffer_size().unwrap() >= reference);
     }
 }

@@ -8,12 +8,13 @@ use crate::options::ListenOptions;
 use crate::rt::Home;
 use crate::rt::quic::QuicRuntime;
 use crate::tls::TlsServer;
+use crate::transport::buffers::Buffers;
 use crate::transport::tcp::candidates;
 use crate::transport::tls::server_of;
 use crate::transport::{Accept, Incoming, Stream};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, ServerConfig};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use spanwire_core::addr::{Family, Tcp};
 use std::fmt;
 use std::future::Future;
@@ -31,7 +32,7 @@ pub(crate) async fn listen(addr: &Tcp, options: &ListenOptions, home: &Home) -> 
     let config = server_config(&tls, options)?;
     let mut last = None;
     for address in candidates(addr).await? {
-        match bind(address, addr.family() == Family::V6) {
+        match bind(address, addr.family() == Family::V6, options) {
             Ok(socket) => {
                 let local = socket.local_addr()?;
                 let runtime = QuicRuntime::new(home);
@@ -57,14 +58,12 @@ pub(crate) async fn listen(addr: &Tcp, options: &ListenOptions, home: &Home) -> 
 }
 
 /// Nobody shares the port: whoever could would get a part of the packets.
-fn bind(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
+fn bind(address: SocketAddr, only_v6: bool, options: &ListenOptions) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    // The kernel gives what it allows.
-    let _ = socket.set_recv_buffer_size(UDP_BYTES);
-    let _ = socket.set_send_buffer_size(UDP_BYTES);
+    Buffers::from(options).set_or(&SockRef::from(&socket), UDP_BYTES)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
@@ -133,7 +132,7 @@ impl Accept for Listening {
             }
             let under_way = UnderWay::new(&self.site);
             return Poll::Ready(Ok(Incoming::Upgrading(Box::pin(async move {
-                under_way.0.shake_hands(arrived).await
+                under_way.0.shake_hands(arrived).await.map(Some)
             }))));
         }
     }

@@ -25,7 +25,7 @@ mod machine;
 mod outgoing;
 pub(crate) mod peer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use handshake::{accept, connect};
 
@@ -79,7 +79,7 @@ impl Accept for Listening {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         let stream = ready!(self.tcp.poll_stream(cx))?;
         let server = self.server.clone();
-        Poll::Ready(Ok(Incoming::Upgrading(Box::pin(async move { accept(stream, &server).await }))))
+        Poll::Ready(Ok(Incoming::Upgrading(Box::pin(async move { accept(stream, &server).await.map(Some) }))))
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -97,12 +97,15 @@ struct Pair {
     to_client: Shared,
 }
 
-fn handles() -> &'static (TlsClient, TlsServer) {
+/// A client and a server that trust each other, at this host.
+pub(crate) fn handles() -> &'static (TlsClient, TlsServer) {
     static HANDLES: OnceLock<(TlsClient, TlsServer)> = OnceLock::new();
     HANDLES.get_or_init(|| {
         let key = KeyPair::generate().unwrap();
-        let certificate =
-            CertificateParams::new(vec!["here.test".into()]).unwrap().self_signed(&key).unwrap();
+        let certificate = CertificateParams::new(vec!["here.test".into(), "127.0.0.1".into()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
         let roots = Roots::pem(certificate.pem());
         let identity = Identity::pem(certificate.pem(), key.serialize_pem());
         let client = TlsClient::new(TlsClientOptions { roots, ..TlsClientOptions::default() }).unwrap();

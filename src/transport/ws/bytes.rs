@@ -4,6 +4,8 @@
 //! tcp, a length of 8 bytes and what it counts, and hides those lengths.
 
 use crate::transport::{ReadHalf, WriteHalf};
+#[cfg(unix)]
+use crate::transport::{at_once, polled};
 use std::io::{self, ErrorKind, IoSlice};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -96,12 +98,7 @@ impl ReadHalf for Reader {
 
     #[cfg(unix)]
     fn try_read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
-        let read =
-            self.read(buffer, limit, |below, buffer, limit| Poll::Ready(below.try_read(buffer, limit)));
-        match read {
-            Poll::Ready(read) => read,
-            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
-        }
+        at_once(self.read(buffer, limit, |below, buffer, limit| polled(below.try_read(buffer, limit))))
     }
 
     #[cfg(unix)]

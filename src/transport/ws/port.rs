@@ -170,7 +170,8 @@ impl Accept for Listening {
         {
             let mut inbox = self.route.inbox();
             if let Some(handed) = inbox.handed.pop_front() {
-                return Poll::Ready(Ok(Incoming::Upgrading(Box::pin(handed.admit(self.route.clone())))));
+                let admitted = handed.admit(self.route.clone());
+                return Poll::Ready(Ok(Incoming::Upgrading(Box::pin(async { admitted.await.map(Some) }))));
             }
             inbox.waker = Some(cx.waker().clone());
         }

@@ -53,13 +53,13 @@ async fn below(addr: &Ws, options: &DialOptions) -> Result<Stream, ConnectError>
 }
 
 /// A connection has come in at a port: finds out which listener it is for, and whether that lets it in.
-/// `accepted_by` is the one whose task this is.
+/// `accepted_by` is the one whose task this is; `None` if it is for another one.
 pub(super) async fn arrive(
     mut stream: Stream,
     server: Option<Server>,
     port: Weak<Port>,
     accepted_by: Arc<Route>,
-) -> Result<Stream, ConnectError> {
+) -> Result<Option<Stream>, ConnectError> {
     if let Some(server) = &server {
         stream = secured(stream, server).await?;
     }
@@ -75,14 +75,14 @@ pub(super) async fn arrive(
     };
     drop(port);
     if Arc::ptr_eq(&route, &accepted_by) {
-        return admit(stream, request, rest, &route).await;
+        return admit(stream, request, rest, &route).await.map(Some);
     }
     // From here on it may be served by another runtime.
     #[cfg(unix)]
     stream.reader.unwatch();
     stream.writer.unwatch();
     route.hand_over(Handed { stream, request, rest });
-    Err(ConnectError::Moved)
+    Ok(None)
 }
 
 /// A connection that another listener of the same port has accepted, and its request.

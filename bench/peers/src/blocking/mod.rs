@@ -152,5 +152,6 @@ pub(crate) fn run<L: Library>(library: &L, role: &Role) -> Result<()> {
         (Work::Outrun, Client) => outrun::send(library, role),
         (Work::Mixed, Server) => mixed::receive(library, role),
         (Work::Mixed, Client) => mixed::send(library, role),
+        (Work::Mux(_), _) => bail!("it is no multiplexer"),
     }
 }

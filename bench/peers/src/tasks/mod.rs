@@ -18,7 +18,7 @@ mod pairs;
 
 use crate::jobs;
 use crate::kind::Kind;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use spanwire_bench_ends::role::{self, Begun};
 use spanwire_bench_ends::{Job, Role, Side, Transport, Work};
@@ -124,6 +124,7 @@ async fn end<L: Library>(library: &L, role: &Role) -> Result<()> {
         (Work::Outrun, Client) => outrun::send(library, role).await,
         (Work::Mixed, Server) => mixed::receive(library, role).await,
         (Work::Mixed, Client) => mixed::send(library, role).await,
+        (Work::Mux(_), _) => bail!("it is no multiplexer"),
     }
 }
 

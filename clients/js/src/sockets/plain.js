@@ -47,53 +47,41 @@ class Sending extends Socket {
   }
 }
 
-/** What those can do who only receive. */
-class Receiving extends Socket {
-  /**
-   * @param {Limits} [limits]
-   * @returns {Promise<Uint8Array>}
-   */
-  recv(limits = {}) {
-    return recv(this, limits);
-  }
+/**
+ * What those can do, too, who receive.
+ *
+ * @template {new (...args: any[]) => Socket} Base
+ * @param {Base} base
+ */
+const receiving = (base) =>
+  class extends base {
+    /**
+     * @param {Limits} [limits]
+     * @returns {Promise<Uint8Array>}
+     */
+    recv(limits = {}) {
+      const core = coreOf(this);
+      return core.calls.recv(() => core.rule.take(), limits);
+    }
 
-  tryRecv() {
-    return tryRecv(this);
-  }
+    tryRecv() {
+      const core = coreOf(this);
+      return core.calls.tryRecv(() => core.rule.take());
+    }
 
-  /** @param {{ signal?: AbortSignal }} [limits] */
-  messages(limits) {
-    return untilClosed(() => this.recv(limits));
-  }
+    /** @param {{ signal?: AbortSignal }} [limits] */
+    messages(limits) {
+      return untilClosed(() => this.recv(limits));
+    }
 
-  [Symbol.asyncIterator]() {
-    return this.messages();
-  }
-}
+    [Symbol.asyncIterator]() {
+      return this.messages();
+    }
+  };
 
-/** Both. */
-class PairSocket extends Sending {
-  /**
-   * @param {Limits} [limits]
-   * @returns {Promise<Uint8Array>}
-   */
-  recv(limits = {}) {
-    return recv(this, limits);
-  }
+class Receiving extends receiving(Socket) {}
 
-  tryRecv() {
-    return tryRecv(this);
-  }
-
-  /** @param {{ signal?: AbortSignal }} [limits] */
-  messages(limits) {
-    return untilClosed(() => this.recv(limits));
-  }
-
-  [Symbol.asyncIterator]() {
-    return this.messages();
-  }
-}
+class PairSocket extends receiving(Sending) {}
 
 export class PubSocket extends Sending {
   /**
@@ -165,19 +153,4 @@ export class Pair1Socket extends PairSocket {
   constructor(options, world) {
     super('pair1', options, world, (options) => new Pair(1, options));
   }
-}
-
-/**
- * @param {Socket} socket
- * @param {Limits} limits
- */
-function recv(socket, limits) {
-  const core = coreOf(socket);
-  return core.calls.recv(() => core.rule.take(), limits);
-}
-
-/** @param {Socket} socket */
-function tryRecv(socket) {
-  const core = coreOf(socket);
-  return core.calls.tryRecv(() => core.rule.take());
 }

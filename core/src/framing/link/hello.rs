@@ -1,6 +1,7 @@
 //! [`Hello`]: who I am, what I speak, what I can take.
 
-use super::{Fields, LinkError, Metadata, put_text, put_u16, put_u32, put_u64};
+use super::fields::{Fields, put_text, put_u16, put_u32, put_u64};
+use super::{LinkError, Metadata};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;

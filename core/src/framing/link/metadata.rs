@@ -1,6 +1,7 @@
 //! [`Metadata`]: what a host says about itself.
 
-use super::{Fields, LinkError, put_bytes, put_text, put_u16};
+use super::LinkError;
+use super::fields::{Fields, put_bytes, put_text, put_u16};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;

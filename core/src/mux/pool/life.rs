@@ -1,5 +1,5 @@
-//! Lives of a [`Pool`], for tests and fuzzers: bytes say what happens, and a naive model, which knows only what
-//! it was told, watches.
+//! Lives of a [`Pool`], for tests and fuzzers: bytes say what happens, and a naive model, which knows only
+//! what it was told, watches.
 
 use super::{Decision, Effect, Idle, Physical, Pool, PoolOptions, State, Ticket};
 use crate::time::Time;

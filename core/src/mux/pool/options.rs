@@ -14,8 +14,8 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolOptions {
     /// Physical connections to one address, dialled or being dialled. Default 1; at least 1. With more, a
-    /// logical connection goes where the fewest are, and another one is dialled while none is free. Those that
-    /// the peer is about to end do not count.
+    /// logical connection goes where the fewest are, and another one is dialled while none is free. Those
+    /// that the peer is about to end do not count.
     pub per_address: usize,
     /// Physical connections of all addresses, in whatever state. Default 1,024; at least 1.
     pub in_all: usize,

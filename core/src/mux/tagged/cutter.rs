@@ -18,7 +18,8 @@ const DIRECT_BYTES: usize = 16 * 1024;
 /// What is allocated ahead for a peer that has not proved anything yet.
 const FIRST_BYTES: usize = 64 * 1024;
 
-/// A message of no more than this is copied while it waits, as it would pin the larger buffer it was read into.
+/// A message of no more than this is copied while it waits, as it would pin the larger buffer it was read
+/// into.
 const SMALL_BYTES: usize = 8 * 1024;
 
 /// A message of the tagged layout, and the id it was sent with.
@@ -45,8 +46,8 @@ impl Frame {
     }
 }
 
-/// Puts what stands in front of a message behind what is in `into`. `false`, and nothing is done, when the id or
-/// the message is longer than its length can say.
+/// Puts what stands in front of a message behind what is in `into`. `false`, and nothing is done, when the id
+/// or the message is longer than its length can say.
 pub fn encode_head(id: &[u8], data_bytes: usize, into: &mut impl Extend<u8>) -> bool {
     let (Ok(id_bytes), Ok(data_bytes)) = (u8::try_from(id.len()), u32::try_from(data_bytes)) else {
         return false;
@@ -147,7 +148,8 @@ impl Cutter {
     /// The next whole frame. `Ok(None)` asks for more bytes.
     ///
     /// # Errors
-    /// The peer claims more than is allowed. The stream cannot be read any further: it is the same from then on.
+    /// The peer claims more than is allowed. The stream cannot be read any further: it is the same from then
+    /// on.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Frame>, TooLarge> {
         if let Some(error) = self.failed {
@@ -244,7 +246,10 @@ mod tests {
 
     const MAX: usize = 1 << 20;
 
-    fn stream(frames: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    /// An id and a message.
+    type Plain = (Vec<u8>, Vec<u8>);
+
+    fn stream(frames: &[Plain]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (id, data) in frames {
             assert!(encode_head(id, data.len(), &mut bytes));
@@ -254,11 +259,7 @@ mod tests {
     }
 
     /// Reads as a connection does: into the large message where the cutter asks for that.
-    fn read(
-        cutter: &mut Cutter,
-        mut bytes: &[u8],
-        cuts: &[usize],
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TooLarge> {
+    fn read(cutter: &mut Cutter, mut bytes: &[u8], cuts: &[usize]) -> Result<Vec<Plain>, TooLarge> {
         let mut found = Vec::new();
         let mut cuts = cuts.iter().cycle();
         while !bytes.is_empty() {
@@ -280,7 +281,7 @@ mod tests {
         Ok(found)
     }
 
-    fn some_frames() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+    fn some_frames() -> impl Strategy<Value = Vec<Plain>> {
         let id = prop_oneof![
             prop::collection::vec(any::<u8>(), 0..4),
             any::<u8>().prop_map(|byte| vec![byte; 255]),

@@ -10,8 +10,8 @@ use bytes::Bytes;
 /// Lives through what these bytes say: four for options, ids and cuts, the rest is what the peer sends.
 ///
 /// # Panics
-/// When a message is lost, changed, received twice, out of turn or by somebody else than it should, or a bound
-/// is exceeded.
+/// When a message is lost, changed, received twice, out of turn or by somebody else than it should, or a
+/// bound is exceeded.
 pub fn live(input: &[u8]) {
     let [how, ids, bounds, cut, rest @ ..] = input else { return };
     let overflow = match how % 3 {
