@@ -115,6 +115,40 @@ fn what_is_sent_on_a_channel_comes_there_and_nowhere_else() {
 }
 
 #[test]
+fn a_channel_for_which_there_is_nobody_is_refused_with_all_that_came_on_it() {
+    let mut pair = Pair::new(&MuxOptions { channels: 2, ..MuxOptions::default() });
+    for round in 1..=10 {
+        let here = pair.a.open(ChannelId::new("nobody").unwrap(), Priority::Normal).unwrap();
+        let other = pair.a.open(ChannelId::new("somebody").unwrap(), Priority::Normal).unwrap();
+        pair.a.send(here, Bytes::from_static(b"hello?")).unwrap();
+        pair.run();
+        assert!(!pair.b.refuse(|id| id.as_str() == "another", Code::NOBODY));
+        assert!(pair.b.refuse(|id| id.as_str() == "nobody", Code::NOBODY));
+        assert!(!pair.b.refuse(|id| id.as_str() == "nobody", Code::NOBODY), "once is enough");
+        pair.run();
+        let refused = ChannelEnd::ResetByPeer { code: Code::NOBODY, text: "".to_string() };
+        assert_eq!((pair.a.channel_end(here), pair.a.is_accepted(here)), (Some(&refused), false));
+        assert_eq!(pair.b.stats().refused, round);
+        // The other one waits as before, and the room of the first is free again.
+        let (there, _) = pair.b.accept(|_| true).expect("it is still there");
+        pair.a.release(here);
+        pair.a.release(other);
+        pair.b.release(there);
+        pair.run();
+        assert_eq!((pair.a.live(), pair.b.live()), (0, 0));
+    }
+    // One that its opener has given up meanwhile is refused, too, and nobody is told.
+    let here = pair.a.open(ChannelId::new("nobody").unwrap(), Priority::Normal).unwrap();
+    pair.a.send(here, Bytes::from_static(b"never mind")).unwrap();
+    pair.run();
+    pair.a.reset(here, Code::DROPPED, "");
+    pair.run();
+    assert!(pair.b.refuse(|_| true, Code::NOBODY));
+    assert_eq!(said(&mut pair.b).iter().filter(|frame| matches!(frame, Frame::Reset { .. })).count(), 0);
+    pair.b.check_invariants();
+}
+
+#[test]
 fn flush_is_done_when_all_is_in_the_queue_of_the_other_program() {
     let mut pair = Pair::new(&MuxOptions::default());
     let (a, b) = pair.channel("x");
