@@ -1,6 +1,6 @@
 //! [`Mux`]: one multiplexed connection, as a state machine.
 
-use super::credit::{News, Shared, Window};
+use super::credit::{Asked, News, Shared, Window};
 use super::frame::{
     FRAME_COST, Frame, HEAD_BYTES, Hello, MAX_FRAME_BYTES, MAX_HELLO_BYTES, MuxError, NEWEST_VERSION,
     OLDEST_VERSION,
@@ -384,6 +384,8 @@ pub struct Mux {
     turns: Turns,
     /// Whose frame was last, and how many bytes of it followed each other.
     solo: (u32, u64),
+    /// The same of frames that came.
+    came: (u32, u64),
     debtors: VecDeque<u32>,
     changed: VecDeque<u32>,
     news: ConnectionChanges,
@@ -455,6 +457,7 @@ impl Mux {
             ids: BTreeSet::new(),
             turns: Turns::default(),
             solo: (u32::MAX, SOLO_BYTES),
+            came: (u32::MAX, SOLO_BYTES),
             debtors: VecDeque::new(),
             changed: VecDeque::new(),
             news: ConnectionChanges { state: true, ..ConnectionChanges::default() },
@@ -1242,6 +1245,11 @@ impl Mux {
             return Err(MuxError::NoCredit { channel: channel.number });
         }
         self.stats.received_bytes += bytes as u64;
+        let (last, run) = self.came;
+        self.came = match slot == last || last == u32::MAX {
+            true => (slot, run.saturating_add(cost)),
+            false => (slot, cost),
+        };
         channel.idle_looks = 0;
         if !channel.rx.is_wanted() {
             self.stats.discarded_bytes += bytes as u64;
@@ -1499,7 +1507,8 @@ impl Mux {
         let lacks = channel.rx.lacks(self.options.max_message_bytes);
         let lacks = lacks.map(|missing| self.shared.lack(missing));
         let overdraws = self.overdraws.is_none_or(|(other, _)| other == slot);
-        match self.shared.news(&mut channel.rx.window, lacks, overdraws, self.now) {
+        let alone = self.came.0 == slot && self.came.1 >= SOLO_BYTES;
+        match self.shared.news(&mut channel.rx.window, Asked { lacks, overdraws, alone }, self.now) {
             News::None => {}
             News::Promise(promise) => {
                 channel.promise = promise;
