@@ -2,6 +2,9 @@
 //!
 //! That they behave as over any other transport is in `conformance`.
 
+#[cfg(feature = "tls")]
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -428,6 +431,45 @@ async fn who_speaks_something_else_is_told_apart() {
         push.dial(muxed_at.url()).await.unwrap();
         push.send("in the end").await.unwrap();
         assert_eq!(&muxed.recv().await.unwrap()[..], b"in the end");
+    })
+    .await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn who_cannot_prove_who_it_is_gets_no_connection_and_both_sides_say_why() {
+    use certificates::{Authority, DIALER, with_client, with_server};
+
+    within(async {
+        let authority = Authority::new("ours");
+        let pull = PullSocket::new();
+        let mut events = pull.events();
+        pull.set_filter(|peer| peer.ends.tls.as_ref().is_some_and(|tls| tls.names == [DIALER]));
+        let any = "mux+tls+tcp://127.0.0.1:0#first";
+        let listener = pull.listen_with(any, with_server(authority.mutual_server())).await.unwrap();
+        let stranger = PushSocket::new();
+        let error = stranger.dial_with(listener.url(), with_client(authority.client())).await;
+        match error {
+            Err(DialError::Upgrade { error, .. }) => {
+                assert!(error.to_string().contains("certificate"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+        loop {
+            match events.next().await {
+                Some(Event::UpgradeFailed { error, .. }) => {
+                    assert!(error.to_string().contains("certificate"), "{error}");
+                    break;
+                }
+                Some(Event::Attaching(_) | Event::Attached(_)) | None => panic!("nobody is let in"),
+                _ => {}
+            }
+        }
+        let push = PushSocket::new();
+        let known = with_client(authority.known_client(&[DIALER]));
+        push.dial_with(listener.url(), known).await.unwrap();
+        push.send("it is me").await.unwrap();
+        assert_eq!(&pull.recv().await.unwrap()[..], b"it is me");
     })
     .await;
 }

@@ -580,6 +580,10 @@ impl Owner for Arc<Wire> {
         after
     }
 
+    fn judged(&self, error: UpgradeError) {
+        self.lock().upgrade = Some(error);
+    }
+
     fn detach(&self, _: PipeId, why: DetachReason, _unknown_bytes: usize) {
         {
             let mut state = self.lock();

@@ -267,9 +267,11 @@ impl<Q: Queue> HandOff<Q> {
 
     /// Something was received, whoever has read it: no burst of direct writes in a row. Nor is a sender in a hurry
     /// that answers right after its last write: where both ends share a processor, the peer may have had all its
-    /// turn before that write came back.
+    /// turn before that write came back. One that is known for a burst stays so: it answers many at once.
     pub fn received(&mut self) {
-        self.hurry = 0;
+        if self.hurry < BURST {
+            self.hurry = 0;
+        }
         if self.phase == Phase::Quiet && self.allowance > 0 {
             self.allowance = self.allowance.max(FIRST_GRANT);
         }

@@ -17,7 +17,7 @@ pub(super) enum Pattern {
 }
 
 impl Pattern {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::ReqRep,
         Self::PubSub,
         Self::PushPull,

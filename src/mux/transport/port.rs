@@ -20,6 +20,7 @@ use super::halves::stream_of;
 use super::table::Table;
 use super::{id_of, options};
 use crate::endpoint;
+use crate::error::{ConnectError, UpgradeError};
 use crate::options::ListenOptions;
 use crate::rt::Home;
 use crate::session::Origin;
@@ -120,6 +121,8 @@ struct Inbox {
     streams: VecDeque<Stream>,
     /// Why the port could not accept, the last time.
     error: Option<io::Error>,
+    /// Why a connection has come to nothing, the last time.
+    failed: Option<UpgradeError>,
     waker: Option<Waker>,
 }
 
@@ -407,7 +410,13 @@ impl Watcher for Port {
         let mut state = self.state();
         state.half_open.retain(|(number, _)| *number != wire.number);
         let connection = state.connections.remove(&wire.number);
+        // One of the listeners is told of it, as nobody knows for whom it was.
+        let route = state.routes.values().next().cloned();
         drop(state);
+        let failed = wire.lock().upgrade.clone();
+        if let (Some(route), Some(error)) = (route, failed) {
+            route.put(|inbox| inbox.failed = Some(error));
+        }
         // It may be the last handle, which has to say so, with no lock held.
         drop(connection);
     }
@@ -462,6 +471,10 @@ impl Accept for Listening {
             }
             if let Some(stream) = inbox.streams.pop_front() {
                 return Poll::Ready(Ok(Incoming::Ready(stream)));
+            }
+            if let Some(error) = inbox.failed.take() {
+                let failed = std::future::ready(Err(ConnectError::Upgrade(error)));
+                return Poll::Ready(Ok(Incoming::Upgrading(Box::pin(failed))));
             }
             inbox.waker = Some(cx.waker().clone());
         }
