@@ -7,12 +7,13 @@ use super::frame::{
 };
 use super::id::{ChannelId, Code};
 use super::options::{MuxOptions, SameId};
-use super::stream::{NotSent, Receiving, RecvState, SendState, Sending, Take, Wanted};
+use super::stream::{NotSent, Receiving, RecvState, SendState, Sending, Spare, Take, Wanted};
 use super::turns::Turns;
 use crate::message::Message;
 use crate::priority::Priority;
 use crate::session::pulse::{Beat, Pulse};
 use crate::time::Time;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -326,9 +327,9 @@ struct Channel {
     released: bool,
     /// Neither side may say anything of it any more.
     over: bool,
-    end: Option<ChannelEnd>,
+    end: Option<Box<ChannelEnd>>,
     stop_code: Code,
-    reset: Option<(Code, String)>,
+    reset: Option<Box<(Code, String)>>,
     returns: u64,
     promise: u64,
     due: u8,
@@ -361,8 +362,9 @@ pub struct Mux {
     go_away_due: bool,
     /// The peer's: the last of ours that it has taken, and why.
     peer_away: Option<(u32, Code, String)>,
-    channels: Vec<Option<Channel>>,
+    channels: Vec<Option<Box<Channel>>>,
     free: Vec<u32>,
+    spare: Spare,
     live: usize,
     numbers: BTreeMap<u32, u32>,
     /// The channel of the last frame.
@@ -436,6 +438,7 @@ impl Mux {
             peer_away: None,
             channels: Vec::new(),
             free: Vec::new(),
+            spare: Spare::default(),
             live: 0,
             numbers: BTreeMap::new(),
             recent: (0, 0),
@@ -571,11 +574,11 @@ impl Mux {
         };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.channels[slot as usize] = Some(channel);
+                self.channels[slot as usize] = Some(Box::new(channel));
                 slot
             }
             None => {
-                self.channels.push(Some(channel));
+                self.channels.push(Some(Box::new(channel)));
                 self.channels.len() as u32 - 1
             }
         };
@@ -608,11 +611,11 @@ impl Mux {
     }
 
     fn channel(&self, place: Place) -> Option<&Channel> {
-        self.channels.get(place.slot())?.as_ref().filter(|channel| channel.number == place.number)
+        self.channels.get(place.slot())?.as_deref().filter(|channel| channel.number == place.number)
     }
 
     fn channel_mut(&mut self, place: Place) -> Option<&mut Channel> {
-        self.channels.get_mut(place.slot())?.as_mut().filter(|channel| channel.number == place.number)
+        self.channels.get_mut(place.slot())?.as_deref_mut().filter(|channel| channel.number == place.number)
     }
 
     /// What the channel is called.
@@ -627,7 +630,7 @@ impl Mux {
 
     /// How it ended before its time, if it has.
     pub fn channel_end(&self, place: Place) -> Option<&ChannelEnd> {
-        self.channel(place)?.end.as_ref()
+        self.channel(place)?.end.as_deref()
     }
 
     /// Whether both directions have ended, and both sides know.
@@ -679,6 +682,7 @@ impl Mux {
 
     fn queue(&mut self, place: Place, push: impl FnOnce(&mut Sending)) {
         let Some(Some(channel)) = self.channels.get_mut(place.slot()) else { return };
+        channel.tx.make_room(&mut self.spare);
         push(&mut channel.tx);
         channel.idle_looks = 0;
         self.turns.add(channel.priority, place.slot, &mut channel.tx.turn);
@@ -771,7 +775,7 @@ impl Mux {
 
     fn reset_slot(&mut self, slot: u32, code: Code, text: String, end: ChannelEnd) {
         if let Some(Some(channel)) = self.channels.get_mut(slot as usize) {
-            channel.reset = Some((code, text));
+            channel.reset = Some(Box::new((code, text)));
         }
         self.owe(slot, due::RESET);
         self.end_channel(slot, Some(end));
@@ -814,6 +818,7 @@ impl Mux {
             return Take::Finished;
         };
         let (taken, cost) = take(&mut channel.rx);
+        channel.rx.keep_room(&mut self.spare);
         channel.idle_looks = 0;
         channel.rx.wanted = if taken == Take::Nothing { wanted } else { Wanted::Nothing };
         if cost > 0 {
@@ -1181,6 +1186,7 @@ impl Mux {
             };
         }
         let before = channel.rx.delivered;
+        channel.rx.make_room(&mut self.spare);
         let wakes = match keep(&mut channel.rx, cost) {
             Ok(wakes) => wakes,
             Err(error) => {
@@ -1463,7 +1469,7 @@ impl Mux {
             let cost = channel.rx.cut();
             self.shared.take(&mut channel.rx.window, cost);
         }
-        channel.end = channel.end.take().or(end);
+        channel.end = channel.end.take().or(end.map(Box::new));
         if core::mem::take(&mut channel.rx.short) {
             self.short.retain(|other| *other != slot);
         }
@@ -1630,7 +1636,7 @@ impl Mux {
                     Frame::Stop { channel, code }
                 }
                 due::RESET => {
-                    let (code, text) = held.reset.take().unwrap_or_default();
+                    let (code, text) = held.reset.take().map(|reset| *reset).unwrap_or_default();
                     Frame::Reset { channel, code, text }
                 }
                 due::RETURN => Frame::Return { channel, bytes: core::mem::take(&mut held.returns) },
@@ -1678,6 +1684,7 @@ impl Mux {
         let gave_up = matches!(sent.frame, Frame::Abort { .. });
         let (place, finished, flush, room) = {
             let channel = self.channels[slot as usize].as_mut()?;
+            channel.tx.keep_room(&mut self.spare);
             let place = Place { slot, number: channel.number };
             let finished = matches!(sent.frame, Frame::Finish { .. });
             // Told when half of the room is there again, or all of it.
