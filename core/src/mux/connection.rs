@@ -1484,10 +1484,8 @@ impl Mux {
         if self.live == 0 {
             self.no_channels_since = self.now;
         }
-        if channel.incoming {
-            if self.options.same_id == SameId::Refuse {
-                self.ids.remove(&channel.id);
-            }
+        if channel.incoming && self.options.same_id == SameId::Refuse {
+            self.ids.remove(&channel.id);
         }
         if !has_its_message {
             self.settle_overdraft(slot);

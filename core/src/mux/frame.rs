@@ -356,7 +356,7 @@ fn text_bytes(text: &str) -> &[u8] {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].as_bytes()
+    &text.as_bytes()[..end]
 }
 
 impl Frame {

@@ -694,7 +694,8 @@ impl Receiving {
         if self.streaming && self.ended == 0 {
             return 0;
         }
-        let whole = self.queue.iter().rposition(|segment| segment.ends != Ends::No).map_or(0, |last| last + 1);
+        let whole =
+            self.queue.iter().rposition(|segment| segment.ends != Ends::No).map_or(0, |last| last + 1);
         self.queue.drain(whole..).map(|segment| u64::from(segment.cost)).sum()
     }
 
