@@ -7,12 +7,13 @@ use super::frame::{
 };
 use super::id::{ChannelId, Code};
 use super::options::{MuxOptions, SameId};
-use super::stream::{NotSent, Receiving, RecvState, SendState, Sending, Take, Wanted};
+use super::stream::{NotSent, Receiving, RecvState, SendState, Sending, Spare, Take, Wanted};
 use super::turns::Turns;
 use crate::message::Message;
 use crate::priority::Priority;
 use crate::session::pulse::{Beat, Pulse};
 use crate::time::Time;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -328,9 +329,9 @@ struct Channel {
     released: bool,
     /// Neither side may say anything of it any more.
     over: bool,
-    end: Option<ChannelEnd>,
+    end: Option<Box<ChannelEnd>>,
     stop_code: Code,
-    reset: Option<(Code, String)>,
+    reset: Option<Box<(Code, String)>>,
     returns: u64,
     promise: u64,
     due: u8,
@@ -363,8 +364,9 @@ pub struct Mux {
     go_away_due: bool,
     /// The peer's: the last of ours that it has taken, and why.
     peer_away: Option<(u32, Code, String)>,
-    channels: Vec<Option<Channel>>,
+    channels: Vec<Option<Box<Channel>>>,
     free: Vec<u32>,
+    spare: Spare,
     live: usize,
     numbers: BTreeMap<u32, u32>,
     /// The channel of the last frame.
@@ -442,6 +444,7 @@ impl Mux {
             peer_away: None,
             channels: Vec::new(),
             free: Vec::new(),
+            spare: Spare::default(),
             live: 0,
             numbers: BTreeMap::new(),
             recent: (0, 0),
@@ -579,11 +582,11 @@ impl Mux {
         };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.channels[slot as usize] = Some(channel);
+                self.channels[slot as usize] = Some(Box::new(channel));
                 slot
             }
             None => {
-                self.channels.push(Some(channel));
+                self.channels.push(Some(Box::new(channel)));
                 self.channels.len() as u32 - 1
             }
         };
@@ -636,11 +639,11 @@ impl Mux {
     }
 
     fn channel(&self, place: Place) -> Option<&Channel> {
-        self.channels.get(place.slot())?.as_ref().filter(|channel| channel.number == place.number)
+        self.channels.get(place.slot())?.as_deref().filter(|channel| channel.number == place.number)
     }
 
     fn channel_mut(&mut self, place: Place) -> Option<&mut Channel> {
-        self.channels.get_mut(place.slot())?.as_mut().filter(|channel| channel.number == place.number)
+        self.channels.get_mut(place.slot())?.as_deref_mut().filter(|channel| channel.number == place.number)
     }
 
     /// What the channel is called.
@@ -655,7 +658,7 @@ impl Mux {
 
     /// How it ended before its time, if it has.
     pub fn channel_end(&self, place: Place) -> Option<&ChannelEnd> {
-        self.channel(place)?.end.as_ref()
+        self.channel(place)?.end.as_deref()
     }
 
     /// Whether both directions have ended, and both sides know.
@@ -741,6 +744,7 @@ impl Mux {
 
     fn queue(&mut self, place: Place, push: impl FnOnce(&mut Sending)) {
         let Some(Some(channel)) = self.channels.get_mut(place.slot()) else { return };
+        channel.tx.make_room(&mut self.spare);
         push(&mut channel.tx);
         channel.idle_looks = 0;
         self.turns.add(channel.priority, place.slot, &mut channel.tx.turn);
@@ -833,7 +837,7 @@ impl Mux {
 
     fn reset_slot(&mut self, slot: u32, code: Code, text: String, end: ChannelEnd) {
         if let Some(Some(channel)) = self.channels.get_mut(slot as usize) {
-            channel.reset = Some((code, text));
+            channel.reset = Some(Box::new((code, text)));
         }
         self.owe(slot, due::RESET);
         self.end_channel(slot, Some(end));
@@ -876,6 +880,7 @@ impl Mux {
             return Take::Finished;
         };
         let (taken, cost) = take(&mut channel.rx);
+        channel.rx.keep_room(&mut self.spare);
         channel.idle_looks = 0;
         channel.rx.wanted = if taken == Take::Nothing { wanted } else { Wanted::Nothing };
         if cost > 0 {
@@ -1260,6 +1265,7 @@ impl Mux {
             };
         }
         let before = channel.rx.delivered;
+        channel.rx.make_room(&mut self.spare);
         let wakes = match keep(&mut channel.rx, cost) {
             Ok(wakes) => wakes,
             Err(error) => {
@@ -1553,7 +1559,7 @@ impl Mux {
             let cost = channel.rx.cut();
             self.shared.take(&mut channel.rx.window, cost);
         }
-        channel.end = channel.end.take().or(end);
+        channel.end = channel.end.take().or(end.map(Box::new));
         if core::mem::take(&mut channel.rx.short) {
             self.short.retain(|other| *other != slot);
         }
@@ -1569,10 +1575,8 @@ impl Mux {
         if self.live == 0 {
             (self.no_channels_since, self.sooner) = (self.now, true);
         }
-        if channel.incoming {
-            if self.options.same_id == SameId::Refuse {
-                self.ids.remove(&channel.id);
-            }
+        if channel.incoming && self.options.same_id == SameId::Refuse {
+            self.ids.remove(&channel.id);
         }
         if !has_its_message {
             self.settle_overdraft(slot);
@@ -1727,7 +1731,7 @@ impl Mux {
                     Frame::Stop { channel, code }
                 }
                 due::RESET => {
-                    let (code, text) = held.reset.take().unwrap_or_default();
+                    let (code, text) = held.reset.take().map(|reset| *reset).unwrap_or_default();
                     Frame::Reset { channel, code, text }
                 }
                 due::RETURN => Frame::Return { channel, bytes: core::mem::take(&mut held.returns) },
@@ -1775,6 +1779,7 @@ impl Mux {
         let gave_up = matches!(sent.frame, Frame::Abort { .. });
         let (place, finished, flush, room) = {
             let channel = self.channels[slot as usize].as_mut()?;
+            channel.tx.keep_room(&mut self.spare);
             let place = Place { slot, number: channel.number };
             let finished = matches!(sent.frame, Frame::Finish { .. });
             // Told when half of the room is there again, or all of it.
