@@ -248,8 +248,9 @@ impl Shared {
         let cost = |bytes: u64| bytes.saturating_add(FRAME_COST * (bytes / 65_536 + 2));
         match missing {
             Missing::Bytes(bytes) => Lack { wish: cost(bytes), least: cost(bytes) },
-            // As much again as there is; but no more than its own window may be left over in the end.
-            Missing::Unknown { came } => Lack { wish: cost(came), least: cost(came).min(self.window) },
+            // As much again as there is, and always a window: a sender with less left may wait for more before
+            // it cuts a piece. And no more than that may be left over in the end.
+            Missing::Unknown { came } => Lack { wish: cost(came).max(self.window), least: self.window },
         }
     }
 
