@@ -39,13 +39,13 @@ const LAYERS: &[Layer] = &[
         hands: &["error", "options", "tls", "trace", "transport"],
     },
     Layer { name: "session", rules: &["session"], hands: &["session"] },
-    Layer { name: "mux", rules: &["mux"], hands: &["mux"] },
+    // The table of endpoints stands beside mux: connections of mux are dialled by it, and are endpoints.
+    Layer { name: "mux", rules: &["mux"], hands: &["mux", "endpoint"] },
     Layer {
         name: "pattern",
         // Plain connections stand beside the patterns: what programs use, on the same table of endpoints.
         rules: &["pattern", "snapshot", "link"],
-        // The table of endpoints stands up here: it has inproc in it, and later mux.
-        hands: &["socket", "link", "endpoint", "device", "blocking"],
+        hands: &["socket", "link", "device", "blocking"],
     },
     Layer { name: "systems", rules: &["broker", "node", "watch"], hands: &["broker", "node", "watch"] },
 ];

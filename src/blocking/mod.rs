@@ -36,6 +36,7 @@ mod duplex;
 mod events;
 mod iter;
 pub mod link;
+pub mod mux;
 mod pipeline;
 mod pubsub;
 mod raw;

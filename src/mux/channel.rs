@@ -54,6 +54,11 @@ impl Channel {
         self.inner.at
     }
 
+    /// Whether both are handles of the same one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// What it is called.
     pub fn id(&self) -> &ChannelId {
         &self.inner.id

@@ -51,7 +51,8 @@ impl Drop for Life {
     }
 }
 
-fn leave(wire: &Arc<Wire>, code: Code, text: &str, until: Time) {
+/// Takes no new channels, and is over at this time at the latest.
+pub(super) fn leave(wire: &Arc<Wire>, code: Code, text: &str, until: Time) {
     wire.visit(|state| {
         state.part_until(until);
         state.mux.leave(code, text, Some(until));
@@ -88,6 +89,15 @@ impl Connection {
     /// [`OpenError::Dial`], [`OpenError::Closed`].
     pub async fn connect_with(url: &str, options: MuxOptions, dial: DialOptions) -> Result<Self, OpenError> {
         Self::dial(&Home::current(), url, &options, dial, None).await
+    }
+
+    /// The same on the library's thread.
+    pub(crate) async fn dial_in_background(
+        url: &str,
+        options: &MuxOptions,
+        dial: DialOptions,
+    ) -> Result<Self, OpenError> {
+        Self::dial(&Home::background(), url, options, dial, None).await
     }
 
     pub(super) async fn dial(
@@ -328,25 +338,31 @@ impl Connection {
     ///
     /// Dropped before it is done, it closes in the background.
     pub async fn close(&self, timeout: Duration) -> bool {
-        let until = rt::now() + timeout;
-        leave(self.wire(), Code::NONE, "", until);
-        let gone = || poll_fn(|cx| wire::poll_gone(self.wire(), cx));
-        let home = &self.wire().home;
-        let over = poll_fn(|cx| {
-            let mut state = self.wire().lock();
-            if state.mux.end().is_some() {
-                return Poll::Ready(());
-            }
-            state.wait(For::State, cx);
-            Poll::Pending
-        });
-        let in_time = home.within(Some(timeout), over).await.is_some();
-        if home.within(Some(until - rt::now() + GRACE), gone()).await.is_none() {
-            self.wire().cut();
-            home.within(Some(LAST_GRACE), gone()).await;
-        }
-        in_time
+        close_all(&self.wire().home, std::slice::from_ref(self), timeout).await
     }
+}
+
+/// Closes many at the same time, as [`Connection::close`] does one.
+pub(super) async fn close_all(home: &Home, connections: &[Connection], timeout: Duration) -> bool {
+    let until = rt::now() + timeout;
+    let wires = || connections.iter().map(Connection::wire);
+    wires().for_each(|wire| leave(wire, Code::NONE, "", until));
+    let over = async {
+        for wire in wires() {
+            poll_fn(|cx| wire::poll_over(wire, cx)).await;
+        }
+    };
+    let gone = || async {
+        for wire in wires() {
+            poll_fn(|cx| wire::poll_gone(wire, cx)).await;
+        }
+    };
+    let in_time = home.within(Some(timeout), over).await.is_some();
+    if home.within(Some(until - rt::now() + GRACE), gone()).await.is_none() {
+        wires().for_each(Wire::cut);
+        home.within(Some(LAST_GRACE), gone()).await;
+    }
+    in_time
 }
 
 /// Which ids somebody accepts.

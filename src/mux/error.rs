@@ -254,4 +254,6 @@ pub enum Event {
         /// Why.
         error: Arc<str>,
     },
+    /// The application was too slow to take events; so many are missing here.
+    Missed(u64),
 }

@@ -21,6 +21,9 @@
 //! | --- | --- |
 //! | [`Channel`] | a logical connection: messages both ways; [`Sender`] and [`Receiver`] are its halves |
 //! | [`Connection`] | what carries channels: one connection of a transport, or anything that is wrapped |
+//! | [`Pool`] | the connections of a program to others: channels to one address share one |
+//! | [`Logical`] | a channel by address and id, which is opened on use and again after a loss |
+//! | [`Server`] | takes connections and hands out their channels |
 //! | [`SendStream`] [`RecvStream`] | a message of any length, in bounded memory |
 //! | [`MuxOptions`] | every bound and timer, with its default |
 //!
@@ -32,12 +35,26 @@
 //! | --- | --- |
 //! | `wire` | one connection between its machine in the core, its driver, and programs |
 //! | `connection` `channel` `stream` | what programs do with one |
+//! | `server` `listening` `acceptors` | who comes in, what is half-open, and who gets which channel |
+//! | `pool` `pool_state` `pool_stats` | the rules of the pool beside the connections that they speak of |
+//! | `logical` `logical_state` | what outlives channels: opens them, tells of losses, ends idle ones |
+//! | `events` `kept` | who is told of connections; who notices the end of a runtime |
 //! | [`tagged`] | another layout, for peers that speak only that |
 //! | `error` | what can go wrong, and what is told |
 
+mod acceptors;
 mod channel;
 mod connection;
 mod error;
+mod events;
+mod kept;
+mod listening;
+mod logical;
+mod logical_state;
+mod pool;
+mod pool_state;
+mod pool_stats;
+mod server;
 mod stream;
 pub mod tagged;
 mod wire;
@@ -45,7 +62,16 @@ mod wire;
 pub use channel::{Channel, Receiver, Sender};
 pub use connection::Connection;
 pub use error::{AcceptError, CloseReport, Event, FlushError, OpenError, RecvError, SendError, StreamError};
+pub use events::Events;
+pub use logical::{
+    Logical, LogicalOptions, LogicalRecvError, LogicalSendError, LogicalStats, Loss, LossCause, connect,
+    connect_with,
+};
+pub use pool::{Pool, PoolOptions};
+pub use pool_stats::{PhysicalStats, PoolReport, Stalled};
+pub use server::{Filter, Server, ServerOptions, ServerStats};
 pub use spanwire_core::Priority;
+pub use spanwire_core::mux::pool::{Idle, PoolOptions as PoolBounds, PoolStats, State as PhysicalState};
 pub use spanwire_core::mux::{
     Account, ChannelEnd, ChannelId, ChannelStats, Code, End, IdTooLong, MuxError, MuxOptions, MuxStats,
     SameId,

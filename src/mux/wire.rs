@@ -38,6 +38,8 @@ pub(super) trait Watcher: Send + Sync {
     fn changed(&self, _wire: &Arc<Wire>) {}
     /// It is over.
     fn ended(&self, _wire: &Arc<Wire>) {}
+    /// The farewell is done, too: no descriptor is left of it. Told once, and last.
+    fn gone(&self, _wire: &Arc<Wire>) {}
     /// Whether a peer may come in, as far as its address goes.
     fn passes(&self, _ends: &Ends) -> bool {
         true
@@ -149,6 +151,11 @@ impl WireState {
         self.part_until = Some(self.part_until.map_or(until, |other| other.min(until)));
     }
 
+    /// Bytes that wait to be handed to the kernel.
+    pub(super) fn waiting_bytes(&mut self) -> usize {
+        self.pipe.as_mut().map_or(0, PipeState::waiting_bytes)
+    }
+
     /// How it ended, as far as it has.
     pub(super) fn end(&self) -> End {
         self.mux.end().cloned().unwrap_or(End::ClosedHere)
@@ -186,7 +193,6 @@ impl WireState {
     /// After whatever was done to the machine.
     fn settle(&mut self, out: &mut Out) {
         while let Some((place, changes)) = self.mux.next_change() {
-            out.changed |= changes.state();
             self.wake(place, changes, out);
         }
         let news = self.mux.news();
@@ -197,7 +203,7 @@ impl WireState {
             }
         }
         out.incoming |= news.incoming;
-        out.changed |= news.openings || news.state;
+        out.changed |= news.openings || news.state || news.ended;
         if news.state {
             let greeted = self.mux.theirs().is_some();
             out.opened |= greeted && !std::mem::replace(&mut self.told.0, greeted);
@@ -428,17 +434,21 @@ impl Wire {
     /// It is gone, with or without ever having been a pipe.
     fn gone(self: &Arc<Self>, end: End, upgrade: Option<UpgradeError>) {
         let mut out = Out::default();
-        {
+        let first = {
             let mut state = self.lock();
             let state = &mut *state;
             state.mux.lost(end);
             state.upgrade = state.upgrade.take().or(upgrade);
             (state.pipe, state.stream, state.timer) = (None, None, None);
-            state.gone = true;
+            let first = !std::mem::replace(&mut state.gone, true);
             state.settle(&mut out);
             state.wake_all(&mut out);
-        }
+            first
+        };
         self.run(out);
+        if let (true, Some(watcher)) = (first, &self.watcher) {
+            watcher.gone(self);
+        }
     }
 }
 
@@ -567,6 +577,16 @@ impl std::fmt::Debug for Wire {
             .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
+}
+
+/// Ready when nothing more is sent or received.
+pub(super) fn poll_over(wire: &Arc<Wire>, cx: &Context<'_>) -> Poll<()> {
+    let mut state = wire.lock();
+    if state.mux.end().is_some() {
+        return Poll::Ready(());
+    }
+    state.wait(For::State, cx);
+    Poll::Pending
 }
 
 /// Whether everything of a connection is over: ready when it is.

@@ -224,6 +224,8 @@ pub struct ConnectionChanges {
     pub state: bool,
     /// Another round trip was measured.
     pub round_trip: bool,
+    /// A channel has ended, held by anybody or not.
+    pub ended: bool,
 }
 
 /// What became of the messages that were sent on a channel.
@@ -1262,7 +1264,8 @@ impl Mux {
 
     fn over(&mut self, end: End) {
         self.state = State::Over(end.clone());
-        self.news = ConnectionChanges { incoming: true, openings: true, state: true, round_trip: true };
+        self.news =
+            ConnectionChanges { incoming: true, openings: true, state: true, round_trip: true, ended: true };
         let slots: Vec<u32> = self.numbers.values().copied().collect();
         for slot in slots {
             self.end_channel(slot, Some(ChannelEnd::Connection(end.clone())));
@@ -1459,6 +1462,7 @@ impl Mux {
             self.recent = (0, 0);
         }
         self.live -= 1;
+        self.news.ended = true;
         if self.live == 0 {
             self.no_channels_since = self.now;
         }

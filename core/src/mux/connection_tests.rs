@@ -288,6 +288,20 @@ fn a_thousand_long_messages_do_not_hold_up_a_short_one() {
 }
 
 #[test]
+fn the_end_of_a_channel_that_nobody_holds_is_told() {
+    let mut pair = Pair::new(&MuxOptions::default());
+    let (here, there) = pair.channel("x");
+    pair.a.release(here);
+    pair.a.news();
+    pair.b.news();
+    pair.b.release(there);
+    pair.run();
+    assert_eq!((pair.a.live(), pair.b.live()), (0, 0));
+    assert!(pair.a.news().ended && pair.b.news().ended);
+    assert!(pair.a.next_change().is_none(), "and to nobody else");
+}
+
+#[test]
 fn half_closing_ends_one_direction() {
     let mut pair = Pair::new(&MuxOptions::default());
     let (a, b) = pair.channel("x");

@@ -1,0 +1,139 @@
+//! Multiplexed connections without `async`.
+
+use spanwire::blocking::mux::{self, Connection, Pool, Server};
+use spanwire::mux::{
+    AcceptError, Event, LogicalOptions, LogicalRecvError, MuxOptions, PoolBounds, PoolOptions, RecvError,
+    ServerOptions,
+};
+use std::io::{Read, Write};
+use std::thread;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
+const MS: Duration = Duration::from_millis(1);
+const TCP: &str = "tcp://127.0.0.1:0";
+
+fn echo(server: &Server) {
+    let server = server.clone();
+    thread::spawn(move || {
+        while let Ok(channel) = server.accept("") {
+            thread::spawn(move || {
+                while let Ok(body) = channel.recv() {
+                    if channel.send(body).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn channels_carry_messages_both_ways() {
+    let server = Server::with(ServerOptions::default());
+    let url = server.listen(TCP).unwrap();
+    assert_eq!((server.url(), server.urls()), (url.clone(), vec![url.clone()]));
+    let mut events = server.events();
+    let here = Connection::connect(&url, MuxOptions::default()).unwrap();
+    assert!(matches!(events.next(), Some(Event::Connected { .. })));
+    let channel = here.open("x").unwrap();
+    channel.send("hello").unwrap();
+    let there = server.accept("x").unwrap();
+    channel.accepted().unwrap();
+    assert_eq!(there.recv().unwrap(), "hello");
+    channel.flush().unwrap();
+    assert_eq!((channel.account().delivered, there.id().as_str()), (1, "x"));
+    assert_eq!(there.recv_timeout(MS), Err(RecvError::TimedOut));
+    assert_eq!(there.try_recv(), Err(RecvError::Empty));
+    assert_eq!(server.accept_timeout("", MS).unwrap_err(), AcceptError::TimedOut);
+    assert!(here.ping().is_ok());
+    channel.finish();
+    assert_eq!(there.recv(), Err(RecvError::Finished));
+    assert_eq!(server.connections().len(), 1);
+    drop((channel, there));
+    assert!(here.close(SOON));
+    assert!(server.close(SOON));
+}
+
+#[test]
+fn streams_are_readers_and_writers() {
+    let server = Server::bind(TCP).unwrap();
+    let here = Connection::connect(&server.url(), MuxOptions::default()).unwrap();
+    let channel = here.open("x").unwrap();
+    let there = server.accept("x").unwrap();
+    let reading = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        there.recv_stream().unwrap().read_to_end(&mut bytes).unwrap();
+        let pieces = there.recv_stream().unwrap().map(|piece| piece.unwrap().len()).sum::<usize>();
+        (bytes, pieces)
+    });
+    let sent: Vec<u8> = (0..3_000_000_u32).map(|number| number as u8).collect();
+    let mut stream = channel.send_stream().unwrap();
+    stream.write_all(&sent).unwrap();
+    stream.finish();
+    let mut stream = channel.send_stream().unwrap();
+    stream.send(vec![7; 100_000]).unwrap();
+    stream.finish();
+    let (bytes, pieces) = reading.join().unwrap();
+    assert!(bytes == sent);
+    assert_eq!(pieces, 100_000);
+}
+
+#[test]
+fn many_threads_share_one_physical_connection() {
+    let server = Server::bind(TCP).unwrap();
+    echo(&server);
+    let pool = Pool::with(PoolOptions { bounds: PoolBounds::default(), ..PoolOptions::default() });
+    let url = server.url();
+    let threads: Vec<_> = (0..8)
+        .map(|number| {
+            let (pool, url) = (pool.clone(), url.clone());
+            thread::spawn(move || {
+                let channel = pool.open(&url, &number.to_string()).unwrap();
+                for round in 0..50 {
+                    channel.send(format!("{number} {round}")).unwrap();
+                    assert_eq!(channel.recv().unwrap(), format!("{number} {round}"));
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(pool.stats().total.dials, 1);
+    assert!(pool.close(SOON));
+}
+
+#[test]
+fn a_logical_connection_finds_a_server_that_was_restarted() {
+    let first = Server::bind(TCP).unwrap();
+    let url = first.url();
+    echo(&first);
+    let pool = Pool::with(PoolOptions::default());
+    let here = pool.connect(&url, "x", LogicalOptions::default()).unwrap();
+    here.send("one").unwrap();
+    assert_eq!(here.recv().unwrap(), "one");
+    here.flush().unwrap();
+    let waits = thread::spawn({
+        let here = here.clone();
+        move || here.recv()
+    });
+    first.close(Duration::ZERO);
+    // It may not have waited yet: then it finds nobody.
+    let told = waits.join().unwrap().unwrap_err();
+    assert!(matches!(told, LogicalRecvError::Lost(_) | LogicalRecvError::Open(_)), "{told:?}");
+    let second = Server::bind(&url).unwrap();
+    echo(&second);
+    here.send("two").unwrap();
+    assert_eq!(here.recv_timeout(SOON).unwrap(), "two");
+    assert_eq!(here.close(SOON).delivered, 2);
+}
+
+#[test]
+fn one_call_connects_through_the_pool_of_the_process() {
+    let server = Server::bind("inproc://mux-blocking-global").unwrap();
+    echo(&server);
+    let here = mux::connect(&server.url(), "x").unwrap();
+    here.send("ping").unwrap();
+    assert_eq!(here.recv().unwrap(), "ping");
+    assert_eq!(Pool::global().connections().len(), 1);
+    here.close(SOON);
+}
