@@ -86,7 +86,8 @@ impl Counts {
         );
         if let Some((channel, worst)) = stats.iter().max_by_key(|(_, stats)| stats.stalled_by_peer) {
             if worst.stalled_by_peer > 0 {
-                let (stalls, waits) = (grouped(worst.stalled_by_peer), bytes(worst.send_waiting_bytes as u64));
+                let (stalls, waits) =
+                    (grouped(worst.stalled_by_peer), bytes(worst.send_waiting_bytes as u64));
                 eprintln!("most stalls: {stalls} by {}, for which {waits} wait", name(channel));
             }
         }

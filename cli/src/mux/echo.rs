@@ -41,7 +41,7 @@ async fn echo(args: &Args) -> Result<(), Complaint> {
     if args.common.verbose {
         counts.report(&server.connections());
     }
-    running::end(server.close(args.common.grace()), carrying).await?;
+    running::end(args.common.verbose, server.close(args.common.grace()), carrying).await?;
     ended
 }
 

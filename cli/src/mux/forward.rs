@@ -92,7 +92,7 @@ async fn forward(args: &Args) -> Result<(), Complaint> {
     if verbose {
         forward.counts.report(&pool.connections());
     }
-    running::end(pool.close(args.common.grace()), carrying).await?;
+    running::end(verbose, pool.close(args.common.grace()), carrying).await?;
     ended
 }
 

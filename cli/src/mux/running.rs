@@ -73,8 +73,15 @@ impl Wishes {
 }
 
 /// The end: waits for what closes, and for who is still carried; a second wish to end cuts them.
-pub(super) async fn end(closing: impl Future<Output = bool>, mut carrying: JoinSet<()>) -> Result<(), Complaint> {
+pub(super) async fn end(
+    verbose: bool,
+    closing: impl Future<Output = bool>,
+    mut carrying: JoinSet<()>,
+) -> Result<(), Complaint> {
     let again = stop_signal()?;
+    if verbose && !carrying.is_empty() {
+        eprintln!("ending");
+    }
     let all = async {
         closing.await;
         // Their channels are over; what has come for them is still written.

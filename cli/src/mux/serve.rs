@@ -62,10 +62,11 @@ async fn serve(args: &Args, targets: Vec<Target>) -> Result<(), Complaint> {
     let mut carrying = JoinSet::new();
     let taking = take(&serve, &server, args.common.connections, &mut carrying);
     let ended = wishes.grant(&serve.counts, || server.connections(), taking).await;
-    if args.common.verbose {
+    let verbose = args.common.verbose;
+    if verbose {
         serve.counts.report(&server.connections());
     }
-    running::end(server.close(args.common.grace()), carrying).await?;
+    running::end(verbose, server.close(args.common.grace()), carrying).await?;
     ended
 }
 
@@ -127,7 +128,10 @@ impl Serve {
     fn refuse(&self, channel: &Channel, code: Code, why: String) {
         self.counts.refused();
         channel.reset(code, &why);
-        self.failures.tell(self.verbose, format!("refused {}: {why}", place(&channel.connection())));
+        self.failures.tell(
+            self.verbose,
+            format!("refused a channel of connection {}: {why}", place(&channel.connection())),
+        );
     }
 
     async fn carry(&self, channel: &Channel, target: &Target) {

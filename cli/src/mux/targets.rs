@@ -47,7 +47,8 @@ impl Targets {
                 }
                 Word::To(url) => {
                     let addr = local::parse(url)?;
-                    addr.for_dial().map_err(|error| DialError::Address { url: url.as_str().into(), error })?;
+                    addr.for_dial()
+                        .map_err(|error| DialError::Address { url: url.as_str().into(), error })?;
                     let target = Target { ids: std::mem::take(&mut ids), addr };
                     if !target.ids.is_empty() {
                         targets.push(target);
