@@ -2,11 +2,12 @@
 #![cfg(unix)]
 
 use spanwire::blocking::mux;
-use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const ANY: &str = "tcp://127.0.0.1:0";
 
 struct Mux {
     child: Child,
-    says: Lines<BufReader<ChildStderr>>,
+    says: Receiver<String>,
 }
 
 impl Mux {
@@ -24,7 +25,9 @@ impl Mux {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spanwire"));
         command.arg("mux").args(args).arg("-v").stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let says = BufReader::new(child.stderr.take().unwrap()).lines();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (said, says) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| said.send(line)));
         Self { child, says }
     }
 
@@ -38,13 +41,13 @@ impl Mux {
     /// Waits for a line that contains this; returns what is behind it.
     fn says(&mut self, what: &str) -> String {
         let mut seen = Vec::new();
-        for line in self.says.by_ref().map(Result::unwrap) {
+        while let Ok(line) = self.says.recv_timeout(SOON) {
             if let Some((_, rest)) = line.split_once(what) {
                 return rest.to_owned();
             }
             seen.push(line);
         }
-        panic!("it ended before it said {what:?}: {seen:?}");
+        panic!("it has not said {what:?}, but {seen:?}");
     }
 
     fn signal(&self, signal: &str) {
@@ -55,7 +58,7 @@ impl Mux {
     /// Ends it; returns what it said and was not asked for.
     fn stop(mut self, signal: &str) -> Vec<String> {
         self.signal(signal);
-        let said: Vec<_> = self.says.by_ref().map(Result::unwrap).collect();
+        let said: Vec<_> = self.says.iter().collect();
         assert_eq!(self.child.wait().unwrap().code(), Some(0), "{said:?}");
         said
     }
@@ -189,7 +192,7 @@ fn each_direction_ends_by_itself() {
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "1000 bytes");
     // And the other way round: the target has said all before we begin.
-    let (said, hears) = std::sync::mpsc::channel();
+    let (said, hears) = mpsc::channel();
     let (_serve, _forward, door) = tunnel(&target(move |mut stream| {
         stream.write_all(b"that is all").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
@@ -526,7 +529,7 @@ fn what_makes_no_sense_is_refused_with_advice() {
         (&["serve", "--listen", ANY, "--to", "tcp://h:1", "--id", "x"], 2, "--id in front of its --to"),
         (&["serve", "--listen", "tls+tcp://:0", "--to", "tcp://h:1"], 1, "--cert"),
         (&["echo", "--listen", "tcp://203.0.113.1:1"], 1, "address of this machine"),
-        (&["nonsense"], 2, "forward"),
+        (&["nonsense"], 2, "unrecognized subcommand"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_spanwire")).arg("mux").args(args).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);

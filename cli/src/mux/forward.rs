@@ -7,7 +7,8 @@ use super::running::{self, Failures, Wishes};
 use super::{Common, PATIENCE};
 use crate::args;
 use crate::complaint::Complaint;
-use spanwire::mux::{ChannelId, Pool, PoolOptions};
+use crate::secure;
+use spanwire::mux::{ChannelId, End, OpenError, Pool, PoolOptions};
 use spanwire::{Addr, DialError};
 use std::future::poll_fn;
 use std::io;
@@ -143,12 +144,23 @@ async fn accept(doors: &[Door], turn: &mut usize) -> io::Result<(Local, String)>
 }
 
 impl Forward {
+    fn complain(&self, error: OpenError) -> Complaint {
+        match error {
+            // With TLS 1.3 a listener refuses our certificate after we are done.
+            OpenError::Closed(End::Lost) if secure::is_secured(&self.to) => Complaint::new(error.to_string())
+                .advise(
+                    "if it was refused there: say who we are with --cert and --key, and see what it says",
+                ),
+            error => error.into(),
+        }
+    }
+
     async fn carry(&self, local: Local, from: &str) {
         let channel = match self.pool.open_timeout(&self.to, &self.id, PATIENCE).await {
             Ok(channel) => channel,
             Err(error) => {
                 self.counts.refused();
-                self.failures.tell(self.verbose, Complaint::from(error).to_string());
+                self.failures.tell(self.verbose, self.complain(error).to_string());
                 return local.cut();
             }
         };

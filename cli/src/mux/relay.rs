@@ -54,10 +54,7 @@ pub(super) async fn relay(mut local: Local, channel: &Channel, counts: &Counts) 
             both(from, to, channel, counts).await
         }
     };
-    if let Err(cut) = &done {
-        if let Cut::Local(_) = cut {
-            channel.reset(CUT, "the connection at the other end was cut");
-        }
+    if done.is_err() {
         local.cut();
     }
     done
@@ -80,7 +77,7 @@ async fn forth(mut from: impl AsyncRead + Unpin, channel: &Channel, counts: &Cou
         if buffer.capacity() < LEAST_BYTES {
             buffer.reserve(READ_BYTES);
         }
-        let count = from.read_buf(&mut buffer).await.map_err(Cut::Local)?;
+        let count = from.read_buf(&mut buffer).await.map_err(|error| broken(channel, error))?;
         if count == 0 {
             break;
         }
@@ -101,13 +98,20 @@ async fn back(channel: &Channel, mut to: impl AsyncWrite + Unpin, counts: &Count
             Err(error) => return Err(cut(channel, &error)),
         };
         while let Some(bytes) = stream.read().await.map_err(|error| cut(channel, &error))? {
-            to.write_all(&bytes).await.map_err(Cut::Local)?;
+            to.write_all(&bytes).await.map_err(|error| broken(channel, error))?;
             counts.received(bytes.len());
         }
     }
     // One who has closed both ways already needs not be told.
     let _ = to.shutdown().await;
     Ok(())
+}
+
+/// The local side has cut it, and so does the other one, for this very reason: before a stream that is given up
+/// comes there as another.
+fn broken(channel: &Channel, error: io::Error) -> Cut {
+    channel.reset(CUT, "the connection at the other end was cut");
+    Cut::Local(error)
 }
 
 fn cut(channel: &Channel, error: &dyn fmt::Display) -> Cut {

@@ -79,6 +79,7 @@ pub(super) async fn end(
     mut carrying: JoinSet<()>,
 ) -> Result<(), Complaint> {
     let again = stop_signal()?;
+    while carrying.try_join_next().is_some() {}
     if verbose && !carrying.is_empty() {
         eprintln!("ending");
     }
