@@ -1,10 +1,11 @@
 //! The table that turns an address into something to connect to or to accept from.
 //!
-//! It stands above the transports and beside the sockets, since some schemes are no transport:
-//! `inproc` joins two sockets directly (between plain connections it is bytes in memory), and later ones
-//! run over connections of our own.
+//! It stands above the transports, since some schemes are no transport: `inproc` joins two sockets directly
+//! (between plain connections it is bytes in memory), and with `mux+` an address is that of a channel of a
+//! multiplexed connection, which is itself connected through this table.
 
 use crate::error::{ConnectError, DialError};
+use crate::mux;
 use crate::options::{DialOptions, ListenOptions};
 use crate::rt::Home;
 #[cfg(all(unix, feature = "ipc"))]
@@ -59,6 +60,7 @@ impl Connector {
     pub(crate) async fn connect(&self, speaks: Speaks, home: &Home) -> Result<Stream, ConnectError> {
         let _used_by_some = speaks;
         match &self.addr {
+            Addr::Mux(addr) => mux::transport::channel_to(addr, &self.options, home).await,
             Addr::Foreign(addr) => match &self.options.transport {
                 Some(transport) => Ok(foreign::connect(&**transport, addr, home).await?),
                 None => Err(ConnectError::Io(io::ErrorKind::Unsupported.into())),
@@ -101,6 +103,10 @@ pub(crate) async fn bind(
     home: &Home,
 ) -> io::Result<(Box<dyn Accept>, Addr)> {
     match (addr, &options.transport) {
+        (Addr::Mux(addr), _) => {
+            let (listening, bound) = mux::transport::listen(addr, options, home).await?;
+            Ok((Box::new(listening), Addr::Mux(bound)))
+        }
         (Addr::Foreign(addr), Some(transport)) => {
             let (listening, bound) = foreign::listen(&**transport, addr, home).await?;
             Ok((Box::new(listening), Addr::Foreign(bound)))
@@ -157,8 +163,8 @@ async fn bind_ours(
 
 /// Whether this build has the transport; `inproc` is dealt with by the sockets.
 fn built_in(addr: &Addr) -> Result<(), AddrError> {
-    #[allow(clippy::match_like_matches_macro)] // a table of schemes reads better as one
     let built_in = match addr {
+        Addr::Mux(addr) => built_in(addr.inner()).is_ok(),
         Addr::Tcp(_) => cfg!(feature = "tcp"),
         Addr::Ipc(_) => cfg!(all(unix, feature = "ipc")),
         Addr::Abstract(_) => cfg!(all(target_os = "linux", feature = "ipc")),

@@ -39,7 +39,8 @@ const LAYERS: &[Layer] = &[
         hands: &["error", "options", "tls", "trace", "transport"],
     },
     Layer { name: "session", rules: &["session"], hands: &["session"] },
-    // The table of endpoints stands beside mux: connections of mux are dialled by it, and are endpoints.
+    // The table of endpoints stands here: a connection of ours is dialled through it, and runs over what it
+    // finds; and an address may lead to a channel of such a connection.
     Layer { name: "mux", rules: &["mux"], hands: &["mux", "endpoint"] },
     Layer {
         name: "pattern",

@@ -1,5 +1,5 @@
-//! The pool of physical connections: who shares, what is bounded, what comes after a loss; and logical connections
-//! through it.
+//! The pool of physical connections: who shares, what is bounded, what comes after a loss; and logical
+//! connections through it.
 
 #[cfg(feature = "tls")]
 #[path = "support/certificates.rs"]
@@ -445,6 +445,33 @@ async fn an_idle_logical_connection_closes_its_channel_and_opens_another_one_on_
         here.send("two").await.unwrap();
         assert_eq!(here.recv().await.unwrap(), "two");
         assert_eq!((here.stats().opened, pool.stats().total.dials), (2, 1), "on the same physical one");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn closing_ends_the_waits_of_all_and_says_so() {
+    within(async {
+        let server = server(TCP).await;
+        let pool = pool(PoolBounds::default());
+        let here = Logical::new(&pool, &server.url(), "x").unwrap();
+        here.send("one").await.unwrap();
+        assert_eq!(here.recv().await.unwrap(), "one");
+        let mut waits = Box::pin(here.recv());
+        assert!(is_pending(&mut waits).await);
+        let report = here.close(SOON).await;
+        assert_eq!((report.delivered, report.abandoned, report.unknown), (1, 0, 0));
+        assert!(matches!(waits.await, Err(LogicalRecvError::Closed)));
+        assert!(matches!(here.try_send("x"), Err(LogicalSendError::Closed(_))));
+        until(|| pool.stats().physical[0].logical == 0).await;
+
+        // One that was never used, and one that is being opened.
+        let unused = Logical::new(&pool, &server.url(), "x").unwrap();
+        assert_eq!(unused.close(SOON).await.delivered, 0);
+        let nowhere = Logical::new(&pool, "inproc://mux-pool-nobody", "x").unwrap();
+        assert!(matches!(nowhere.try_send("x"), Err(LogicalSendError::Full(_))));
+        drop(nowhere);
+        until(|| pool.stats().physical.len() == 1 && pool.stats().waiting == 0).await;
     })
     .await;
 }

@@ -175,4 +175,5 @@ impl From<io::Error> for Complaint {
 }
 
 const ADDRESSES: &str = "addresses look like tcp://127.0.0.1:5555, ipc:///tmp/name, abstract://name, inproc://name, \
-    tls+tcp://host:5556, ws://host:8080/path, wss://host/path or quic://host:5557";
+    tls+tcp://host:5556, ws://host:8080/path, wss://host/path, \
+    quic://host:5557, or one of these as in mux+tcp://host:5555#name";

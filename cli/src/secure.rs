@@ -147,6 +147,7 @@ impl fmt::Debug for Secure {
 /// Whether an address is one of those that need TLS. `https` is where scrapers are answered.
 pub(crate) fn is_secured(url: &str) -> bool {
     let scheme = url.split("://").next().unwrap_or_default().to_ascii_lowercase();
+    let scheme = scheme.strip_prefix("mux+").unwrap_or(&scheme);
     ["tls+", "wss", "quic", "https"].iter().any(|start| scheme.starts_with(start))
 }
 
@@ -161,6 +162,9 @@ mod tests {
             ("TLS+TCP4://h:1", true),
             ("wss://h/x", true),
             ("quic6://h:1", true),
+            ("mux+tls+tcp://h:1#x", true),
+            ("MUX+wss://h", true),
+            ("mux+tcp://h:1#tls+", false),
             ("https://h:1", true),
             ("ws://h/x", false),
             ("tcp://h:1", false),

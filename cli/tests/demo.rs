@@ -6,7 +6,7 @@ const PATTERNS: [&str; 9] =
     ["REQ/REP", "PUB/SUB", "PUSH/PULL", "SURVEY", "BUS", "PAIR0", "PAIR1", "PAIR1 poly", "device"];
 
 fn transports() -> Vec<&'static str> {
-    let mut transports = vec!["tcp", "inproc", "tls+tcp", "ws", "wss", "quic"];
+    let mut transports = vec!["tcp", "inproc", "tls+tcp", "ws", "wss", "quic", "mux+tcp"];
     if cfg!(unix) {
         transports.extend(["ipc", "socketpair"]);
     }

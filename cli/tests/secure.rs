@@ -76,7 +76,8 @@ fn ask(url: &str, flags: &[String]) -> Output {
     command.args(["--recv-timeout", "20"]).args(flags).output().unwrap()
 }
 
-const SECURED: [&str; 3] = ["tls+tcp://127.0.0.1:0", "wss://127.0.0.1:0/sp", "quic://127.0.0.1:0"];
+const SECURED: [&str; 4] =
+    ["tls+tcp://127.0.0.1:0", "wss://127.0.0.1:0/sp", "quic://127.0.0.1:0", "mux+tls+tcp://127.0.0.1:0#sp"];
 
 #[test]
 fn two_commands_talk_over_mutual_tls() {

@@ -1,7 +1,7 @@
 //! Any text as an address.
 
 use spanwire_core::Addr;
-use spanwire_core::addr::MAX_UNIX_BYTES;
+use spanwire_core::addr::{MAX_UNIX_BYTES, Mux};
 
 /// What parses is printed so that it parses to the same.
 ///
@@ -36,6 +36,10 @@ pub fn addr(data: &[u8]) {
         Addr::Tls(tcp) | Addr::Quic(tcp) => {
             assert_eq!(tcp.remote().is_ok(), dial.is_ok());
             assert_eq!(tcp.bind().is_ok(), listen.is_ok());
+        }
+        Addr::Mux(mux) => {
+            assert_eq!((mux.inner().for_dial(), mux.inner().for_listen()), (dial, listen));
+            assert!(mux.id().len() <= Mux::MAX_ID_BYTES && !matches!(mux.inner(), Addr::Mux(_)));
         }
         Addr::Ws(ws) => assert!(ws.target().starts_with('/')),
         other => panic!("a scheme without a check: {other}"),

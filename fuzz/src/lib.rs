@@ -20,7 +20,7 @@ pub use handshake::handshake;
 pub use inbox::{inbox_ipc, inbox_tcp};
 pub use link::link;
 pub use lives::lives;
-pub use mux::{mux_pool, mux_tagged};
+pub use mux::{mux_frames, mux_lives, mux_pool, mux_tagged};
 pub use outbox::outbox_ops;
 pub use payloads::payloads;
 pub use report::report;

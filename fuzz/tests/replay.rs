@@ -24,7 +24,7 @@ macro_rules! targets {
     };
 }
 
-targets! { addr, handshake, inbox_ipc, inbox_tcp, link, lives, mux_pool, mux_tagged, outbox_ops, payloads, report, tls, ws_frames, ws_upgrade, }
+targets! { addr, handshake, inbox_ipc, inbox_tcp, link, lives, mux_frames, mux_lives, mux_pool, mux_tagged, outbox_ops, payloads, report, tls, ws_frames, ws_upgrade, }
 
 #[test]
 fn every_form_of_every_pattern_is_replayed() {

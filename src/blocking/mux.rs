@@ -308,8 +308,8 @@ impl Channel {
     }
 }
 
-/// See [`mux::SendStream`](crate::mux::SendStream). As [`Write`](io::Write): `flush` has nothing to do, as nothing
-/// is kept back.
+/// See [`mux::SendStream`](crate::mux::SendStream). As [`Write`](io::Write): `flush` has nothing to do, as
+/// nothing is kept back.
 #[derive(Debug)]
 pub struct SendStream {
     inner: hands::SendStream,

@@ -137,6 +137,9 @@ impl Channel {
 
     #[inline]
     fn poll_send(&self, body: &mut Bytes, cx: Option<&mut Context<'_>>) -> Poll<Result<(), NotSent>> {
+        if self.wire().send_at_once(self.at(), body) {
+            return Poll::Ready(Ok(()));
+        }
         self.wire().visit(|state| match state.mux.send(self.at(), std::mem::take(body)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err((not, back)) => {
@@ -192,7 +195,7 @@ impl Channel {
     /// For whoever writes a future of his own.
     #[inline]
     fn poll_recv(&self, cx: Option<&mut Context<'_>>) -> Poll<Result<Bytes, RecvError>> {
-        self.wire().visit(|state| match state.mux.take_message(self.at()) {
+        self.wire().visit_to_take(|state| match state.mux.take_message(self.at()) {
             Take::Message(body) => Poll::Ready(Ok(body)),
             Take::TooLarge => {
                 let limit = self.wire().options.max_message_bytes;
@@ -253,25 +256,26 @@ impl Channel {
     /// # Errors
     /// [`FlushError::Lost`].
     pub async fn flush(&self) -> Result<(), FlushError> {
-        poll_fn(|cx| {
-            self.wire().visit(|state| {
-                if state.mux.flush(self.at()) {
-                    return Poll::Ready(Ok(()));
-                }
-                let stopped = matches!(state.mux.may_send(self.at(), 0), Err(NotSent::Stopped(_)));
-                if state.mux.channel_end(self.at()).is_some() || stopped || state.mux.is_over(self.at()) {
-                    let account = state.mux.account(self.at());
-                    let why = match stopped {
-                        true => "the peer takes nothing more".into(),
-                        false => self.ended_how(state).to_string(),
-                    };
-                    return Poll::Ready(Err(FlushError::Lost { account, why }));
-                }
-                state.wait_on(self.at(), On::State, cx);
-                Poll::Pending
-            })
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), FlushError>> {
+        self.wire().visit(|state| {
+            if state.mux.flush(self.at()) {
+                return Poll::Ready(Ok(()));
+            }
+            let stopped = matches!(state.mux.may_send(self.at(), 0), Err(NotSent::Stopped(_)));
+            if state.mux.channel_end(self.at()).is_some() || stopped || state.mux.is_over(self.at()) {
+                let account = state.mux.account(self.at());
+                let why = match stopped {
+                    true => "the peer takes nothing more".into(),
+                    false => self.ended_how(state).to_string(),
+                };
+                return Poll::Ready(Err(FlushError::Lost { account, why }));
+            }
+            state.wait_on(self.at(), On::State, cx);
+            Poll::Pending
         })
-        .await
     }
 
     /// [`flush`](Self::flush), no longer than this.

@@ -20,8 +20,8 @@ use std::time::Duration;
 /// What a [`Logical`] wants.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogicalOptions {
-    /// How long there may be no message, either way, until its channel closes; the next use opens another one.
-    /// It may take up to a quarter longer. Default, and zero: 5 minutes. Does not matter with `stay_up`.
+    /// How long there may be no message, either way, until its channel closes; the next use opens another
+    /// one. It may take up to a quarter longer. Default, and zero: 5 minutes. Does not matter with `stay_up`.
     pub idle_timeout: Duration,
     /// It is opened at once, and again after each loss, with a pause only where that fails. Default: on use.
     pub stay_up: bool,
@@ -92,7 +92,8 @@ impl fmt::Display for Loss {
         let next = if self.reconnects { "reconnects at once" } else { "reconnects on the next use" };
         write!(
             f,
-            "{}; of {accepted} messages {delivered} were delivered, {abandoned} were not, {unknown} are unknown; {next}",
+            "{}; of {accepted} messages {delivered} were delivered, {abandoned} were not, {unknown} are unknown; \
+             {next}",
             self.cause
         )
     }
@@ -213,8 +214,8 @@ impl LogicalRecvError {
 ///   [`stay_up`](LogicalOptions::stay_up) at once, in the background.
 /// * Whoever is in a call when the channel ends is told, with what became of the messages. A call that begins
 ///   after that opens another channel.
-/// * No message is ever sent twice: what was on its way at a loss is not sent again. [`account`](Self::account)
-///   says how many were delivered, were not, or may have been.
+/// * No message is ever sent twice: what was on its way at a loss is not sent again.
+///   [`account`](Self::account) says how many were delivered, were not, or may have been.
 /// * Any number of tasks may send and receive at once. All futures are cancel-safe.
 /// * When the last handle is dropped, its channel ends as any other does: what waits is still sent.
 #[derive(Clone)]
@@ -357,7 +358,7 @@ impl Logical {
             SendError::TimedOut(body) => return LogicalSendError::TimedOut(body),
             SendError::TooLarge { body, limit } => return LogicalSendError::TooLarge { body, limit },
             // We are the ones who finish it.
-            SendError::Finished(body) if self.channel().is_none() => return LogicalSendError::Closed(body),
+            SendError::Finished(body) if self.shared().is_closed() => return LogicalSendError::Closed(body),
             SendError::Finished(body) => (body, LossCause::Idle),
             SendError::Stopped { body, code } => (body, LossCause::Stopped(code)),
             SendError::Closed { body, end } => (body, LossCause::Ended(end)),
@@ -408,6 +409,8 @@ impl Logical {
             RecvError::Empty => return LogicalRecvError::Empty,
             RecvError::TimedOut => return LogicalRecvError::TimedOut,
             RecvError::TooLarge { limit } => return LogicalRecvError::TooLarge { limit },
+            // Or we are the ones who take nothing more.
+            RecvError::Finished if self.shared().is_closed() => return LogicalRecvError::Closed,
             RecvError::Finished => LossCause::Finished,
             RecvError::Closed(end) => LossCause::Ended(end),
         };
@@ -417,8 +420,8 @@ impl Logical {
     /// Waits until the peer's program has everything that was sent so far in its queue. Cancel-safe.
     ///
     /// # Errors
-    /// [`FlushError::Lost`]: a channel has ended since the last flush, and not all of it was delivered, as far as
-    /// is known.
+    /// [`FlushError::Lost`]: a channel has ended since the last flush, and not all of it was delivered, as
+    /// far as is known.
     pub async fn flush(&self) -> Result<(), FlushError> {
         let (channel, lost) = self.shared().to_flush();
         if let Some((account, why)) = lost {
@@ -449,8 +452,9 @@ impl Logical {
         self.shared().stats()
     }
 
-    /// Closes it for all of its handles: waits until all is delivered, no longer than this, and says what became
-    /// of the messages on all of its channels. Dropped before it is done, its channel ends in the background.
+    /// Closes it for all of its handles: waits until all is delivered, no longer than this, and says what
+    /// became of the messages on all of its channels. Dropped before it is done, its channel ends in the
+    /// background.
     pub async fn close(&self, timeout: Duration) -> CloseReport {
         let started = rt::now();
         if let Some(Some(channel)) = self.shared().close() {

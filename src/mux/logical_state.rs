@@ -188,6 +188,10 @@ impl Shared {
         }
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.lock().stage, Stage::Closed)
+    }
+
     /// Somebody has seen that this channel is over.
     pub(super) fn lost(&self, attempt: u64, channel: &Channel, cause: LossCause) -> Loss {
         let (dead, idle) = {

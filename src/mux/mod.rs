@@ -40,6 +40,7 @@
 //! | `logical` `logical_state` | what outlives channels: opens them, tells of losses, ends idle ones |
 //! | `events` `kept` | who is told of connections; who notices the end of a runtime |
 //! | [`tagged`] | another layout, for peers that speak only that |
+//! | `transport/` | sockets and plain connections over channels: the addresses that begin with `mux+` |
 //! | `error` | what can go wrong, and what is told |
 
 mod acceptors;
@@ -57,6 +58,7 @@ mod pool_stats;
 mod server;
 mod stream;
 pub mod tagged;
+pub(crate) mod transport;
 mod wire;
 
 pub use channel::{Channel, Receiver, Sender};

@@ -48,7 +48,8 @@ pub struct PoolOptions {
 /// # Ok(()) }
 /// ```
 ///
-/// * A connection is dialled on first use, and kept for the next while nobody uses it, by default for 5 minutes.
+/// * A connection is dialled on first use, and kept for the next while nobody uses it, by default for 5
+///   minutes.
 /// * One that is lost or goes away, or on which the peer lets nobody open more channels, leads to another one
 ///   as [`PoolBounds`](super::PoolBounds) allow, on the next use.
 /// * When the last handle is dropped, the connections live on while somebody has one of their channels.
@@ -83,16 +84,17 @@ const ATTEMPTS: usize = 4;
 impl Pool {
     /// The one that all of this process share, with default options.
     ///
-    /// Its connections live on the library's own thread, which runs from the first use on: a pool of the whole
-    /// process must not end with the runtime that happened to use it first. Where each microsecond counts, a
-    /// pool of its own, [made](Self::with) inside the runtime that uses it, spares a change of threads.
+    /// Its connections live on the library's own thread, which runs from the first use on: a pool of the
+    /// whole process must not end with the runtime that happened to use it first. Where each microsecond
+    /// counts, a pool of its own, [made](Self::with) inside the runtime that uses it, spares a change of
+    /// threads.
     pub fn global() -> Self {
         static GLOBAL: OnceLock<Pool> = OnceLock::new();
         GLOBAL.get_or_init(|| Self::in_background(PoolOptions::default())).clone()
     }
 
-    /// A pool of its own. Its connections live in the runtime in which it is made; outside of one, on a thread
-    /// of the library.
+    /// A pool of its own. Its connections live in the runtime in which it is made; outside of one, on a
+    /// thread of the library.
     pub fn with(options: PoolOptions) -> Self {
         Self::at(options, Home::current())
     }
@@ -118,13 +120,13 @@ impl Pool {
         &self.inner.core
     }
 
-    /// Opens a channel to an address; dials if there is no connection, and waits while there is no room. What is
-    /// sent on it travels at once. Cancel-safe: dropped before it is done, it has opened nothing; a dial that it
-    /// began goes on for the next who asks.
+    /// Opens a channel to an address; dials if there is no connection, and waits while there is no room. What
+    /// is sent on it travels at once. Cancel-safe: dropped before it is done, it has opened nothing; a dial
+    /// that it began goes on for the next who asks.
     ///
     /// # Errors
-    /// [`OpenError::Id`], [`OpenError::Dial`]; [`OpenError::Closed`] where the connection ended at once, several
-    /// times; [`OpenError::Busy`] where too many wait, [`OpenError::ClosedHere`].
+    /// [`OpenError::Id`], [`OpenError::Dial`]; [`OpenError::Closed`] where the connection ended at once,
+    /// several times; [`OpenError::Busy`] where too many wait, [`OpenError::ClosedHere`].
     pub async fn open(&self, url: &str, id: &str) -> Result<Channel, OpenError> {
         self.open_with(url, ChannelId::new(id)?, Priority::Normal).await
     }

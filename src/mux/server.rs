@@ -237,8 +237,8 @@ impl Server {
         listening.inspect(|listening| listening.stop()).is_some()
     }
 
-    /// The next channel with this id, of any connection; the empty id accepts all. Where several wait, one who
-    /// wants exactly this id gets it before one with the empty id. Connections take turns. Cancel-safe.
+    /// The next channel with this id, of any connection; the empty id accepts all. Where several wait, one
+    /// who wants exactly this id gets it before one with the empty id. Connections take turns. Cancel-safe.
     ///
     /// # Errors
     /// [`AcceptError::Closed`] when the server is closed.
@@ -360,8 +360,8 @@ impl ServerState {
         Some(oldest)
     }
 
-    /// The next one had its turn.
-    fn to_the_end(&mut self, number: u64) {
+    /// It goes to the end of the line.
+    fn had_its_turn(&mut self, number: u64) {
         let Some(entry) = self.connections.get_mut(&number) else { return };
         if let Some(turn) = entry.turn {
             self.ready.remove(&turn);
@@ -405,7 +405,7 @@ impl ServerCore {
                     let closed = state.closed.then_some(Err(AcceptError::Closed(End::ClosedHere)));
                     return closed;
                 };
-                let Some(entry) = state.connections.get(number) else { return None };
+                let entry = state.connections.get(number)?;
                 (*turn, entry.came, entry.connection.clone())
             };
             after = turn;
@@ -415,7 +415,7 @@ impl ServerCore {
             let mut state = self.lock();
             if let Poll::Ready(Ok(channel)) = accepted {
                 state.stats.accepted += 1;
-                state.to_the_end(number);
+                state.had_its_turn(number);
                 state.looked(number, came, is_empty);
                 return Some(Ok(channel));
             }
@@ -572,7 +572,8 @@ impl Guest {
         if admitted {
             self.listening.settled(wire.number);
         }
-        // One that is refused stays among the half-open ones until it is gone: so these are not too many either.
+        // One that is refused stays among the half-open ones until it is gone: so these are not too many
+        // either.
         let mut stage = self.stage();
         match *stage {
             // Nobody has told of its end, since it was not inside.

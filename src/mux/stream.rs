@@ -29,6 +29,16 @@ impl SendStream {
         Self { channel, ended: false }
     }
 
+    /// Begins one at once, on a channel on which nothing was sent yet; `None` if it is over already.
+    pub(super) fn first(channel: &Channel) -> Option<Self> {
+        let begun = channel.wire().visit(|state| state.mux.begin_stream(channel.at()));
+        begun.ok().map(|()| Self::new(channel.clone()))
+    }
+
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
     /// Sends more of it; waits for room if there is none. Cancel-safe.
     ///
     /// # Errors
@@ -130,6 +140,11 @@ pub struct RecvStream {
 }
 
 impl RecvStream {
+    /// The first message of a channel, of which nothing need have come.
+    pub(super) fn first(channel: Channel) -> Self {
+        Self { channel, ahead: Bytes::new(), ended: false }
+    }
+
     pub(super) async fn begin(channel: Channel) -> Result<Self, RecvError> {
         let at = channel.at();
         let (ahead, ended) = poll_fn(|cx| {
@@ -173,7 +188,7 @@ impl RecvStream {
         }
         let at = self.channel.at();
         let (ahead, ended) = (&mut self.ahead, &mut self.ended);
-        self.channel.wire().visit(|state| match state.mux.take_piece(at) {
+        self.channel.wire().visit_to_take(|state| match state.mux.take_piece(at) {
             Take::Piece(bytes) => {
                 *ahead = bytes;
                 Poll::Ready(Ok(()))

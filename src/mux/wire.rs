@@ -14,6 +14,7 @@ use crate::session::handoff::{Kick, Wrote};
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Ended, Origin, Owner, SessionOptions, driver};
 use crate::transport::{Ends, Incoming, Stream};
+use bytes::Bytes;
 use spanwire_core::framing::sp::{FrameError, Framing, Protocol};
 use spanwire_core::mux::connection::{Changes, Outgoing};
 use spanwire_core::mux::frame::MAX_HELLO_BYTES;
@@ -78,6 +79,8 @@ pub(super) struct WireState {
     all: [Vec<Waker>; 4],
     timer: Option<Waker>,
     armed: Time,
+    /// The driver's task was woken to say what a receiver has left to be said.
+    left: bool,
 }
 
 /// Who waits on a channel.
@@ -141,7 +144,10 @@ impl WireState {
         let waits = &mut self.waits[place.slot()];
         match what {
             On::Read => wait_in(&mut waits.read, cx),
-            On::Room => wait_in(&mut waits.room, cx),
+            On::Room => {
+                wait_in(&mut waits.room, cx);
+                self.mux.room_wanted(place);
+            }
             On::State => wait_in(&mut waits.state, cx),
         }
     }
@@ -210,7 +216,7 @@ impl WireState {
             let over = self.mux.end().is_some();
             out.ended |= over && !std::mem::replace(&mut self.told.1, over);
         }
-        if self.mux.deadline().is_some_and(|due| due < self.armed) {
+        if self.mux.is_due_sooner() && self.mux.deadline().is_some_and(|due| due < self.armed) {
             // Until it has run, nobody need wake it again.
             self.armed = Time::ZERO;
             out.wakers.extend(self.timer.take());
@@ -282,6 +288,7 @@ impl Wire {
             all: Default::default(),
             timer: None,
             armed: Time::MAX,
+            left: false,
         };
         Self { number, home, origin, options, watcher, ends: OnceLock::new(), state: Mutex::new(state) }
     }
@@ -310,7 +317,48 @@ impl Wire {
         result
     }
 
+    /// Sends a message past all queues, if nothing else is to be said before. `false`: nothing has happened.
+    #[inline]
+    pub(super) fn send_at_once(self: &Arc<Self>, place: Place, body: &mut Bytes) -> bool {
+        let mut out = Out::default();
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let Some(pipe) = &mut state.pipe else { return false };
+            if pipe.waiting_bytes() >= self.options.write_buffer_bytes {
+                return false;
+            }
+            let Some(frame) = state.mux.send_at_once(place, body) else { return false };
+            if push(pipe, &mut state.marks, frame, &mut out) {
+                out.batch = state.stream.clone().map(|stream| (stream, pipe.take()));
+            }
+        }
+        self.run(out);
+        true
+    }
+
+    /// The same for a receiver. What it has to say is room for the peer: that goes with what is sent next, or
+    /// with the driver, whose turn comes after this task's. So an answer and the room that its question has left
+    /// are one write.
+    #[inline]
+    pub(super) fn visit_to_take<T>(self: &Arc<Self>, act: impl FnOnce(&mut WireState) -> T) -> T {
+        let mut out = Out::default();
+        let result = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let result = act(state);
+            if state.mux.owes() && !std::mem::replace(&mut state.left, true) {
+                out.wakers.extend(state.timer.clone());
+            }
+            state.settle(&mut out);
+            result
+        };
+        self.run(out);
+        result
+    }
+
     fn follow(&self, state: &mut WireState, out: &mut Out) {
+        state.left = false;
         if state.fill(out, self.options.write_buffer_bytes) {
             let stream = state.stream.clone();
             out.batch = stream.zip(state.pipe.as_mut().map(PipeState::take));
@@ -321,6 +369,9 @@ impl Wire {
     fn run(self: &Arc<Self>, out: Out) {
         if let Some((stream, batch)) = out.batch {
             stream.write_as_sender(self, batch);
+        }
+        if out.wakers.is_empty() && !(out.opened | out.incoming | out.changed | out.ended) {
+            return;
         }
         out.wakers.into_iter().for_each(Waker::wake);
         if let Some(watcher) = &self.watcher {
@@ -388,8 +439,7 @@ impl Wire {
             let state = self.lock();
             let known = state.timer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
             let same = timer.as_ref().is_some_and(|(at, _)| *at == state.armed);
-            let later = state.mux.deadline().is_none_or(|due| due >= state.armed);
-            if known && same && later && state.armed > rt::now() {
+            if known && same && !state.left && state.armed > rt::now() {
                 return;
             }
         }
@@ -528,6 +578,10 @@ impl Owner for Arc<Wire> {
         };
         self.run(out);
         after
+    }
+
+    fn judged(&self, error: UpgradeError) {
+        self.lock().upgrade = Some(error);
     }
 
     fn detach(&self, _: PipeId, why: DetachReason, _unknown_bytes: usize) {

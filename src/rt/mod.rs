@@ -75,6 +75,15 @@ impl Home {
         self
     }
 
+    /// The same for something that many share: nobody in particular counts what transports start for it.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            #[cfg(feature = "quic")]
+            shelter: None,
+            ..self.clone()
+        }
+    }
+
     /// The library's thread, started if it does not run.
     pub(crate) fn background() -> Self {
         let thread = Background::get();

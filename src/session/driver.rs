@@ -93,6 +93,7 @@ pub(crate) async fn shake_hands(
         patience: FIRST_GRACE,
         pause: None,
         fault: None,
+        judged: None,
     };
     if !agreed {
         let greeting = driver.session.greeting();
@@ -152,6 +153,8 @@ pub(crate) struct Driver {
     pause: Option<Sleep>,
     /// How the peer broke the protocol below SP.
     fault: Option<Arc<str>>,
+    /// What the connection below has said of its failure.
+    judged: Option<UpgradeError>,
 }
 
 /// So long the driver lets hurried senders run at most: other connections wait meanwhile.
@@ -441,6 +444,7 @@ impl Driver {
             more = last == Step::Enough;
             over = reading.over();
             self.fault = reading.fault().cloned();
+            self.judged = reading.judged().cloned();
         }
         if pipe.loan.done() || more {
             rt::give_way(cx);
@@ -462,6 +466,9 @@ impl Driver {
         }
         let unknown_bytes = if self.parted { 0 } else { self.pipe.writer().kernel_bytes() };
         self.id = None;
+        if let Some(error) = self.judged.take() {
+            self.owner.judged(error);
+        }
         self.owner.detach(id, self.why(), unknown_bytes);
         self.pipe.loan.seen();
         Poll::Ready(())

@@ -60,6 +60,8 @@ pub struct HandOff<Q> {
     /// Who asked for it, and when it was asked for last.
     owed_by: Option<ThreadId>,
     owed_at: Time,
+    /// It was another thread than the driver's.
+    elsewhere: bool,
     /// Direct writes since then.
     direct: u32,
     /// Direct writes in a row whose sender came right from another one.
@@ -169,6 +171,7 @@ impl<Q: Queue> HandOff<Q> {
             woken: false,
             owed_by: None,
             owed_at: Time::ZERO,
+            elsewhere: false,
             direct: 0,
             hurry: 0,
             patience: 0,
@@ -184,6 +187,11 @@ impl<Q: Queue> HandOff<Q> {
         add(&mut self.queue);
         match self.phase {
             Phase::Quiet => {
+                // So much is worth a write of its own: less than to wake a driver in another thread for it.
+                if self.elsewhere && self.queue.waiting_bytes() >= INLINE_BYTES {
+                    self.phase = Phase::Writing;
+                    return Kick::Write;
+                }
                 if self.allowance > 0 && !self.bursts(hurried()) {
                     self.allowance -= 1;
                     self.direct += 1;
@@ -257,8 +265,13 @@ impl<Q: Queue> HandOff<Q> {
         }
     }
 
-    /// Something was received, whoever has read it: no burst of direct writes in a row.
+    /// Something was received, whoever has read it: no burst of direct writes in a row. Nor is a sender in a hurry
+    /// that answers right after its last write: where both ends share a processor, the peer may have had all its
+    /// turn before that write came back. One that is known for a burst stays so: it answers many at once.
     pub fn received(&mut self) {
+        if self.hurry < BURST {
+            self.hurry = 0;
+        }
         if self.phase == Phase::Quiet && self.allowance > 0 {
             self.allowance = self.allowance.max(FIRST_GRANT);
         }
@@ -355,7 +368,7 @@ impl<Q: Queue> HandOff<Q> {
         let since = u32::try_from((now - self.owed_at).as_nanos()).unwrap_or(u32::MAX);
         let sent = self.direct.saturating_add(items as u32).max(1);
         let elsewhere = self.owed_by.is_some_and(|thread| thread != thread::current().id());
-        (self.owed_at, self.direct) = (now, 0);
+        (self.owed_at, self.elsewhere, self.direct) = (now, elsewhere, 0);
         if items >= MANY || self.queue.waiting_bytes() >= MUCH_BYTES {
             (self.allowance, self.grant) = (0, FIRST_GRANT);
             self.patience /= 2;
@@ -501,6 +514,36 @@ mod tests {
         let (mut handoff, _, _) = with_driver();
         let wrote = (0..2_000).map(|_| send(&mut handoff)).skip(FIRST_GRANT as usize).position(|wrote| wrote);
         assert_eq!(wrote, Some(INLINE_BYTES.div_ceil(100) - 1));
+    }
+
+    #[test]
+    fn a_message_as_large_as_a_batch_wakes_no_driver_in_another_thread() {
+        let (mut handoff, wakes, waker) = with_driver();
+        let sender = || {
+            for _ in 0..=FIRST_GRANT {
+                send(&mut handoff);
+            }
+        };
+        std::thread::scope(|other| other.spawn(sender).join().unwrap());
+        assert_eq!(handoff.drive(&waker, late), Drive::Write);
+        write_all(&mut handoff);
+        assert!((0..FIRST_GRANT).all(|_| send(&mut handoff)));
+        let large = |pile: &mut Pile| pile.0 += INLINE_BYTES.div_ceil(100);
+        assert!(matches!(handoff.push(|| false, large), Kick::Write));
+        write_all(&mut handoff);
+        assert!(!send(&mut handoff), "a small one does");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn whoever_answers_is_in_no_hurry() {
+        let (mut handoff, wakes, _) = with_driver();
+        for _ in 0..3 * BURST {
+            handoff.received();
+            assert!(matches!(handoff.push(|| true, |pile| pile.0 += 1), Kick::Write));
+            write_all(&mut handoff);
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub(crate) trait Owner: Send + Sync + 'static {
     /// that it has done its share.
     fn settle(&self, pipe: PipeId, batch: Batch, wrote: Wrote, written: usize, last: bool) -> After;
 
+    /// The connection below has said why it failed; the pipe will be gone next. Of use where there is no handshake
+    /// of SP, in which it would have been seen.
+    fn judged(&self, _error: UpgradeError) {}
+
     /// The pipe is gone, writing was shut. The kernels may still have had the last `unknown_bytes`
     /// bytes that were written.
     fn detach(&self, pipe: PipeId, why: DetachReason, unknown_bytes: usize);

@@ -213,13 +213,21 @@ impl StreamPipe {
         reading.step(*id, owner, &self.resumed, true, how)
     }
 
+    /// Whether a thread may wait for it by itself; if not, only tasks do.
+    #[cfg(unix)]
+    pub(crate) fn threads_may_wait(&self) -> bool {
+        self.writer.threads_may_wait()
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn threads_may_wait(&self) -> bool {
+        false
+    }
+
     /// Prepares the reading for a receiver that has just borrowed it. `false`: it is no use, as the kernel
-    /// takes no more at the moment, and the driver has to watch for it; or it is no use to a thread.
+    /// takes no more at the moment, and the driver has to watch for it.
     #[cfg(unix)]
     pub(crate) fn lend(&self, owner: &dyn Owner, by: By) -> bool {
-        if by == By::Thread && !self.writer.threads_may_wait() {
-            return false;
-        }
         if let Some(reading) = &mut *self.reading() {
             reading.lent_to(by);
         }

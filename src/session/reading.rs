@@ -7,6 +7,7 @@
 use super::loan::By;
 use super::spin::Spin;
 use super::{Delivery, Owner};
+use crate::error::UpgradeError;
 use crate::rt;
 use crate::transport::ReadHalf;
 use bytes::{Bytes, BytesMut};
@@ -33,6 +34,8 @@ pub(crate) struct Reading {
     over: Option<Input>,
     /// How the peer broke the protocol below SP, if that was it.
     fault: Option<Arc<str>>,
+    /// What the connection below has said of its failure.
+    judged: Option<UpgradeError>,
     /// A thread has read last, and the runtime does not know what has come since.
     alone: bool,
     /// The last read took much: there is more, most likely.
@@ -93,6 +96,7 @@ impl Reading {
             stalled: false,
             over: None,
             fault: None,
+            judged: None,
             alone: false,
             flowing: false,
             in_a_row: 0,
@@ -108,6 +112,12 @@ impl Reading {
     /// How the peer broke the protocol below SP, in words.
     pub(super) fn fault(&self) -> Option<&Arc<str>> {
         self.fault.as_ref()
+    }
+
+    /// What the connection below has said of its failure: with TLS 1.3 a client has done its part before the
+    /// server has judged it.
+    pub(super) fn judged(&self) -> Option<&UpgradeError> {
+        self.judged.as_ref()
     }
 
     /// Whether the runtime knows that the peer has ended; if not, it will tell of what comes next.
@@ -164,6 +174,7 @@ impl Reading {
             Poll::Ready(Ok(_)) => self.deliver(id, owner),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Step::Part,
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                self.judged = UpgradeError::inside(&error);
                 self.fault = Some(error.to_string().into());
                 self.over = Some(Input::Failed(DetachReason::ProtocolViolation));
                 Step::Stuck

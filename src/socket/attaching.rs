@@ -1,11 +1,11 @@
 //! Pipes come and go: who is let in, and what becomes of what a pipe leaves behind.
 
+use super::Peer;
 use super::core::{Core, Entry, Filter, Phase};
 use super::events::Event;
 use super::lane::Lane;
 use super::waits::For;
 use super::work::Out;
-use super::Peer;
 use crate::rt;
 use crate::session::pipe::Closing;
 use crate::trace::Span;

@@ -125,6 +125,10 @@ impl Receiver {
         let others = core.waiting_receivers() > usize::from(self.ticket.is_some());
         let pipe = core.lender.pipe().filter(|_| !others)?;
         let by = if how == How::Watched { By::Task } else { By::Thread };
+        // Asked before: to give back what is of no use would wake the driver.
+        if by == By::Thread && !pipe.threads_may_wait() {
+            return None;
+        }
         let lease = pipe.loan.borrow(by)?;
         let reader = Reader { pipe, lease, put_down: false };
         reader.pipe.lend(core, by).then_some(reader)

@@ -35,7 +35,7 @@ pub(crate) async fn the_real_address_is_told(t: &Transport) {
         }
         Kind::File => {
             let path = asked.split_once("://").unwrap().1;
-            assert_eq!(url, format!("ipc://{path}"), "one scheme for both names of it");
+            assert_eq!(url, format!("{}ipc://{path}", t.prefix()), "one scheme for both names of it");
             assert!(Path::new(path).exists());
             listener.close();
             socket.close(SECOND).await;

@@ -114,6 +114,19 @@ all_checks_of! {
     abstracts = ABSTRACT;
     inproc = INPROC;
     foreign = FOREIGN;
+    mux_tcp = MUX_TCP;
+    mux_ipc = MUX_IPC;
+    mux_abstracts = MUX_ABSTRACT;
+    mux_inproc = MUX_INPROC;
+    mux_foreign = MUX_FOREIGN;
+    #[cfg(feature = "quic")]
+    mux_quic = MUX_QUIC;
+    #[cfg(feature = "tls")]
+    mux_tls = MUX_TLS;
+    #[cfg(feature = "ws")]
+    mux_ws = MUX_WS;
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    mux_wss = MUX_WSS;
     #[cfg(feature = "quic")]
     quic = QUIC;
     #[cfg(feature = "quic")]

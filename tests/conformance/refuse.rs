@@ -49,7 +49,7 @@ pub(crate) async fn another_protocol_is_turned_away(t: &Transport) {
     let listener = publisher.listen_at(&(t.free)()).await.unwrap();
     let push = PushSocket::new();
     let mut here = push.events();
-    if matches!(t.kind, Kind::Ws | Kind::Wss) {
+    if matches!(t.kind, Kind::Ws | Kind::Wss) && !t.is_muxed() {
         // The handshake is one of HTTP, and its answer says what is wrong.
         let error = push.dial_at(listener.url()).await.expect_err("another protocol");
         assert!(matches!(error, DialError::Upgrade { .. }) && !error.is_transient(), "{error:?}");

@@ -105,6 +105,28 @@ pub(crate) static ABSTRACT: Transport =
     Transport { free: || "abstract://".into(), kind: Kind::of("abstract") };
 pub(crate) static INPROC: Transport =
     Transport { free: || format!("inproc://conformance-{}", number()), kind: Kind::of("inproc") };
+pub(crate) static MUX_TCP: Transport =
+    Transport { free: || "mux+tcp://127.0.0.1:0#conformance".into(), kind: Kind::of("tcp") };
+pub(crate) static MUX_IPC: Transport =
+    Transport { free: || format!("mux+ipc://{}", free_path().display()), kind: Kind::of("ipc") };
+pub(crate) static MUX_ABSTRACT: Transport =
+    Transport { free: || "mux+abstract://".into(), kind: Kind::of("abstract") };
+pub(crate) static MUX_INPROC: Transport =
+    Transport { free: || format!("mux+inproc://conformance-{}#a%20b", number()), kind: Kind::of("inproc") };
+pub(crate) static MUX_FOREIGN: Transport =
+    Transport { free: || format!("mux+memory://conformance-{}", number()), kind: Kind::of("memory") };
+#[cfg(feature = "tls")]
+pub(crate) static MUX_TLS: Transport =
+    Transport { free: || "mux+tls+tcp://127.0.0.1:0#conformance".into(), kind: Kind::of("tls+tcp") };
+#[cfg(feature = "ws")]
+pub(crate) static MUX_WS: Transport =
+    Transport { free: || "mux+ws://127.0.0.1:0/path#conformance".into(), kind: Kind::of("ws") };
+#[cfg(all(feature = "ws", feature = "tls"))]
+pub(crate) static MUX_WSS: Transport =
+    Transport { free: || "mux+wss://127.0.0.1:0/path#conformance".into(), kind: Kind::of("wss") };
+#[cfg(feature = "quic")]
+pub(crate) static MUX_QUIC: Transport =
+    Transport { free: || "mux+quic://127.0.0.1:0#conformance".into(), kind: Kind::of("quic") };
 pub(crate) static SOCKETPAIR: Transport =
     Transport { free: || unreachable!("a socketpair has no address"), kind: Kind::of("") };
 
@@ -132,7 +154,17 @@ impl Transport {
 
     /// Whether messages are framed.
     pub(crate) fn is_framed(&self) -> bool {
-        self.kind != Kind::Inproc
+        self.kind != Kind::Inproc || self.is_muxed()
+    }
+
+    /// Whether its connections are channels of multiplexed ones, of this kind.
+    pub(crate) fn is_muxed(&self) -> bool {
+        self.kind != Kind::Adopted && (self.free)().starts_with("mux+")
+    }
+
+    /// What stands before the scheme of its kind.
+    pub(crate) fn prefix(&self) -> &'static str {
+        if self.is_muxed() { "mux+" } else { "" }
     }
 
     /// What dialers need for it.
@@ -182,10 +214,10 @@ impl Transport {
                         break port;
                     }
                 };
-                (format!("{}:{port}", url.rsplit_once(':').unwrap().0), None)
+                (with_port(&url, port.try_into().unwrap()), None)
             }
             Kind::Abstract => {
-                (format!("abstract://spanwire-conformance-{}-{}", std::process::id(), number()), None)
+                (format!("{url}spanwire-conformance-{}-{}", std::process::id(), number()), None)
             }
             _ => (url, None),
         }
@@ -198,13 +230,17 @@ pub(crate) fn with_port(url: &str, port: u16) -> String {
     format!("{}:{port}{}", &url[..at], &url[at + 2..])
 }
 
+fn inner(url: &str) -> &str {
+    url.strip_prefix("mux+").unwrap_or(url)
+}
+
 /// What a dialer of `url` needs.
 fn dialing(url: &str) -> DialOptions {
     #[cfg(feature = "tls")]
-    if ["tls+", "wss", "quic"].iter().any(|scheme| url.starts_with(scheme)) {
+    if ["tls+", "wss", "quic"].iter().any(|scheme| inner(url).starts_with(scheme)) {
         return crate::certificates::dialing();
     }
-    if url.starts_with("memory") {
+    if inner(url).starts_with("memory") {
         return DialOptions { transport: Some(memory()), ..DialOptions::default() };
     }
     DialOptions::default()
@@ -213,10 +249,10 @@ fn dialing(url: &str) -> DialOptions {
 /// What a listener at `url` needs.
 fn listening(url: &str) -> ListenOptions {
     #[cfg(feature = "tls")]
-    if ["tls+", "wss", "quic"].iter().any(|scheme| url.starts_with(scheme)) {
+    if ["tls+", "wss", "quic"].iter().any(|scheme| inner(url).starts_with(scheme)) {
         return crate::certificates::listening();
     }
-    if url.starts_with("memory") {
+    if inner(url).starts_with("memory") {
         return ListenOptions { transport: Some(memory()), ..ListenOptions::default() };
     }
     ListenOptions::default()

@@ -1,6 +1,6 @@
 //! The same behaviour over every kind of transport.
 
-/// Makes three tests of each function: over tcp, ipc and inproc. Its argument is an address to
+/// Makes four tests of each function: over tcp, ipc, inproc, and a channel over tcp. Its argument is an address to
 /// listen on.
 macro_rules! everywhere {
     ($($(#[$doc:meta])* async fn $name:ident($url:ident: &str) $body:block)*) => { $(
@@ -13,6 +13,11 @@ macro_rules! everywhere {
             #[tokio::test]
             async fn over_tcp() {
                 crate::support::within(check("tcp://127.0.0.1:0")).await;
+            }
+
+            #[tokio::test]
+            async fn over_mux() {
+                crate::support::within(check("mux+tcp://127.0.0.1:0#everywhere")).await;
             }
 
             #[tokio::test]

@@ -87,10 +87,11 @@ pub(super) enum Transport {
     Ws,
     Wss,
     Quic,
+    Mux,
 }
 
 impl Transport {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Tcp,
         Self::Ipc,
         Self::Abstract,
@@ -100,12 +101,13 @@ impl Transport {
         Self::Ws,
         Self::Wss,
         Self::Quic,
+        Self::Mux,
     ];
 
     /// Those that this system has.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|it| match it {
-            Self::Tcp | Self::Inproc | Self::Tls | Self::Ws | Self::Wss | Self::Quic => true,
+            Self::Tcp | Self::Inproc | Self::Tls | Self::Ws | Self::Wss | Self::Quic | Self::Mux => true,
             Self::Ipc | Self::Socketpair => cfg!(unix),
             Self::Abstract => cfg!(target_os = "linux"),
         })
@@ -122,6 +124,7 @@ impl Transport {
             Self::Ws => "ws",
             Self::Wss => "wss",
             Self::Quic => "quic",
+            Self::Mux => "mux+tcp",
         }
     }
 }

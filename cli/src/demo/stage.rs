@@ -162,6 +162,7 @@ impl<'a> Stage<'a> {
             Transport::Ws => Some(format!("ws://127.0.0.1:0/{name}")),
             Transport::Wss => Some(format!("wss://127.0.0.1:0/{name}")),
             Transport::Quic => Some("quic://127.0.0.1:0".into()),
+            Transport::Mux => Some(format!("mux+tcp://127.0.0.1:0#{name}")),
         }
     }
 

@@ -79,6 +79,11 @@ pub enum AddrError {
     },
     /// A `%` without two hexadecimal digits behind it.
     BadEscape,
+    /// The id of a channel is not text.
+    BadId {
+        /// It as it was given.
+        id: String,
+    },
 }
 
 impl fmt::Display for AddrError {
@@ -87,7 +92,7 @@ impl fmt::Display for AddrError {
             Self::NoScheme => f.write_str("an address starts with its scheme, as in tcp://host:port"),
             Self::UnknownScheme { scheme } => write!(
                 f,
-                "there is no scheme {scheme:?}; use one of: {HERE}; or give the transport in the options"
+                "there is no scheme {scheme:?}; use one of: {HERE}; or one of these with mux+ before it; or give the transport in the options"
             ),
             Self::BadScheme { scheme } => {
                 write!(f, "{scheme:?} is not a scheme; use a letter, then letters, digits, '+', '-' and '.'")
@@ -125,6 +130,7 @@ impl fmt::Display for AddrError {
                 write!(f, "{bytes} bytes are too many for an address of this kind; use at most {most}")
             }
             Self::BadEscape => f.write_str("a '%' needs two hexadecimal digits; write '%' itself as %25"),
+            Self::BadId { id } => write!(f, "{id:?} is not the id of a channel; use UTF-8"),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use core::fmt;
 use core::time::Duration;
 
@@ -395,6 +395,8 @@ pub struct Mux {
     look_at: Option<Time>,
     idle_look_at: Option<Time>,
     no_channels_since: Time,
+    /// The deadline may be an earlier one than when it was asked last.
+    sooner: bool,
     pulse: Pulse,
     pong_due: Option<u64>,
     ping_due: Option<u64>,
@@ -463,6 +465,7 @@ impl Mux {
             look_at: None,
             idle_look_at: options.channel_idle_timeout.map(|timeout| now + timeout / IDLE_LOOKS.into()),
             no_channels_since: now,
+            sooner: true,
             pulse: Pulse::new(options.keep_alive, options.dead_after, now),
             pong_due: None,
             ping_due: None,
@@ -583,6 +586,8 @@ impl Mux {
         };
         self.numbers.insert(number, slot);
         self.live += 1;
+        // Idle ones are looked for again.
+        self.sooner |= self.live == 1;
         Place { slot, number }
     }
 
@@ -599,6 +604,24 @@ impl Mux {
             self.owe(slot, due::ACCEPT);
         }
         Some(taken)
+    }
+
+    /// Refuses the next channel that the peer has opened and whose id is unwanted; what came on it is
+    /// discarded. Whether there was one.
+    pub fn refuse(&mut self, unwanted: impl Fn(&ChannelId) -> bool, code: Code) -> bool {
+        let at = self.incoming.iter().position(|slot| {
+            self.channels[*slot as usize].as_ref().is_some_and(|channel| unwanted(&channel.id))
+        });
+        let Some(slot) = at.and_then(|at| self.incoming.remove(at)) else { return false };
+        self.stats.refused += 1;
+        let Some(Some(channel)) = self.channels.get_mut(slot as usize) else { return true };
+        channel.rx.discard();
+        channel.released = true;
+        match channel.over {
+            true => self.free_slot(slot),
+            false => self.reset_slot(slot, code, String::new(), ChannelEnd::ResetHere { code }),
+        }
+        true
     }
 
     /// Channels that wait to be accepted.
@@ -665,6 +688,13 @@ impl Mux {
         }
     }
 
+    /// Somebody waits for room on this channel.
+    pub fn room_wanted(&mut self, place: Place) {
+        if let Some(channel) = self.channel_mut(place) {
+            channel.tx.room_wanted = true;
+        }
+    }
+
     /// Sends a message.
     ///
     /// # Errors
@@ -677,6 +707,33 @@ impl Mux {
                 Ok(())
             }
         }
+    }
+
+    /// Sends a message as [`send`](Self::send) does, but past all queues: what is to be written next is this, with
+    /// the body out of `body`. `None`, and nothing has happened, where anything else is to be said before, or
+    /// it cannot go at once and in one piece.
+    #[inline]
+    pub fn send_at_once(&mut self, place: Place, body: &mut Bytes) -> Option<Outgoing> {
+        let quiet = self.debtors.is_empty() && self.turns.is_empty() && !self.hello_due;
+        let bytes = body.len();
+        if !quiet || self.end().is_some() || bytes > self.options.chunk_bytes {
+            return None;
+        }
+        let channel = self.channels.get_mut(place.slot())?.as_mut()?;
+        if channel.number != place.number || !channel.tx.may_pass(bytes as u64 + FRAME_COST) {
+            return None;
+        }
+        channel.tx.pass(bytes as u64 + FRAME_COST);
+        channel.idle_looks = 0;
+        let (last, run) = self.solo;
+        self.solo = match place.slot == last || last == u32::MAX {
+            true => (place.slot, run.saturating_add(bytes as u64)),
+            false => (place.slot, bytes as u64),
+        };
+        self.stats.sent_bytes += bytes as u64;
+        self.stats.sent_messages += 1;
+        let message = Frame::message(place.number, core::mem::take(body));
+        Some(Outgoing { message, ends: Some(place) })
     }
 
     fn queue(&mut self, place: Place, push: impl FnOnce(&mut Sending)) {
@@ -818,17 +875,15 @@ impl Mux {
         let (taken, cost) = take(&mut channel.rx);
         channel.idle_looks = 0;
         channel.rx.wanted = if taken == Take::Nothing { wanted } else { Wanted::Nothing };
-        if channel.over {
-            return taken;
-        }
         if cost > 0 {
             self.shared.take(&mut channel.rx.window, cost);
         }
+        let max = self.options.max_message_bytes;
         let taken_until = channel.rx.window.taken();
         let idle = channel.rx.is_idle();
         let had_its_message =
             self.overdraws.is_some_and(|(slot, until)| slot == place.slot && (until <= taken_until || idle));
-        if cost > 0 || channel.rx.lacks().is_some() {
+        if cost > 0 || channel.rx.lacks(max).is_some() {
             self.give_credit(place.slot);
         }
         if had_its_message {
@@ -897,13 +952,14 @@ impl Mux {
         match &mut self.state {
             State::Over(_) => return,
             State::Leaving { until: before } => {
+                self.sooner = true;
                 *before = match (*before, until) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
             }
             State::Greeting | State::Open => {
-                self.state = State::Leaving { until };
+                (self.state, self.sooner) = (State::Leaving { until }, true);
                 (self.news.state, self.news.openings, self.news.incoming) = (true, true, true);
             }
         }
@@ -946,7 +1002,10 @@ impl Mux {
         if matches!(self.state, State::Over(_)) {
             return;
         }
-        let done = Frame::decode(frame).and_then(|frame| self.act(frame));
+        let done = match Frame::is_message(&frame) {
+            Some(channel) if self.theirs.is_some() => self.message(channel, frame),
+            _ => Frame::decode(frame).and_then(|frame| self.act(frame)),
+        };
         if let Err(error) = done {
             self.violated(error);
         }
@@ -959,6 +1018,14 @@ impl Mux {
         }
         self.say_go_away(Code::VIOLATION, &error.to_string());
         self.over(End::Violation(error));
+    }
+
+    /// What most frames are.
+    #[inline]
+    fn message(&mut self, channel: u32, mut frame: Bytes) -> Result<(), MuxError> {
+        let Some(slot) = self.find(channel)? else { return Ok(()) };
+        frame.advance(HEAD_BYTES);
+        self.data(slot, frame.len(), |rx, cost| rx.message(frame, cost))
     }
 
     fn act(&mut self, frame: Frame) -> Result<(), MuxError> {
@@ -1065,6 +1132,7 @@ impl Mux {
                 Ok(())
             }
             Frame::Hello(theirs) => self.greeted(theirs),
+            Frame::GoAway { .. } if self.peer_away.is_some() => Err(MuxError::Unexpected("GoAway")),
             Frame::GoAway { last, code, text } => {
                 self.left(last, code, text);
                 Ok(())
@@ -1087,7 +1155,7 @@ impl Mux {
         self.theirs = Some(theirs);
         if self.state == State::Greeting {
             self.state = State::Open;
-            self.no_channels_since = self.now;
+            (self.no_channels_since, self.sooner) = (self.now, true);
             self.ping(self.now);
         }
         (self.news.state, self.news.openings) = (true, true);
@@ -1117,7 +1185,10 @@ impl Mux {
     }
 
     fn opened(&mut self, number: u32, priority: Priority, id: ChannelId) -> Result<(), MuxError> {
-        if !self.is_theirs(number) || number != self.last_number.wrapping_add(2) {
+        let next = self.last_number.wrapping_add(2);
+        // When all numbers are used up there is no first one again: it may still be there.
+        let begins_anew = self.they_opened > 0 && next < self.last_number;
+        if !self.is_theirs(number) || number != next || begins_anew {
             return Err(MuxError::BadField("channel"));
         }
         if self.they_opened >= self.let_open {
@@ -1126,6 +1197,7 @@ impl Mux {
         self.last_number = number;
         self.they_opened += 1;
         self.stats.incoming += 1;
+        self.offer_openings();
         let refuses = self.options.same_id == SameId::Refuse && !id.is_empty();
         let refused = if self.go_away.is_some() {
             Some(Code::LEAVING)
@@ -1180,10 +1252,17 @@ impl Mux {
             };
         }
         let before = channel.rx.delivered;
-        let wakes = keep(&mut channel.rx, cost)?;
+        let wakes = match keep(&mut channel.rx, cost) {
+            Ok(wakes) => wakes,
+            Err(error) => {
+                self.shared.take(&mut channel.rx.window, cost);
+                return Err(error);
+            }
+        };
         self.stats.received_messages += channel.rx.delivered - before;
-        let lacks = channel.rx.lacks().is_some();
-        if wakes {
+        let max = self.options.max_message_bytes;
+        let lacks = channel.rx.lacks(max).is_some();
+        if wakes || channel.rx.refuses(max) {
             self.change(slot, Changes::READ);
         }
         if lacks {
@@ -1214,7 +1293,9 @@ impl Mux {
         if more && !channel.tx.rich {
             channel.tx.rich = true;
             self.rich.push_back(slot);
-            self.look_at.get_or_insert(self.now + RETURN_AFTER);
+            if self.look_at.is_none() {
+                (self.look_at, self.sooner) = (Some(self.now + RETURN_AFTER), true);
+            }
         }
         if delivered > before {
             self.change(slot, Changes::STATE);
@@ -1232,11 +1313,9 @@ impl Mux {
         for slot in never_seen {
             self.end_channel(slot, Some(ChannelEnd::NeverSeen));
         }
-        if self.peer_away.is_none() {
-            self.peer_away = Some((last, code, text));
-        }
+        self.peer_away = Some((last, code, text));
         if matches!(self.state, State::Greeting | State::Open) {
-            self.state = State::Leaving { until: None };
+            (self.state, self.sooner) = (State::Leaving { until: None }, true);
             (self.news.state, self.news.openings) = (true, true);
         }
         self.end_if_done();
@@ -1264,13 +1343,19 @@ impl Mux {
 
     fn over(&mut self, end: End) {
         self.state = State::Over(end.clone());
+        self.debtors.clear();
         self.news =
             ConnectionChanges { incoming: true, openings: true, state: true, round_trip: true, ended: true };
         let slots: Vec<u32> = self.numbers.values().copied().collect();
         for slot in slots {
             self.end_channel(slot, Some(ChannelEnd::Connection(end.clone())));
         }
-        self.debtors.clear();
+    }
+
+    /// Whether the [`deadline`](Self::deadline) may have come nearer since this was asked last.
+    #[inline]
+    pub fn is_due_sooner(&mut self) -> bool {
+        core::mem::take(&mut self.sooner)
     }
 
     /// When [`expire`](Self::expire) is due.
@@ -1400,6 +1485,7 @@ impl Mux {
     }
 
     /// What has changed on the connection since it was asked last.
+    #[inline]
     pub fn news(&mut self) -> ConnectionChanges {
         core::mem::take(&mut self.news)
     }
@@ -1410,7 +1496,8 @@ impl Mux {
         if channel.over || channel.end.is_some() || channel.rx.state != RecvState::Open {
             return;
         }
-        let lacks = channel.rx.lacks().map(|missing| self.shared.lack(missing));
+        let lacks = channel.rx.lacks(self.options.max_message_bytes);
+        let lacks = lacks.map(|missing| self.shared.lack(missing));
         let overdraws = self.overdraws.is_none_or(|(other, _)| other == slot);
         match self.shared.news(&mut channel.rx.window, lacks, overdraws, self.now) {
             News::None => {}
@@ -1447,16 +1534,23 @@ impl Mux {
             return;
         }
         channel.over = true;
-        channel.due &= due::RESET;
+        // What the peer has not heard of cannot be reset, and the next number would be missing one.
+        channel.due &= if channel.due & due::RESET != 0 { due::OPEN | due::RESET } else { 0 };
         if end.is_some() {
             channel.tx.discard();
             channel.tx.state = SendState::Over;
             // What came before is still there to be taken, unless it was cut in the middle.
             channel.rx.state = RecvState::Over;
+            let cost = channel.rx.cut();
+            self.shared.take(&mut channel.rx.window, cost);
         }
         channel.end = channel.end.take().or(end);
-        channel.rx.short = false;
+        if core::mem::take(&mut channel.rx.short) {
+            self.short.retain(|other| *other != slot);
+        }
         self.shared.end(&mut channel.rx.window);
+        // Who had more than its share for what is still to be taken has it until then.
+        let has_its_message = !channel.rx.is_idle();
         self.numbers.remove(&channel.number);
         if self.recent.0 == channel.number {
             self.recent = (0, 0);
@@ -1464,22 +1558,16 @@ impl Mux {
         self.live -= 1;
         self.news.ended = true;
         if self.live == 0 {
-            self.no_channels_since = self.now;
+            (self.no_channels_since, self.sooner) = (self.now, true);
         }
         if channel.incoming {
             if self.options.same_id == SameId::Refuse {
                 self.ids.remove(&channel.id);
             }
-            self.they_closed += 1;
-            let total = self.they_closed + u64::from(self.options.channels);
-            // Told when it is worth it: an eighth of them.
-            let step = u64::from(self.options.channels / 8).max(1);
-            if total - self.let_open >= step {
-                self.let_open = total;
-                self.openings_due = true;
-            }
         }
-        self.settle_overdraft(slot);
+        if !has_its_message {
+            self.settle_overdraft(slot);
+        }
         self.change(slot, Changes::READ | Changes::ROOM | Changes::STATE);
         self.forget_unaccepted(slot);
         self.free_slot(slot);
@@ -1504,12 +1592,34 @@ impl Mux {
     }
 
     /// Forgets a channel that is over and that no program has.
+    ///
+    /// Only now the peer may open another one: else who opens and resets for ever, and reads nothing, makes us
+    /// remember more and more of what is over, and keeps any number of programs busy.
     fn free_slot(&mut self, slot: u32) {
         let Some(Some(channel)) = self.channels.get(slot as usize) else { return };
-        let is_over = matches!(self.state, State::Over(_));
-        if channel.over && channel.released && (!channel.in_debt || is_over) {
-            self.channels[slot as usize] = None;
-            self.free.push(slot);
+        // When the connection is over, its last words may still be due.
+        let owes = channel.in_debt && !self.debtors.is_empty();
+        if !channel.over || !channel.released || owes {
+            return;
+        }
+        let incoming = channel.incoming;
+        self.channels[slot as usize] = None;
+        self.free.push(slot);
+        if !incoming {
+            return;
+        }
+        self.they_closed += 1;
+        self.offer_openings();
+    }
+
+    /// Tells the peer of room for channels when it is worth it: an eighth of them, or when it has none left.
+    fn offer_openings(&mut self) {
+        let total = self.they_closed + u64::from(self.options.channels);
+        let step = u64::from(self.options.channels / 8).max(1);
+        let more = total - self.let_open;
+        if more >= step || (more > 0 && self.they_opened == self.let_open) {
+            self.let_open = total;
+            self.openings_due = true;
         }
     }
 
@@ -1530,6 +1640,12 @@ impl Mux {
         let debtors = core::mem::take(&mut self.debtors);
         self.over(end);
         self.debtors = debtors;
+    }
+
+    /// Whether something is to be written beside data, such as room for the peer.
+    #[inline]
+    pub fn owes(&self) -> bool {
+        !self.debtors.is_empty()
     }
 
     /// What is to be written next.
@@ -1647,13 +1763,17 @@ impl Mux {
         self.stats.sent_bytes += sent.bytes as u64;
         self.stats.sent_messages += u64::from(sent.ends);
         let max_messages = self.options.send_messages;
+        let gave_up = matches!(sent.frame, Frame::Abort { .. });
         let (place, finished, flush, room) = {
             let channel = self.channels[slot as usize].as_mut()?;
             let place = Place { slot, number: channel.number };
             let finished = matches!(sent.frame, Frame::Finish { .. });
             // Told when half of the room is there again, or all of it.
             let (messages, bytes) = channel.tx.waiting();
-            let room = messages <= max_messages / 2 && bytes <= self.options.send_bytes / 2;
+            let room = channel.tx.room_wanted
+                && messages <= max_messages / 2
+                && bytes <= self.options.send_bytes / 2;
+            channel.tx.room_wanted &= !room;
             (place, finished, channel.tx.is_flush_due(), room)
         };
         if flush {
@@ -1662,11 +1782,21 @@ impl Mux {
         if room {
             self.change(slot, Changes::ROOM);
         }
+        if gave_up {
+            // There is one less to be delivered: perhaps that was the last.
+            self.change(slot, Changes::STATE);
+        }
         if finished {
             self.change(slot, Changes::STATE);
             self.close_if_done(slot);
         }
         Some(Outgoing { message: sent.frame.encode(), ends: sent.ends.then_some(place) })
+    }
+
+    /// As if the peer had opened all channels up to this one.
+    #[cfg(test)]
+    pub(super) fn skip_to(&mut self, last: u32) {
+        (self.last_number, self.they_opened, self.they_closed) = (last, 1, 1);
     }
 
     /// Who has how much of the memory that all share, for people.
@@ -1681,8 +1811,8 @@ impl Mux {
         self.shared.check_invariants(channels().map(|channel| &channel.rx.window), overdraft);
         for channel in channels() {
             channel.tx.check_invariants();
+            channel.rx.check_invariants();
             if !channel.over {
-                channel.rx.check_invariants();
                 let slot = self.numbers.get(&channel.number).copied();
                 let there = slot.and_then(|slot| self.channels[slot as usize].as_ref());
                 assert_eq!(
@@ -1694,7 +1824,7 @@ impl Mux {
         }
         assert_eq!(self.live, self.numbers.len(), "channels that live");
         assert_eq!(self.live, channels().filter(|channel| !channel.over).count(), "channels that live");
-        let theirs = channels().filter(|channel| channel.incoming && !channel.over).count();
+        let theirs = channels().filter(|channel| channel.incoming).count();
         assert!(theirs as u64 <= u64::from(self.options.channels), "more channels than may be");
         assert_eq!(self.they_opened - self.they_closed, theirs as u64, "channels of the peer");
         assert!(self.incoming.len() <= self.options.backlog, "more than may wait");

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use core::time::Duration;
 use proptest::prelude::*;
 
-const START: Time = Time::from_nanos(1);
+pub(super) const START: Time = Time::from_nanos(1);
 
-fn at(millis: u64) -> Time {
+pub(super) fn at(millis: u64) -> Time {
     START + Duration::from_millis(millis)
 }
 
@@ -61,7 +61,7 @@ impl Pair {
     }
 }
 
-fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
+pub(super) fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
     let mut any = false;
     while let Some(frame) = from.next_frame() {
         any = true;
@@ -71,7 +71,7 @@ fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
 }
 
 /// What the machine has to say, decoded.
-fn said(mux: &mut Mux) -> Vec<Frame> {
+pub(super) fn said(mux: &mut Mux) -> Vec<Frame> {
     let next = || mux.next_frame();
     core::iter::from_fn(next)
         .map(|frame| [frame.message.header().as_slice(), frame.message.body()].concat())
@@ -79,13 +79,13 @@ fn said(mux: &mut Mux) -> Vec<Frame> {
         .collect()
 }
 
-fn say(mux: &mut Mux, frame: Frame) {
+pub(super) fn say(mux: &mut Mux, frame: Frame) {
     let message = frame.encode();
     mux.frame([message.header().as_slice(), message.body()].concat().into(), START);
 }
 
 /// A machine that has had a hello; its peer opens even channels.
-fn greeted(options: &MuxOptions) -> Mux {
+pub(super) fn greeted(options: &MuxOptions) -> Mux {
     let mut mux = Mux::new(options, [2; 16], START);
     said(&mut mux);
     let hello =
@@ -112,6 +112,40 @@ fn what_is_sent_on_a_channel_comes_there_and_nowhere_else() {
     assert_eq!(pair.b.take_message(b2), message("world"));
     assert_eq!(pair.a.take_message(a2), message("back"));
     assert_eq!(pair.a.take_message(a1), Take::Nothing);
+}
+
+#[test]
+fn a_channel_for_which_there_is_nobody_is_refused_with_all_that_came_on_it() {
+    let mut pair = Pair::new(&MuxOptions { channels: 2, ..MuxOptions::default() });
+    for round in 1..=10 {
+        let here = pair.a.open(ChannelId::new("nobody").unwrap(), Priority::Normal).unwrap();
+        let other = pair.a.open(ChannelId::new("somebody").unwrap(), Priority::Normal).unwrap();
+        pair.a.send(here, Bytes::from_static(b"hello?")).unwrap();
+        pair.run();
+        assert!(!pair.b.refuse(|id| id.as_str() == "another", Code::NOBODY));
+        assert!(pair.b.refuse(|id| id.as_str() == "nobody", Code::NOBODY));
+        assert!(!pair.b.refuse(|id| id.as_str() == "nobody", Code::NOBODY), "once is enough");
+        pair.run();
+        let refused = ChannelEnd::ResetByPeer { code: Code::NOBODY, text: "".to_string() };
+        assert_eq!((pair.a.channel_end(here), pair.a.is_accepted(here)), (Some(&refused), false));
+        assert_eq!(pair.b.stats().refused, round);
+        // The other one waits as before, and the room of the first is free again.
+        let (there, _) = pair.b.accept(|_| true).expect("it is still there");
+        pair.a.release(here);
+        pair.a.release(other);
+        pair.b.release(there);
+        pair.run();
+        assert_eq!((pair.a.live(), pair.b.live()), (0, 0));
+    }
+    // One that its opener has given up meanwhile is refused, too, and nobody is told.
+    let here = pair.a.open(ChannelId::new("nobody").unwrap(), Priority::Normal).unwrap();
+    pair.a.send(here, Bytes::from_static(b"never mind")).unwrap();
+    pair.run();
+    pair.a.reset(here, Code::DROPPED, "");
+    pair.run();
+    assert!(pair.b.refuse(|_| true, Code::NOBODY));
+    assert_eq!(said(&mut pair.b).iter().filter(|frame| matches!(frame, Frame::Reset { .. })).count(), 0);
+    pair.b.check_invariants();
 }
 
 #[test]

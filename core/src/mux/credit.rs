@@ -167,10 +167,11 @@ impl Shared {
         allowed
     }
 
-    /// Nothing more comes on this channel, and nothing is kept of it.
+    /// Nothing more comes on this channel. What waits to be taken is still there.
     pub fn end(&mut self, window: &mut Window) {
-        self.used -= window.extra(self.window);
-        (window.received, window.taken) = (window.promised, window.promised);
+        let before = window.extra(self.window);
+        window.promised = window.received;
+        self.used -= before - window.extra(self.window);
     }
 
     /// What to tell the peer. `lacks`: what is missing of a message that a program waits for;

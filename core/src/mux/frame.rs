@@ -336,6 +336,7 @@ pub enum Frame {
 }
 
 /// A frame without fields behind its head.
+#[inline]
 fn bare(kind: Kind, channel: u32) -> Header {
     let [a, b, c, d] = channel.to_be_bytes();
     Header::new(&[kind as u8, a, b, c, d])
@@ -356,10 +357,25 @@ fn text_bytes(text: &str) -> &[u8] {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].as_bytes()
+    &text.as_bytes()[..end]
 }
 
 impl Frame {
+    /// A [`Frame::Message`], encoded.
+    #[inline]
+    pub fn message(channel: u32, body: Bytes) -> Message {
+        Message::with_header(bare(Kind::Message, channel), body)
+    }
+
+    /// The channel, if this (without its length) is a [`Frame::Message`].
+    #[inline]
+    pub fn is_message(frame: &[u8]) -> Option<u32> {
+        let (head, _) = frame.split_first_chunk::<HEAD_BYTES>()?;
+        let [kind, a, b, c, d] = *head;
+        let channel = u32::from_be_bytes([a, b, c, d]);
+        (kind == Kind::Message as u8 && channel != 0).then_some(channel)
+    }
+
     /// What goes behind the length: head and payload, the body by reference.
     pub fn encode(self) -> Message {
         let with = |kind, channel, fields: &[&[u8]]| {
@@ -372,7 +388,7 @@ impl Frame {
                 with(Kind::Open, channel, &[&[priority as u8], id.as_str().as_bytes()])
             }
             Self::Accept { channel } => plain(Kind::Accept, channel),
-            Self::Message { channel, body } => Message::with_header(bare(Kind::Message, channel), body),
+            Self::Message { channel, body } => Self::message(channel, body),
             Self::Begin { channel, length, body } => Message::with_header(begin(channel, length), body),
             Self::Piece { channel, body } => Message::with_header(bare(Kind::Piece, channel), body),
             Self::End { channel } => plain(Kind::End, channel),

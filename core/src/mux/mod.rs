@@ -19,17 +19,27 @@
 //! | [`id`] | what a channel is called, and why one ends |
 //! | [`options`] | every bound and timer |
 //! | `lives` | two machines and their programs, for tests and the fuzzer |
+//! | `storms` | the same, where channels and connections end before their time |
+//! | `hostile` | one machine and a peer that says anything |
 
 pub mod connection;
 #[cfg(test)]
 mod connection_tests;
 pub mod credit;
 pub mod frame;
+#[cfg(test)]
+mod frame_tests;
+#[cfg(any(test, feature = "script"))]
+pub mod hostile;
+#[cfg(test)]
+mod hostile_tests;
 pub mod id;
 #[cfg(any(test, feature = "script"))]
 pub mod lives;
 pub mod options;
 pub mod pool;
+#[cfg(any(test, feature = "script"))]
+pub mod storms;
 pub mod stream;
 pub mod tagged;
 pub mod turns;

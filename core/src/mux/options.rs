@@ -16,7 +16,8 @@ use core::time::Duration;
 /// Values outside a field's range are moved to the nearest end of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MuxOptions {
-    /// Channels that the peer may have open at once. Default 4,096; at least 1. It learns of it and waits.
+    /// Channels that the peer may have open at once. Default 4,096; at least 1. It learns of it and waits. One counts
+    /// until it is over *and* the program here has dropped it.
     pub channels: u32,
     /// Of these, channels that the program has not accepted yet; more are refused with
     /// [`Code::BUSY`](super::Code::BUSY). Default 1,024; at least 1.

@@ -47,6 +47,8 @@ pub struct Sending {
     allowed: u64,
     /// What the peer gives every channel.
     window: u64,
+    /// Somebody waits for room.
+    pub(super) room_wanted: bool,
     /// Sent something since it was last asked.
     pub(super) active: bool,
     /// Listed among those with much credit.
@@ -121,6 +123,7 @@ impl Sending {
             sent: 0,
             allowed: window.into(),
             window: window.into(),
+            room_wanted: false,
             active: false,
             rich: false,
             turn: Turn::default(),
@@ -196,6 +199,7 @@ impl Sending {
     /// Forgets what waits.
     pub(super) fn discard(&mut self) {
         self.queue = VecDeque::new();
+        self.begun = false;
         (self.queued_messages, self.queued_bytes) = (0, 0);
     }
 
@@ -263,6 +267,22 @@ impl Sending {
     /// Whether there is something to send, credit or not.
     pub(super) fn has_items(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// Whether a message of this cost may go at once, past the queue.
+    #[inline]
+    pub(super) fn may_pass(&self, cost: u64) -> bool {
+        self.state == SendState::Open && self.queue.is_empty() && !self.streaming && cost <= self.credit()
+    }
+
+    /// It does.
+    #[inline]
+    pub(super) fn pass(&mut self, cost: u64) {
+        self.accepted += 1;
+        self.pushed += 1;
+        self.sent += cost;
+        self.active = true;
+        self.stalled = false;
     }
 
     /// The next frame, with at most `max` bytes of data.
@@ -367,6 +387,7 @@ impl Sending {
 
     fn pop(&mut self, bytes: usize, cost: u64) {
         self.queue.pop_front();
+        trim(&mut self.queue);
         self.use_up(bytes, cost);
     }
 
@@ -387,6 +408,16 @@ impl Sending {
         assert_eq!(self.queued_bytes, bytes, "bytes that wait");
     }
 }
+
+/// Gives the memory of a list back that was long and is empty.
+fn trim<T>(list: &mut VecDeque<T>) {
+    if list.is_empty() && list.capacity() > KEPT_ITEMS {
+        *list = VecDeque::new();
+    }
+}
+
+/// A list keeps room for so many.
+const KEPT_ITEMS: usize = 64;
 
 impl Item {
     fn body(&self) -> Option<&Bytes> {
@@ -640,15 +671,30 @@ impl Receiving {
         (self.ended, self.part, self.streaming) = (0, None, false);
     }
 
+    /// Nothing more comes: what is not whole is forgotten, unless the program has had pieces of it. What it has cost.
+    pub(super) fn cut(&mut self) -> u64 {
+        self.part = None;
+        if self.streaming && self.ended == 0 {
+            return 0;
+        }
+        let whole = self.queue.iter().rposition(|segment| segment.ends != Ends::No).map_or(0, |last| last + 1);
+        self.queue.drain(whole..).map(|segment| u64::from(segment.cost)).sum()
+    }
+
+    /// Whether a program waits for a message that it cannot have whole: it has to be told.
+    pub(super) fn refuses(&self, max: u64) -> bool {
+        self.wanted == Wanted::Whole && self.is_too_large(max)
+    }
+
     /// Whether the message at the front is longer than what is taken whole.
     fn is_too_large(&self, max: u64) -> bool {
         let Some(part) = self.part.as_ref().filter(|_| self.ended == 0) else { return false };
         part.missing.map_or(part.came, |missing| part.came.saturating_add(missing)) > max
     }
 
-    /// What the message at the front still lacks, if somebody waits for all of it.
-    pub(super) fn lacks(&self) -> Option<Missing> {
-        if self.wanted != Wanted::Whole || self.ended > 0 {
+    /// What the message at the front still lacks, if somebody waits for all of it and can have it.
+    pub(super) fn lacks(&self, max: u64) -> Option<Missing> {
+        if self.wanted != Wanted::Whole || self.ended > 0 || self.is_too_large(max) {
             return None;
         }
         let part = self.part.as_ref()?;
@@ -661,14 +707,24 @@ impl Receiving {
         let mut cost = 0;
         while self.ended > 0 {
             let Some(segment) = self.queue.pop_front() else { break };
+            if segment.ends == Ends::No && !self.streaming {
+                match self.join(segment, max) {
+                    // In a loop, since a peer may give up as many as it likes.
+                    (Take::Aborted, more) => cost += more,
+                    (take, more) => {
+                        trim(&mut self.queue);
+                        return (take, cost + more);
+                    }
+                }
+                continue;
+            }
             cost += u64::from(segment.cost);
-            let streamed = self.streaming;
             match segment.ends {
-                Ends::Whole if !streamed => {
+                Ends::Whole if !self.streaming => {
                     self.ended -= 1;
+                    trim(&mut self.queue);
                     return (Take::Message(segment.bytes), cost);
                 }
-                Ends::No if !streamed => return self.join(segment, cost, max),
                 // The rest of one of which the program has had pieces, and wants no more.
                 Ends::No => {}
                 Ends::Whole | Ends::Aborted => {
@@ -683,6 +739,7 @@ impl Receiving {
                 cost += u64::from(segment.cost);
             }
         }
+        trim(&mut self.queue);
         let take = match self.is_too_large(max) && !self.streaming {
             true => Take::TooLarge,
             false => self.nothing(),
@@ -690,32 +747,27 @@ impl Receiving {
         (take, cost)
     }
 
-    /// A message that came in pieces, and is whole.
-    fn join(&mut self, first: Segment, mut cost: u64, max: u64) -> (Take, u64) {
+    /// A message that came in pieces, and is whole or was given up; and what it has cost.
+    fn join(&mut self, first: Segment, max: u64) -> (Take, u64) {
         let last = self.queue.iter().position(|segment| segment.ends != Ends::No).unwrap_or(0);
         let bytes =
             first.bytes.len() + self.queue.iter().take(last + 1).map(|s| s.bytes.len()).sum::<usize>();
-        if self.queue[last].ends == Ends::Whole && bytes as u64 > max {
-            cost -= u64::from(first.cost);
+        let is_whole = self.queue[last].ends == Ends::Whole;
+        if is_whole && bytes as u64 > max {
             self.queue.push_front(first);
-            return (Take::TooLarge, cost);
+            return (Take::TooLarge, 0);
         }
-        let mut whole = Vec::with_capacity(bytes);
-        whole.extend_from_slice(&first.bytes);
-        let mut ends = Ends::No;
-        for segment in self.queue.drain(..=last) {
-            whole.extend_from_slice(&segment.bytes);
+        let mut cost = 0;
+        let mut whole = Vec::with_capacity(if is_whole { bytes } else { 0 });
+        let rest = self.queue.drain(..=last);
+        for segment in core::iter::once(first).chain(rest) {
             cost += u64::from(segment.cost);
-            ends = segment.ends;
+            if is_whole {
+                whole.extend_from_slice(&segment.bytes);
+            }
         }
         self.ended -= 1;
-        match ends {
-            Ends::Aborted => {
-                let (take, more) = self.take_message(max);
-                (take, cost + more)
-            }
-            _ => (Take::Message(whole.into()), cost),
-        }
+        (if is_whole { Take::Message(whole.into()) } else { Take::Aborted }, cost)
     }
 
     /// The next bytes of the message at the front.
@@ -727,6 +779,7 @@ impl Receiving {
             if segment.ends == Ends::No {
                 self.queue.pop_front();
             }
+            trim(&mut self.queue);
             self.streaming = true;
             return (Take::Piece(bytes), cost);
         }
@@ -756,7 +809,7 @@ impl Receiving {
     /// Panics when the account does not add up.
     pub(super) fn check_invariants(&self) {
         let cost: u64 = self.queue.iter().map(|segment| u64::from(segment.cost)).sum();
-        assert!(cost <= self.window.waiting(), "what waits was paid for");
+        assert_eq!(cost, self.window.waiting(), "what waits was paid for");
         let ended = self.queue.iter().filter(|segment| segment.ends != Ends::No).count();
         assert_eq!(self.ended, ended, "messages that are over");
     }

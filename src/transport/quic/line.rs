@@ -130,6 +130,10 @@ impl AsyncRead for Incoming {
     }
 }
 
+/// So much is sent by the thread that writes it. More takes several turns of quinn's task, in which what the peer has
+/// to say of it comes, too; so it is left to the thread that hears of that.
+const STEP_IN_BYTES: usize = 8 * 1024;
+
 /// What we write.
 struct Outgoing {
     send: SendStream,
@@ -147,8 +151,8 @@ enum End {
 }
 
 impl AsyncWrite for Outgoing {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(Pin::new(&mut self.send), cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     /// quinn copies into its own buffers and takes one slice at a time. A list of `Bytes` would be shared
@@ -158,18 +162,11 @@ impl AsyncWrite for Outgoing {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut written = 0;
-        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-            match AsyncWrite::poll_write(Pin::new(&mut self.send), cx, piece) {
-                Poll::Ready(Ok(count)) if count == piece.len() => written += count,
-                Poll::Ready(Ok(count)) => return Poll::Ready(Ok(written + count)),
-                Poll::Pending if written == 0 => return Poll::Pending,
-                Poll::Ready(Err(error)) if written == 0 => return Poll::Ready(Err(error)),
-                // It will be asked again for the rest.
-                Poll::Pending | Poll::Ready(Err(_)) => break,
-            }
+        let Self { send, line, .. } = &mut *self;
+        match pieces.iter().map(|piece| piece.len()).sum::<usize>() {
+            0..=STEP_IN_BYTES => line.parting.step_in_after(|| write(send, cx, pieces)),
+            _ => write(send, cx, pieces),
         }
-        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -201,6 +198,21 @@ impl AsyncWrite for Outgoing {
             }
         }
     }
+}
+
+fn write(send: &mut SendStream, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    let mut written = 0;
+    for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+        match AsyncWrite::poll_write(Pin::new(&mut *send), cx, piece) {
+            Poll::Ready(Ok(count)) if count == piece.len() => written += count,
+            Poll::Ready(Ok(count)) => return Poll::Ready(Ok(written + count)),
+            Poll::Pending if written == 0 => return Poll::Pending,
+            Poll::Ready(Err(error)) if written == 0 => return Poll::Ready(Err(error)),
+            // It will be asked again for the rest.
+            Poll::Pending | Poll::Ready(Err(_)) => break,
+        }
+    }
+    Poll::Ready(Ok(written))
 }
 
 /// A connection on its way to be a pipe's. If it is dropped before, its task ends, too; whatever was made of the

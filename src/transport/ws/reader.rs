@@ -37,9 +37,13 @@ enum End {
     Broken(Fault),
 }
 
-/// A read takes at most so much: a header is shorter than a length, so what comes out is more, and should fit
-/// into the 64 KiB that are asked for in one go.
+/// A read takes at most so much where messages are small: a header is shorter than a length, so what comes out is more,
+/// and should fit into the room that there is.
 const READ_BYTES: usize = 56 * 1024;
+/// Where they are large it takes so much, so that one of 64 KiB comes whole with all that stands before it ...
+const LARGE_READ_BYTES: usize = 68 * 1024;
+/// ... as far as there is room, with some left for lengths that are longer than headers.
+const LENGTHS_BYTES: usize = 64;
 
 thread_local! {
     static RAW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -118,10 +122,14 @@ impl Reader {
         mut read: impl FnMut(&mut dyn ReadHalf, &mut Vec<u8>, usize) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
         let mut raw = RAW.take();
-        if raw.capacity() < READ_BYTES {
-            raw = Vec::with_capacity(READ_BYTES);
+        let limit = match self.decoder.is_large() {
+            true => room.saturating_sub(LENGTHS_BYTES).clamp(READ_BYTES, LARGE_READ_BYTES),
+            false => READ_BYTES,
+        };
+        if raw.capacity() < limit {
+            raw = Vec::with_capacity(limit);
         }
-        let read = read(&mut *self.below, &mut raw, READ_BYTES);
+        let read = read(&mut *self.below, &mut raw, limit);
         if let Poll::Ready(Ok(_)) = read {
             let mut input = &raw[..];
             match input.is_empty() {

@@ -33,6 +33,8 @@ pub struct Decoder {
     /// A header that was cut in two.
     head: [u8; MAX_HEADER_BYTES],
     head_len: usize,
+    /// The latest frame of a message is worth a read of its own.
+    large: bool,
     /// A message of which parts are still to come.
     gathered: Option<Vec<u8>>,
     control: Vec<u8>,
@@ -130,6 +132,7 @@ impl Decoder {
             state: State::Header,
             head: [0; MAX_HEADER_BYTES],
             head_len: 0,
+            large: false,
             gathered: None,
             control: Vec::new(),
         }
@@ -299,6 +302,7 @@ impl Decoder {
                 return Ok(());
             }
         };
+        self.large = left >= DIRECT_BYTES;
         self.state = match opcode == Opcode::Continuation || !last {
             true => {
                 self.gathered.get_or_insert_default();
@@ -307,6 +311,12 @@ impl Decoder {
             false => State::Prefix { length, at: 0, then: Then::Passing(frame(left)) },
         };
         Ok(())
+    }
+
+    /// Whether the latest frame of a message was large, as the next one will be most likely: then what comes out is
+    /// about as much as what goes in. Small ones become longer, by 6 bytes each at most.
+    pub fn is_large(&self) -> bool {
+        self.large
     }
 
     /// So many of the next bytes are payload of one message, and could be read into their place at once.

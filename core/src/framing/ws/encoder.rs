@@ -12,7 +12,7 @@ use core::ops::Deref;
 /// staged here, while large payloads without a mask stay where they are. What was planned leaves as it is,
 /// however often that takes to be tried; so the same bytes have to be offered again until they count as gone.
 ///
-/// Messages of more than [`FRAGMENT_BYTES`] go in parts: NNG takes no frame of more than 1 MiB.
+/// Messages of more than [`FRAGMENT_BYTES`] go in parts.
 ///
 /// ```text
 ///  offered   length | payload               | length | large payload
@@ -65,10 +65,14 @@ struct Open {
 }
 
 const PREFIX_BYTES: usize = 8;
-/// The payload of a frame is at most so long.
-pub const FRAGMENT_BYTES: usize = 64 * 1024;
-/// So much is staged at once, and a little more.
-const STAGE_BYTES: usize = 64 * 1024;
+/// The payload of a frame is at most so long: NNG takes no longer one, and its dialers send such. With shorter ones
+/// more messages come in parts, which the peer has to join with a copy.
+pub const FRAGMENT_BYTES: usize = 1024 * 1024;
+/// With so much staged nothing more is begun ...
+const STAGE_BYTES: usize = 96 * 1024;
+/// ... and no more than so much, and a header, is staged of what was begun: enough for two messages of 64 KiB with all
+/// that stands before them, and not too much for the cache of the processor, from which the kernel takes it.
+const MAX_STAGE_BYTES: usize = 144 * 1024;
 /// Payloads without a mask that are longer than this stay where they are. A copy of so much costs about as
 /// much as one more piece in a vectored write.
 const COPY_BYTES: usize = 4 * 1024;
@@ -143,7 +147,7 @@ impl Encoder {
         for piece in offered {
             let mut piece: &[u8] = piece;
             while !piece.is_empty() {
-                if self.stage.bytes.len() - self.start >= STAGE_BYTES || self.stage.items.len() >= MAX_ITEMS {
+                if self.staged_bytes() >= STAGE_BYTES || self.stage.items.len() >= MAX_ITEMS {
                     return;
                 }
                 if self.message.is_none() {
@@ -189,6 +193,11 @@ impl Encoder {
         self.frame = Some(Open { key: key.unwrap_or_default(), done: 0, left });
     }
 
+    /// Bytes that are staged and have not left.
+    fn staged_bytes(&self) -> usize {
+        self.stage.bytes.len() - self.start
+    }
+
     /// Whether so much of a payload is staged.
     fn copies(&self, count: usize) -> bool {
         self.side == Side::Client || count <= COPY_BYTES
@@ -200,8 +209,9 @@ impl Encoder {
             self.open(0, key);
         }
         let (Some(mut frame), Some(mut rest)) = (self.frame, self.message) else { return };
-        let count = frame.left.min(piece.len());
+        let mut count = frame.left.min(piece.len());
         if self.copies(count) {
+            count = count.min(MAX_STAGE_BYTES.saturating_sub(self.staged_bytes()));
             let bytes = take(piece, count);
             match self.side {
                 Side::Client => append_masked(&mut self.stage.bytes, bytes, frame.key, frame.done),
@@ -311,7 +321,7 @@ impl Encoder {
     /// Panics when the account does not add up.
     pub fn check_invariants(&self) {
         let staged: usize = self.stage.items.iter().map(|item| item.staged()).sum();
-        assert_eq!(staged, self.stage.bytes.len() - self.start, "every staged byte belongs to an item");
+        assert_eq!(staged, self.staged_bytes(), "every staged byte belongs to an item");
         assert!(self.prefix_len < PREFIX_BYTES, "a whole length is not kept");
         assert!(self.frame.is_none() || self.message.is_some(), "a frame without a message");
         assert!(self.stage.items.len() <= MAX_ITEMS + 4);
@@ -481,21 +491,20 @@ mod tests {
     }
 
     #[test]
-    fn large_payloads_of_a_server_stay_where_they_are_in_parts_of_64_kib() {
-        let body = vec![7; 200_000];
+    fn large_payloads_of_a_server_stay_where_they_are_in_parts_of_a_mib() {
+        let body = vec![7; 2_500_000];
         let prefix = (body.len() as u64).to_be_bytes();
         let offered = [&prefix[..], &body[..]];
         let mut encoder = Encoder::new(Side::Server);
         encoder.plan(&offered, || KEY);
         let mut out = [&[][..]; 16];
         let (count, total) = encoder.slices(&offered, &mut out, |bytes| bytes);
-        assert_eq!(out[0], [0x02, 127, 0, 0, 0, 0, 0, 1, 0, 0], "as NNG does it");
+        assert_eq!(out[0], [0x02, 127, 0, 0, 0, 0, 0, 16, 0, 0], "as dialers of NNG do it");
         assert_eq!(out[1].as_ptr(), body.as_ptr());
         assert_eq!(out[1].len(), FRAGMENT_BYTES);
-        assert_eq!(out[2], [0x00, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
-        assert_eq!(out[count - 1][..4], [0x80, 126, 0x0d, 0x40]);
-        let headers = 3 * 10 + 4;
-        assert_eq!(total, body.len() + headers);
+        assert_eq!(out[2], [0x00, 127, 0, 0, 0, 0, 0, 16, 0, 0]);
+        assert_eq!(out[count - 2], [0x80, 127, 0, 0, 0, 0, 0, 0x06, 0x25, 0xa0]);
+        assert_eq!(total, body.len() + 3 * 10);
         // What of it has left counts byte by byte.
         assert_eq!(encoder.advance(10), 8);
         assert_eq!(encoder.advance(5), 5);
@@ -507,7 +516,12 @@ mod tests {
         let mut encoder = Encoder::new(Side::Client);
         encoder.plan(&[&bytes[..]], || KEY);
         let staged = encoder.stage.items.iter().map(Item::staged).sum::<usize>();
-        assert!(staged < STAGE_BYTES + FRAGMENT_BYTES, "{staged}");
+        assert!(staged < STAGE_BYTES + 1_014, "{staged}");
+        let large = tcp(&[vec![7; 1_000_000]]);
+        let mut encoder = Encoder::new(Side::Client);
+        encoder.plan(&[&large[..]], || KEY);
+        let staged = encoder.stage.items.iter().map(Item::staged).sum::<usize>();
+        assert_eq!(staged, MAX_STAGE_BYTES);
         let tiny = tcp(&vec![vec![]; 10_000]);
         let mut encoder = Encoder::new(Side::Server);
         encoder.plan(&[&tiny[..]], || KEY);
@@ -516,8 +530,8 @@ mod tests {
 
     #[test]
     fn each_frame_of_a_client_has_a_key_of_its_own() {
-        let (out, _) =
-            written(Side::Client, &tcp(&[vec![1; 70_000], vec![2; 3]]), &[100_000], &[usize::MAX], false);
+        let bytes = tcp(&[vec![1; 1_100_000], vec![2; 3]]);
+        let (out, _) = written(Side::Client, &bytes, &[200_000], &[usize::MAX], false);
         let mut keys = Vec::new();
         let mut rest = &out[..];
         while !rest.is_empty() {
@@ -526,6 +540,15 @@ mod tests {
             take(&mut rest, count + header.length as usize);
         }
         assert_eq!(keys, [[0, 0, 0, 1], [0, 0, 0, 2], [0, 0, 0, 3]]);
+    }
+
+    #[test]
+    fn parts_of_a_message_are_read_as_one() {
+        let bytes = tcp(&[(0..2_500_000).map(|at| (at * 31 % 251) as u8).collect()]);
+        for side in [Side::Client, Side::Server] {
+            let (out, pings) = written(side, &bytes, &[8, 1_000_000], &[100_001, 3, 70_000], true);
+            assert!(read_back(side, &out) == (bytes.clone(), pings));
+        }
     }
 
     proptest! {

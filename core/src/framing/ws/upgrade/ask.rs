@@ -14,7 +14,7 @@ pub struct Ask<'a> {
     pub host: &'a str,
     /// Path and query.
     pub target: &'a str,
-    /// See [`key_text`].
+    /// See [`key_text`](super::key_text).
     pub key: &'a str,
     /// What the listener is expected to speak. One name: NNG and nanomsg take no list.
     pub sub_protocol: &'a str,

@@ -1,0 +1,79 @@
+//! What logical connections cost on which nothing happens, and what a peer that takes nothing can make us hold.
+//!
+//! One test, since it counts what the whole process has.
+#![cfg(target_os = "linux")]
+
+#[path = "support/counting.rs"]
+mod counting;
+mod support;
+
+use counting::IN_USE;
+use std::sync::atomic::Ordering;
+use spanwire::mux::{Channel, Connection, MuxOptions};
+use std::time::Duration;
+use support::within;
+use tokio::runtime::Builder;
+
+/// Channels on one connection.
+const ALL: usize = 10_000;
+
+/// The most that both ends of one may cost, in bytes as they were asked for.
+const MOST: usize = 2 * 1_024;
+
+/// Ticks of the processor that this process has used: hundredths of a second.
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[test]
+fn idle_channels_cost_little_memory_and_no_time() {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let options = MuxOptions { channels: ALL as u32, backlog: ALL, ..MuxOptions::default() };
+        let (a, b) = tokio::io::duplex(64 * 1024);
+        let (here, there) = (Connection::wrap(a, options.clone()), Connection::wrap(b, options));
+        within(talk(&here, &there)).await;
+        let mut held: Vec<[Channel; 2]> = Vec::with_capacity(ALL);
+        let before = IN_USE.load(Ordering::Relaxed);
+        while held.len() < ALL {
+            held.push(within(talk(&here, &there)).await);
+        }
+        let each = (IN_USE.load(Ordering::Relaxed) - before) / ALL;
+        println!("{each} bytes for both ends of a channel");
+        assert!(each <= MOST, "{each} bytes");
+
+        // Nobody has anything to do.
+        let before = ticks();
+        assert!(tokio::time::timeout(Duration::from_millis(500), here.ended()).await.is_err());
+        assert!(ticks() - before <= 2, "{} hundredths of a second", ticks() - before);
+
+        // All go on.
+        for [a, b] in &held {
+            a.send("still there").await.unwrap();
+            assert_eq!(within(b.recv()).await.unwrap(), "still there");
+        }
+        drop(held);
+        within(async {
+            while here.stats().channels + there.stats().channels > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert!(within(here.close(Duration::from_secs(10))).await);
+        let left = IN_USE.load(Ordering::Relaxed);
+        drop((here, there));
+        println!("{left} bytes");
+    });
+}
+
+/// A channel on which each end has sent and received.
+async fn talk(here: &Connection, there: &Connection) -> [Channel; 2] {
+    let a = here.open("").await.unwrap();
+    let b = there.accept("").await.unwrap();
+    a.send("there").await.unwrap();
+    assert_eq!(b.recv().await.unwrap(), "there");
+    b.send("and back").await.unwrap();
+    assert_eq!(a.recv().await.unwrap(), "and back");
+    [a, b]
+}
