@@ -44,6 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(serve(server));
 
     // Whoever is in a call when the connection ends learns what became of the messages; the next call connects.
+    // An answer to what was sent before that never comes, so there has to be a time after which it is not
+    // waited for.
     let answer = loop {
         match here.send("again").await {
             Ok(()) => {}
@@ -53,9 +55,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
             Err(error) => return Err(error.into()),
         }
-        match here.recv().await {
+        match here.recv_timeout(Duration::from_secs(1)).await {
             Ok(answer) => break answer,
             Err(LogicalRecvError::Lost(loss)) => println!("{loss}"),
+            Err(LogicalRecvError::TimedOut) => println!("no answer"),
             Err(error) => return Err(error.into()),
         }
     };

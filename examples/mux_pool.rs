@@ -21,10 +21,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for user in &users {
         user.send("hello").await?;
     }
+    let mut accepted = Vec::new();
     for _ in &users {
         let channel = server.accept("").await?;
         assert_eq!(channel.recv().await?, "hello");
         println!("{} over connection {}", channel.id(), channel.connection().number());
+        accepted.push(channel);
     }
 
     // Counted on both sides.

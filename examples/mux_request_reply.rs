@@ -2,7 +2,7 @@
 //!
 //! Run with `cargo run --example mux_request_reply`.
 
-use spanwire::mux::{self, Code, LogicalRecvError, LossCause, Pool, RecvError, Server};
+use spanwire::mux::{self, Code, Pool, RecvError, Server};
 use std::error::Error;
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::bind("tcp://127.0.0.1:0").await?;
     tokio::spawn(serve(server.clone()));
 
-    // Replies come in the order of the requests.
+    // Replies come in the order of the requests. Should the connection be lost between the two, the reply never
+    // comes: hence the timeout.
     let client = mux::connect(&server.url(), "client")?;
     for _ in 0..3 {
         client.send("REQUEST").await?;
@@ -59,11 +60,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     channel.send("NONSENSE").await?;
     match channel.recv().await {
         Err(RecvError::Closed(end)) => println!("{end}"),
-        other => panic!("{other:?}"),
-    }
-    client.send("NONSENSE").await?;
-    match client.recv().await {
-        Err(LogicalRecvError::Lost(loss)) => assert!(matches!(loss.cause, LossCause::Ended(_))),
         other => panic!("{other:?}"),
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 use spanwire::mux::{Channel, Connection, MuxOptions, RecvError, Server};
 use std::error::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 const MESSAGES: u32 = 1_000;
 const MEGABYTES: usize = 64;
@@ -57,15 +57,9 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok::<_, Box<dyn Error + Send + Sync>>(())
     });
     let mut download = there.recv_stream().await?;
-    let (mut total, mut buffer) = (0, vec![0; 64 * 1024]);
-    loop {
-        match download.read(&mut buffer).await? {
-            0 => break,
-            count => total += count,
-        }
-    }
+    let total = tokio::io::copy(&mut download, &mut tokio::io::sink()).await?;
     sending.await??;
     println!("{total} bytes in one stream");
-    assert_eq!(total, MEGABYTES << 20);
+    assert_eq!(total, (MEGABYTES as u64) << 20);
     Ok(())
 }
