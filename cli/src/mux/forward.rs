@@ -55,6 +55,7 @@ pub(super) fn run(args: &Args) -> Result<(), Complaint> {
 }
 
 async fn forward(args: &Args) -> Result<(), Complaint> {
+    super::carries(&args.to)?;
     let mut wishes = Wishes::new(&args.common)?;
     let secure = args.common.tls.read().map_err(Complaint::new)?;
     let address = |error| DialError::Address { url: args.to.as_str().into(), error };

@@ -96,6 +96,15 @@ const CUT: Code = Code(Code::APPLICATION);
 /// The target is not there.
 const UNREACHABLE: Code = Code(Code::APPLICATION + 1);
 
+/// What carries channels is no channel itself.
+fn carries(url: &str) -> Result<(), Complaint> {
+    match url.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("mux+")) {
+        true => Err(Complaint::usage(format!("{url} is the address of a channel"))
+            .advise("give the address of the connection, without mux+, and the name as --id")),
+        false => Ok(()),
+    }
+}
+
 pub(crate) fn run(args: Args) -> Result<(), Complaint> {
     match args.role {
         Role::Forward(args) => forward::run(&args),

@@ -72,6 +72,7 @@ async fn serve(args: &Args, targets: Vec<Target>) -> Result<(), Complaint> {
 
 /// A server that listens at all of these.
 pub(super) async fn listen(common: &Common, urls: &[String], peers: u32) -> Result<Server, Complaint> {
+    urls.iter().try_for_each(|url| super::carries(url))?;
     let secure: Secure = common.tls.read().map_err(Complaint::new)?;
     // Only those with TLS look at what is there for it.
     let secured = urls.iter().find(|url| secure::is_secured(url)).or(urls.first());
