@@ -93,8 +93,7 @@ impl Counts {
         }
         for connection in connections {
             let stats = connection.stats();
-            let round_trip =
-                connection.round_trip().map_or_else(|| "not measured yet".to_owned(), |time| span(time));
+            let round_trip = connection.round_trip().map_or_else(|| "not measured yet".to_owned(), span);
             eprintln!(
                 "connection {}: channels {}, opened {}, sent {}, received {}, round trip {round_trip}",
                 place(connection),
