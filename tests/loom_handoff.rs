@@ -3,6 +3,9 @@
 //!
 //! Senders and the driver do here what `session/pipe.rs` and `session/driver.rs` do, with a kernel
 //! whose room another thread gives back. What nobody is left to write shows as a deadlock.
+//!
+//! Multiplexed connections keep what is not yet in the outbox behind it, so that something urgent can go first, and whoever
+//! has written takes more of it: `mux/wire.rs`. Here that is the backlog; other connections have none.
 
 #![cfg(spanwire_loom)]
 
@@ -12,6 +15,7 @@ use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread;
 use spanwire::session::handoff::{Drive, HandOff, Kick, Next, Queue, Wrote};
 use spanwire_core::Time;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
@@ -24,6 +28,9 @@ struct Outbox {
     waiting: Vec<Item>,
     writing: usize,
     item_bytes: usize,
+    /// Goes into the outbox when less waits there than `buffer_bytes`.
+    backlog: VecDeque<Item>,
+    buffer_bytes: usize,
 }
 
 impl Queue for Outbox {
@@ -63,6 +70,8 @@ struct Start {
     breaks: bool,
     /// What an item weighs.
     item_bytes: usize,
+    /// The outbox is full when so much waits; 0: never, there is no backlog.
+    buffer_bytes: usize,
     late: Time,
 }
 
@@ -72,13 +81,23 @@ const INLINE_BYTES: usize = 60 * 1024;
 const SENDER_ROUNDS: usize = 2;
 const DRIVER_ROUNDS: usize = 3;
 
-const CALM: Start =
-    Start { spent: 0, room: 100, breaks: false, item_bytes: 10, late: Time::from_nanos(1_000_000_000) };
+const CALM: Start = Start {
+    spent: 0,
+    room: 100,
+    breaks: false,
+    item_bytes: 10,
+    buffer_bytes: 0,
+    late: Time::from_nanos(1_000_000_000),
+};
 
 impl Connection {
     fn new(start: Start) -> Arc<Self> {
         let connection = Arc::new(Self {
-            handoff: Mutex::new(HandOff::new(Outbox { item_bytes: start.item_bytes, ..Outbox::default() })),
+            handoff: Mutex::new(HandOff::new(Outbox {
+                item_bytes: start.item_bytes,
+                buffer_bytes: start.buffer_bytes,
+                ..Outbox::default()
+            })),
             kernel: Mutex::new(Kernel { room: 100, broken: false, written: Vec::new(), watcher: None }),
             closing: AtomicBool::new(false),
             late: start.late,
@@ -103,7 +122,9 @@ impl Connection {
     }
 
     fn push(&self, item: Item) -> Kick {
-        self.handoff().push(|| false, |outbox| outbox.waiting.push(item))
+        let mut handoff = self.handoff();
+        handoff.queue().backlog.push_back(item);
+        fill(&mut handoff)
     }
 
     fn carry_out(&self, kick: Kick) {
@@ -129,10 +150,17 @@ impl Connection {
                 std::mem::take(&mut outbox.waiting)
             });
             let (wrote, count) = self.write(&batch);
-            let ((), next) = self.handoff().settle(wrote, round == rounds, |outbox| {
-                outbox.writing = 0;
-                outbox.waiting.splice(0..0, batch[count..].iter().copied());
-            });
+            let next = {
+                let mut handoff = self.handoff();
+                // Before the account is settled: whoever writes at this moment takes it along.
+                let kick = fill(&mut handoff);
+                assert!(matches!(kick, Kick::Nothing), "somebody writes already");
+                let settle = |outbox: &mut Outbox| {
+                    outbox.writing = 0;
+                    outbox.waiting.splice(0..0, batch[count..].iter().copied());
+                };
+                handoff.settle(wrote, round == rounds, settle).1
+            };
             match next {
                 Next::Again => {}
                 Next::Done => return,
@@ -205,7 +233,9 @@ impl Connection {
     /// What was not written, once all writing is shut: the owner asks for it when nobody can send
     /// any more.
     fn rest(&self) -> Vec<Item> {
-        std::mem::take(&mut self.handoff().queue().waiting)
+        let mut handoff = self.handoff();
+        let outbox = handoff.queue();
+        outbox.waiting.drain(..).chain(outbox.backlog.drain(..)).collect()
     }
 
     /// Everything that `senders` sent is in `written` or in `rest`, once, and in order.
@@ -217,6 +247,22 @@ impl Connection {
             };
             let all = [of(&kernel.written), of(rest)].concat();
             assert_eq!(all, (0..*count).collect::<Vec<_>>(), "of sender {sender}");
+        }
+    }
+}
+
+/// Moves what may wait to be written into the outbox.
+fn fill(handoff: &mut HandOff<Outbox>) -> Kick {
+    let mut kick = Kick::Nothing;
+    loop {
+        let outbox = handoff.queue();
+        if outbox.buffer_bytes > 0 && outbox.waiting_bytes() >= outbox.buffer_bytes {
+            return kick;
+        }
+        let Some(item) = outbox.backlog.pop_front() else { return kick };
+        match handoff.push(|| false, |outbox| outbox.waiting.push(item)) {
+            Kick::Nothing => {}
+            more => kick = more,
         }
     }
 }
@@ -346,6 +392,27 @@ fn a_full_kernel() {
 #[test]
 fn a_kernel_that_is_full_half_way() {
     everything_is_written(|| Start { spent: FIRST_GRANT - 1, room: 1, ..CALM }, 1, &[1], true);
+}
+
+#[test]
+fn a_backlog_behind_direct_writes() {
+    everything_is_written(|| Start { buffer_bytes: 1, ..CALM }, 2, &[], false);
+}
+
+#[test]
+fn a_backlog_behind_what_is_for_the_driver() {
+    everything_is_written(|| Start { spent: FIRST_GRANT, buffer_bytes: 1, ..CALM }, 2, &[], false);
+}
+
+#[test]
+fn a_backlog_behind_a_full_kernel() {
+    everything_is_written(|| Start { room: 0, buffer_bytes: 1, ..CALM }, 1, &[1, 1], false);
+}
+
+#[test]
+fn a_backlog_behind_a_kernel_that_is_full_half_way() {
+    let start = || Start { spent: FIRST_GRANT - 1, room: 1, buffer_bytes: 1, ..CALM };
+    everything_is_written(start, 1, &[1], false);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use spanwire::mux::{
     ServerOptions,
 };
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -77,6 +78,22 @@ fn streams_are_readers_and_writers() {
     let (bytes, pieces) = reading.join().unwrap();
     assert!(bytes == sent);
     assert_eq!(pieces, 100_000);
+}
+
+#[test]
+fn a_connection_of_the_standard_library_can_be_wrapped() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    let here = Connection::wrap(ours, MuxOptions::default()).unwrap();
+    let there = Connection::wrap(theirs, MuxOptions::default()).unwrap();
+    let channel = here.open("x").unwrap();
+    channel.send("hello").unwrap();
+    let accepted = there.accept("").unwrap();
+    assert_eq!((accepted.id().as_str(), accepted.recv().unwrap()), ("x", "hello".into()));
+    drop((channel, accepted));
+    assert!(here.close(SOON));
+    there.ended();
 }
 
 #[test]

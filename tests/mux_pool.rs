@@ -537,6 +537,76 @@ async fn cuts_under_load_lose_nothing_that_was_delivered_and_send_nothing_twice(
 }
 
 #[tokio::test]
+async fn a_storm_of_opens_and_cuts_leaves_nothing() {
+    within(async {
+        let server = server(TCP).await;
+        let bounds = PoolBounds { per_address: 3, idle: Idle::CloseAtOnce, ..PoolBounds::default() };
+        let pool = pool(bounds);
+        let mut storm = Vec::new();
+        for task in 0..20_u32 {
+            let (pool, url) = (pool.clone(), server.url());
+            storm.push(tokio::spawn(async move {
+                let mut answered = 0;
+                for round in 0..30 {
+                    // Some give up before they have a channel, some just after.
+                    let patience = MS * ((task + round) % 4);
+                    let Ok(channel) = pool.open_timeout(&url, "x", patience).await else { continue };
+                    if channel.send("ping").await.is_ok() && round % 3 > 0 {
+                        answered += u32::from(channel.recv().await.is_ok());
+                    }
+                }
+                answered
+            }));
+        }
+        let cuts = tokio::spawn({
+            let server = server.clone();
+            async move {
+                for _ in 0..30 {
+                    for connection in server.connections() {
+                        connection.close(Duration::ZERO).await;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        for task in storm {
+            task.await.unwrap();
+        }
+        cuts.await.unwrap();
+        until(|| pool.stats().physical.is_empty() && pool.stats().waiting == 0).await;
+        until(|| server.connections().is_empty() && server.stats().half_open == 0).await;
+        answers(&pool.open(&server.url(), "x").await.unwrap()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ten_thousand_logical_connections_on_one_physical_one() {
+    within(async {
+        let mux = MuxOptions { channels: 10_000, backlog: 10_000, ..MuxOptions::default() };
+        let server = Server::with(ServerOptions { mux, ..ServerOptions::default() });
+        let url = server.listen("inproc://mux-pool-many").await.unwrap();
+        let pool = pool(PoolBounds::default());
+        let mut channels = Vec::new();
+        for number in 0..10_000_u32 {
+            let channel = pool.open(&url, "").await.unwrap();
+            channel.send(number.to_be_bytes().to_vec()).await.unwrap();
+            channels.push(channel);
+        }
+        let mut theirs = Vec::new();
+        for number in 0..10_000_u32 {
+            let channel = server.accept("").await.unwrap();
+            assert_eq!(channel.recv().await.unwrap()[..], number.to_be_bytes());
+            theirs.push(channel);
+        }
+        assert_eq!((pool.stats().physical.len(), pool.stats().physical[0].logical), (1, 10_000));
+        drop((channels, theirs));
+        until(|| pool.stats().physical[0].logical == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_pool_of_the_process_outlives_runtimes() {
     let url = "inproc://mux-pool-global";
     let _server = tokio::task::spawn_blocking(move || {

@@ -159,6 +159,30 @@ async fn what_a_peer_left_behind_can_still_be_accepted() {
 }
 
 #[tokio::test]
+async fn what_is_left_behind_has_a_bound() {
+    within(async {
+        let server = Server::with(ServerOptions { connections: 2, ..ServerOptions::default() });
+        let url = server.listen(URL).await.unwrap();
+        for number in 0..5 {
+            let here = connect(&url).await;
+            let channel = here.open("x").await.unwrap();
+            channel.send(number.to_string()).await.unwrap();
+            channel.flush().await.unwrap();
+            drop(channel);
+            here.close(SOON).await;
+            until(|| server.stats().connections == 0).await;
+        }
+        assert_eq!((server.stats().opened, server.stats().forgotten), (5, 3));
+        for number in 3..5 {
+            let accepted = server.accept("").await.unwrap();
+            assert_eq!(accepted.recv().await.unwrap(), number.to_string());
+        }
+        assert_eq!(server.try_accept("").unwrap_err(), AcceptError::Empty);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn beyond_the_bound_peers_are_told_that_it_is_busy() {
     within(async {
         let server = Server::with(ServerOptions { connections: 1, ..ServerOptions::default() });

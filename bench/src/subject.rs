@@ -1,6 +1,5 @@
 //! By what means a workload is done.
 
-use crate::spanwire;
 use spanwire_bench_ends::{Cell, Mode, Word, Work};
 
 /// By what means.

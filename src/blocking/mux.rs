@@ -26,7 +26,7 @@ use crate::options::DialOptions;
 use crate::rt::block_on;
 use bytes::{Buf, Bytes};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A logical connection through the [pool of the process](crate::mux::Pool::global). See
@@ -67,6 +67,15 @@ impl Connection {
     /// See [`OpenError`].
     pub fn connect_with(url: &str, options: MuxOptions, dial: DialOptions) -> Result<Self, OpenError> {
         block_on(hands::Connection::dial_in_background(url, &options, dial)).map(Self::new)
+    }
+
+    /// Puts channels on a TCP connection that the program already has; the peer has to do the same. It does
+    /// not matter who has connected.
+    ///
+    /// # Errors
+    /// The system does not let it be used without blocking.
+    pub fn wrap(io: TcpStream, options: MuxOptions) -> io::Result<Self> {
+        block_on(hands::Connection::wrap_std(io, &options)).map(Self::new)
     }
 
     fn new(inner: hands::Connection) -> Self {

@@ -14,11 +14,13 @@ use spanwire_core::mux::{ChannelId, Code, End, MuxOptions, MuxStats};
 use spanwire_core::{Priority, Time};
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 /// A connection that carries channels: logical connections of their own. A handle: clones are the same
@@ -121,10 +123,25 @@ impl Connection {
     ///
     /// The tasks run in the current tokio runtime, or on the library's own thread if there is none.
     pub fn wrap(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, options: MuxOptions) -> Self {
-        let home = Home::current();
-        let stream = transport::foreign::stream_of(transport::Connection::new(io), &home);
+        Self::wrap_at(&Home::current(), io, &options)
+    }
+
+    /// The same with a connection of the standard library, on the library's thread.
+    pub(crate) async fn wrap_std(io: std::net::TcpStream, options: &MuxOptions) -> io::Result<Self> {
+        let home = Home::background();
+        io.set_nonblocking(true)?;
+        let io = home.run(async { TcpStream::from_std(io) }).await?;
+        Ok(Self::wrap_at(&home, io, options))
+    }
+
+    fn wrap_at(
+        home: &Home,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        options: &MuxOptions,
+    ) -> Self {
+        let stream = transport::foreign::stream_of(transport::Connection::new(io), home);
         let origin = Origin { url: "wrapped".into(), dialed: false };
-        Self::start(&home, origin, &options, None, Incoming::Ready(stream)).0
+        Self::start(home, origin, options, None, Incoming::Ready(stream)).0
     }
 
     pub(super) fn of(life: &Arc<Life>) -> Self {

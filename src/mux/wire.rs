@@ -74,21 +74,16 @@ pub(super) struct WireState {
     /// The connection is gone, and its task is about to be.
     pub(super) gone: bool,
     pub(super) upgrade: Option<UpgradeError>,
-    waits: Vec<ChannelWaits>,
+    /// Who waits on each channel, and for what.
+    waits: Vec<Vec<(On, Waker)>>,
+    /// Lists for who waits next: on most channels nobody does, or only one.
+    spare: Vec<Vec<(On, Waker)>>,
     /// For channels that come, room for channels, and another state.
     all: [Vec<Waker>; 4],
     timer: Option<Waker>,
     armed: Time,
     /// The driver's task was woken to say what a receiver has left to be said.
     left: bool,
-}
-
-/// Who waits on a channel.
-#[derive(Default)]
-struct ChannelWaits {
-    read: Vec<Waker>,
-    room: Vec<Waker>,
-    state: Vec<Waker>,
 }
 
 /// What somebody waits for.
@@ -124,6 +119,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// At least so long where the program's own deadline is over by then.
 const LEAST_FAREWELL: Duration = Duration::from_millis(100);
 
+/// So many lists are kept for who waits next, with room for so many each.
+const SPARE_LISTS: usize = 16;
+const SPARE_ROOM: usize = 16;
+
 fn wait_in(waits: &mut Vec<Waker>, cx: &Context<'_>) {
     if !waits.iter().any(|waker| waker.will_wake(cx.waker())) {
         waits.push(cx.waker().clone());
@@ -139,16 +138,17 @@ impl WireState {
     /// The same on a channel.
     pub(super) fn wait_on(&mut self, place: Place, what: On, cx: &Context<'_>) {
         if self.waits.len() <= place.slot() {
-            self.waits.resize_with(place.slot() + 1, ChannelWaits::default);
+            self.waits.resize_with(place.slot() + 1, Vec::new);
         }
         let waits = &mut self.waits[place.slot()];
-        match what {
-            On::Read => wait_in(&mut waits.read, cx),
-            On::Room => {
-                wait_in(&mut waits.room, cx);
-                self.mux.room_wanted(place);
-            }
-            On::State => wait_in(&mut waits.state, cx),
+        if waits.capacity() == 0 {
+            *waits = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(1));
+        }
+        if !waits.iter().any(|(other, waker)| *other == what && waker.will_wake(cx.waker())) {
+            waits.push((what, cx.waker().clone()));
+        }
+        if what == On::Room {
+            self.mux.room_wanted(place);
         }
     }
 
@@ -225,24 +225,32 @@ impl WireState {
 
     fn wake(&mut self, place: Place, changes: Changes, out: &mut Out) {
         let Some(waits) = self.waits.get_mut(place.slot()) else { return };
-        if changes.read() {
-            out.wakers.append(&mut waits.read);
+        if waits.is_empty() {
+            return;
         }
-        if changes.room() {
-            out.wakers.append(&mut waits.room);
+        let woken = |what: On| match what {
+            On::Read => changes.read(),
+            On::Room => changes.room(),
+            On::State => changes.state(),
+        };
+        let mut at = 0;
+        while at < waits.len() {
+            match woken(waits[at].0) {
+                true => out.wakers.push(waits.remove(at).1),
+                false => at += 1,
+            }
         }
-        if changes.state() {
-            out.wakers.append(&mut waits.state);
+        if waits.is_empty() {
+            let list = std::mem::take(waits);
+            if self.spare.len() < SPARE_LISTS && list.capacity() <= SPARE_ROOM {
+                self.spare.push(list);
+            }
         }
     }
 
     fn wake_all(&mut self, out: &mut Out) {
         self.all.iter_mut().for_each(|waits| out.wakers.append(waits));
-        for waits in &mut self.waits {
-            out.wakers.append(&mut waits.read);
-            out.wakers.append(&mut waits.room);
-            out.wakers.append(&mut waits.state);
-        }
+        out.wakers.extend(std::mem::take(&mut self.waits).into_iter().flatten().map(|(_, waker)| waker));
     }
 }
 
@@ -285,6 +293,7 @@ impl Wire {
             gone: false,
             upgrade: None,
             waits: Vec::new(),
+            spare: Vec::new(),
             all: Default::default(),
             timer: None,
             armed: Time::MAX,

@@ -98,7 +98,8 @@ async fn who_opens_and_resets_for_ever_leaves_nothing_behind() {
             let some: Vec<_> = (0..100)
                 .map(|number| (round * 100 + number) * 2 + 1)
                 .flat_map(|channel| {
-                    [open(channel), frame(MESSAGE, channel, &[7; 50]), frame(RESET, channel, &[0; 4])].concat()
+                    [open(channel), frame(MESSAGE, channel, &[7; 50]), frame(RESET, channel, &[0; 4])]
+                        .concat()
                 })
                 .collect();
             assert!(peer.write(&some).await);

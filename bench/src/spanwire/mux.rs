@@ -2,10 +2,9 @@
 //! only what differs between subjects.
 
 use anyhow::{Result, ensure};
-use spanwire::mux::{self, Connection, MuxOptions};
+use spanwire::mux::{self, Connection, MuxOptions, Server, ServerOptions};
 use spanwire_bench_ends::Role;
 use spanwire_bench_ends::mux::{self as works, Channel, Message, Multiplexer};
-use tokio::net::TcpListener;
 
 /// Is one end.
 pub(super) fn run(role: &Role) -> Result<()> {
@@ -23,41 +22,22 @@ struct Ours;
 struct Ends(mux::Channel);
 
 impl Multiplexer for Ours {
-    type Server = (TcpListener, Vec<Connection>);
+    type Server = Server;
     type Link = Connection;
     type Channel = Ends;
 
-    async fn listen(&self, url: &str) -> Result<(Self::Server, String)> {
-        let listener = TcpListener::bind(url.trim_start_matches("tcp://")).await?;
-        let url = format!("tcp://{}", listener.local_addr()?);
-        Ok(((listener, Vec::new()), url))
+    async fn listen(&self, url: &str) -> Result<(Server, String)> {
+        let server = Server::with(ServerOptions { mux: options(), ..ServerOptions::default() });
+        let url = server.listen(url).await?;
+        Ok((server, url))
     }
 
     async fn dial(&self, url: &str) -> Result<Connection> {
         Ok(Connection::connect(url, options()).await?)
     }
 
-    async fn accept(&self, (listener, connections): &mut Self::Server) -> Result<Ends> {
-        loop {
-            for connection in connections.iter() {
-                if let Ok(channel) = connection.try_accept("") {
-                    return Ok(Ends(channel));
-                }
-            }
-            tokio::select! {
-                arrived = listener.accept() => {
-                    let stream = arrived?.0;
-                    stream.set_nodelay(true)?;
-                    connections.push(Connection::wrap(stream, options()));
-                }
-                accepted = async {
-                    match connections.last() {
-                        Some(connection) => connection.accept("").await,
-                        None => std::future::pending().await,
-                    }
-                } => return Ok(Ends(accepted?)),
-            }
-        }
+    async fn accept(&self, server: &mut Server) -> Result<Ends> {
+        Ok(Ends(server.accept("").await?))
     }
 
     async fn open(&self, link: &mut Connection) -> Result<Ends> {

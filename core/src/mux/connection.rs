@@ -1,18 +1,19 @@
 //! [`Mux`]: one multiplexed connection, as a state machine.
 
-use super::credit::{News, Shared, Window};
+use super::credit::{Asked, News, Shared, Window};
 use super::frame::{
     FRAME_COST, Frame, HEAD_BYTES, Hello, MAX_FRAME_BYTES, MAX_HELLO_BYTES, MuxError, NEWEST_VERSION,
     OLDEST_VERSION,
 };
 use super::id::{ChannelId, Code};
 use super::options::{MuxOptions, SameId};
-use super::stream::{NotSent, Receiving, RecvState, SendState, Sending, Take, Wanted};
+use super::stream::{NotSent, Receiving, RecvState, SendState, Sending, Spare, Take, Wanted};
 use super::turns::Turns;
 use crate::message::Message;
 use crate::priority::Priority;
 use crate::session::pulse::{Beat, Pulse};
 use crate::time::Time;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -328,9 +329,9 @@ struct Channel {
     released: bool,
     /// Neither side may say anything of it any more.
     over: bool,
-    end: Option<ChannelEnd>,
+    end: Option<Box<ChannelEnd>>,
     stop_code: Code,
-    reset: Option<(Code, String)>,
+    reset: Option<Box<(Code, String)>>,
     returns: u64,
     promise: u64,
     due: u8,
@@ -363,8 +364,9 @@ pub struct Mux {
     go_away_due: bool,
     /// The peer's: the last of ours that it has taken, and why.
     peer_away: Option<(u32, Code, String)>,
-    channels: Vec<Option<Channel>>,
+    channels: Vec<Option<Box<Channel>>>,
     free: Vec<u32>,
+    spare: Spare,
     live: usize,
     numbers: BTreeMap<u32, u32>,
     /// The channel of the last frame.
@@ -384,6 +386,8 @@ pub struct Mux {
     turns: Turns,
     /// Whose frame was last, and how many bytes of it followed each other.
     solo: (u32, u64),
+    /// The same of frames that came.
+    came: (u32, u64),
     debtors: VecDeque<u32>,
     changed: VecDeque<u32>,
     news: ConnectionChanges,
@@ -440,6 +444,7 @@ impl Mux {
             peer_away: None,
             channels: Vec::new(),
             free: Vec::new(),
+            spare: Spare::default(),
             live: 0,
             numbers: BTreeMap::new(),
             recent: (0, 0),
@@ -455,6 +460,7 @@ impl Mux {
             ids: BTreeSet::new(),
             turns: Turns::default(),
             solo: (u32::MAX, SOLO_BYTES),
+            came: (u32::MAX, SOLO_BYTES),
             debtors: VecDeque::new(),
             changed: VecDeque::new(),
             news: ConnectionChanges { state: true, ..ConnectionChanges::default() },
@@ -576,11 +582,11 @@ impl Mux {
         };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.channels[slot as usize] = Some(channel);
+                self.channels[slot as usize] = Some(Box::new(channel));
                 slot
             }
             None => {
-                self.channels.push(Some(channel));
+                self.channels.push(Some(Box::new(channel)));
                 self.channels.len() as u32 - 1
             }
         };
@@ -633,11 +639,11 @@ impl Mux {
     }
 
     fn channel(&self, place: Place) -> Option<&Channel> {
-        self.channels.get(place.slot())?.as_ref().filter(|channel| channel.number == place.number)
+        self.channels.get(place.slot())?.as_deref().filter(|channel| channel.number == place.number)
     }
 
     fn channel_mut(&mut self, place: Place) -> Option<&mut Channel> {
-        self.channels.get_mut(place.slot())?.as_mut().filter(|channel| channel.number == place.number)
+        self.channels.get_mut(place.slot())?.as_deref_mut().filter(|channel| channel.number == place.number)
     }
 
     /// What the channel is called.
@@ -652,7 +658,7 @@ impl Mux {
 
     /// How it ended before its time, if it has.
     pub fn channel_end(&self, place: Place) -> Option<&ChannelEnd> {
-        self.channel(place)?.end.as_ref()
+        self.channel(place)?.end.as_deref()
     }
 
     /// Whether both directions have ended, and both sides know.
@@ -738,6 +744,7 @@ impl Mux {
 
     fn queue(&mut self, place: Place, push: impl FnOnce(&mut Sending)) {
         let Some(Some(channel)) = self.channels.get_mut(place.slot()) else { return };
+        channel.tx.make_room(&mut self.spare);
         push(&mut channel.tx);
         channel.idle_looks = 0;
         self.turns.add(channel.priority, place.slot, &mut channel.tx.turn);
@@ -830,7 +837,7 @@ impl Mux {
 
     fn reset_slot(&mut self, slot: u32, code: Code, text: String, end: ChannelEnd) {
         if let Some(Some(channel)) = self.channels.get_mut(slot as usize) {
-            channel.reset = Some((code, text));
+            channel.reset = Some(Box::new((code, text)));
         }
         self.owe(slot, due::RESET);
         self.end_channel(slot, Some(end));
@@ -873,6 +880,7 @@ impl Mux {
             return Take::Finished;
         };
         let (taken, cost) = take(&mut channel.rx);
+        channel.rx.keep_room(&mut self.spare);
         channel.idle_looks = 0;
         channel.rx.wanted = if taken == Take::Nothing { wanted } else { Wanted::Nothing };
         if cost > 0 {
@@ -1242,6 +1250,11 @@ impl Mux {
             return Err(MuxError::NoCredit { channel: channel.number });
         }
         self.stats.received_bytes += bytes as u64;
+        let (last, run) = self.came;
+        self.came = match slot == last || last == u32::MAX {
+            true => (slot, run.saturating_add(cost)),
+            false => (slot, cost),
+        };
         channel.idle_looks = 0;
         if !channel.rx.is_wanted() {
             self.stats.discarded_bytes += bytes as u64;
@@ -1252,6 +1265,7 @@ impl Mux {
             };
         }
         let before = channel.rx.delivered;
+        channel.rx.make_room(&mut self.spare);
         let wakes = match keep(&mut channel.rx, cost) {
             Ok(wakes) => wakes,
             Err(error) => {
@@ -1499,7 +1513,8 @@ impl Mux {
         let lacks = channel.rx.lacks(self.options.max_message_bytes);
         let lacks = lacks.map(|missing| self.shared.lack(missing));
         let overdraws = self.overdraws.is_none_or(|(other, _)| other == slot);
-        match self.shared.news(&mut channel.rx.window, lacks, overdraws, self.now) {
+        let alone = self.came.0 == slot && self.came.1 >= SOLO_BYTES;
+        match self.shared.news(&mut channel.rx.window, Asked { lacks, overdraws, alone }, self.now) {
             News::None => {}
             News::Promise(promise) => {
                 channel.promise = promise;
@@ -1544,7 +1559,7 @@ impl Mux {
             let cost = channel.rx.cut();
             self.shared.take(&mut channel.rx.window, cost);
         }
-        channel.end = channel.end.take().or(end);
+        channel.end = channel.end.take().or(end.map(Box::new));
         if core::mem::take(&mut channel.rx.short) {
             self.short.retain(|other| *other != slot);
         }
@@ -1560,10 +1575,8 @@ impl Mux {
         if self.live == 0 {
             (self.no_channels_since, self.sooner) = (self.now, true);
         }
-        if channel.incoming {
-            if self.options.same_id == SameId::Refuse {
-                self.ids.remove(&channel.id);
-            }
+        if channel.incoming && self.options.same_id == SameId::Refuse {
+            self.ids.remove(&channel.id);
         }
         if !has_its_message {
             self.settle_overdraft(slot);
@@ -1718,7 +1731,7 @@ impl Mux {
                     Frame::Stop { channel, code }
                 }
                 due::RESET => {
-                    let (code, text) = held.reset.take().unwrap_or_default();
+                    let (code, text) = held.reset.take().map(|reset| *reset).unwrap_or_default();
                     Frame::Reset { channel, code, text }
                 }
                 due::RETURN => Frame::Return { channel, bytes: core::mem::take(&mut held.returns) },
@@ -1766,6 +1779,7 @@ impl Mux {
         let gave_up = matches!(sent.frame, Frame::Abort { .. });
         let (place, finished, flush, room) = {
             let channel = self.channels[slot as usize].as_mut()?;
+            channel.tx.keep_room(&mut self.spare);
             let place = Place { slot, number: channel.number };
             let finished = matches!(sent.frame, Frame::Finish { .. });
             // Told when half of the room is there again, or all of it.

@@ -39,10 +39,8 @@ impl Pair {
     fn run(&mut self) {
         loop {
             let mut quiet = true;
-            for (from, to) in [(&mut self.a, &mut self.b)] {
-                quiet &= !deliver(from, to, self.now);
-                quiet &= !deliver(to, from, self.now);
-            }
+            quiet &= !deliver(&mut self.a, &mut self.b, self.now);
+            quiet &= !deliver(&mut self.b, &mut self.a, self.now);
             self.a.check_invariants();
             self.b.check_invariants();
             if quiet {

@@ -17,7 +17,10 @@ pub struct Window {
     taken: u64,
     received: u64,
     promised: u64,
-    /// What may be on its way or in the queue, if the shared memory allows.
+    /// What may be on its way or in the queue, by the path and the reader, if the shared memory allows.
+    tuned: u64,
+    /// The same, with room for messages as long as those that came: where nobody else would have to wait
+    /// behind them.
     target: u64,
     /// When the peer was last told of more.
     told_at: Time,
@@ -40,6 +43,17 @@ pub struct Shared {
     used: u64,
     /// The shortest of the last round trips.
     round_trip: Option<Duration>,
+}
+
+/// What [`Shared::news`] has to know of a channel.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Asked {
+    /// What is missing of a message that a program waits for.
+    pub lacks: Option<Lack>,
+    /// The channel may have more than its share for it.
+    pub overdraws: bool,
+    /// Nothing has come on other channels for long.
+    pub alone: bool,
 }
 
 /// What to tell a peer.
@@ -82,14 +96,14 @@ impl Lack {
 /// A round trip that nobody has measured yet.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(1);
 
-/// What is taken in less time than this is taken at once, as far as our clock can tell.
-const LEAST_QUICK: Duration = Duration::from_micros(50);
+/// Shorter ones are beyond what our clock can tell.
+const LEAST_ROUND_TRIP: Duration = Duration::from_micros(50);
 
 impl Window {
     /// Of a channel that begins.
     pub fn new(window: u32, now: Time) -> Self {
         let window = window.into();
-        Self { taken: 0, received: 0, promised: window, target: window, told_at: now }
+        Self { taken: 0, received: 0, promised: window, tuned: window, target: window, told_at: now }
     }
 
     /// What the peer may still send.
@@ -162,7 +176,7 @@ impl Shared {
         let allowed = self.receive(window, bytes);
         if allowed {
             self.take(window, bytes);
-            window.target = self.window;
+            (window.tuned, window.target) = (self.window, self.window);
         }
         allowed
     }
@@ -174,35 +188,48 @@ impl Shared {
         self.used -= before - window.extra(self.window);
     }
 
-    /// What to tell the peer. `lacks`: what is missing of a message that a program waits for;
-    /// `overdraws`: this channel may have more than its share for it.
-    pub fn news(&mut self, window: &mut Window, lacks: Option<Lack>, overdraws: bool, now: Time) -> News {
+    /// What to tell the peer.
+    pub fn news(&mut self, window: &mut Window, asked: Asked, now: Time) -> News {
+        let Asked { lacks, overdraws, alone } = asked;
         let others = self.used - window.extra(self.window);
         let share = self.window + self.limit.saturating_sub(others) / 2;
         let out = window.promised - window.taken;
-        let mut due = out <= window.target.min(share) / 2;
-        if due && lacks.is_none() && window.target < self.max_window {
-            let quick = (self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP) * 2).max(LEAST_QUICK);
-            if now - window.told_at < quick {
-                // Half of it was taken in the time of two round trips: the peer waits for us.
-                window.target = (window.target * 2).min(self.max_window);
-            }
-        }
-        let mut size = window.target.min(share);
+        let wished = if alone { window.target } else { window.tuned };
+        let mut due = out <= wished.min(share) / 2;
+        let mut size = wished.min(share);
         let mut short = false;
         if let Some(Lack { wish, least }) = lacks {
-            // All that came of the message is in the queue.
-            let (most, whole) = (window.waiting() + wish, window.waiting() + least);
-            if out < whole {
+            // All that came of the message is in the queue. Where others speak, too, the rest of it comes by
+            // and by, so that what is in the kernels' buffers is no more than the path needs.
+            let waiting = window.waiting();
+            let step = if alone { u64::MAX } else { waiting + wished };
+            let (most, whole) = ((waiting + wish).min(step), (waiting + least).min(step));
+            if out < whole && (alone || window.left() <= wished / 2) {
                 let granted = if most <= share { most } else { whole };
                 if granted <= share || overdraws {
                     size = size.max(granted);
-                    // The next one of its size goes without waiting.
-                    window.target = window.target.max(granted.min(self.max_window));
+                    if alone {
+                        // The next one of its size goes without waiting.
+                        window.target = window.target.max(granted.min(self.max_window));
+                    }
                     due = true;
                 } else {
                     short = true;
                 }
+            }
+        }
+        if due {
+            // Half of it was taken in so short a time that the peer waits for us. In two round trips: a window of
+            // four times what the path holds, for who is alone. In half of one: of once or twice that, so that
+            // little waits in the kernels where others speak, too.
+            let round_trip = self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP).max(LEAST_ROUND_TRIP);
+            let since = now - window.told_at;
+            let double = |size: u64| size.saturating_mul(2).min(self.max_window);
+            if since < round_trip / 2 {
+                window.tuned = double(window.tuned);
+            }
+            if since < round_trip * 2 {
+                window.target = double(window.target);
             }
         }
         let promise = window.taken + size;

@@ -88,7 +88,11 @@ fn a_frame_ends_with_its_last_field() {
             _ => bytes.len(),
         };
         for length in 0..least {
-            assert_eq!(Frame::decode(Bytes::from_static(&bytes[..length])), Err(MuxError::Short), "{frame:?}");
+            assert_eq!(
+                Frame::decode(Bytes::from_static(&bytes[..length])),
+                Err(MuxError::Short),
+                "{frame:?}"
+            );
         }
         assert!(Frame::decode(Bytes::from_static(&bytes[..least])).is_ok(), "{frame:?}");
     }

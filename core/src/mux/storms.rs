@@ -117,7 +117,9 @@ impl Storm {
             14..=16 => self.send(side, which, usize::from(how)),
             17 => self.send(side, which, usize::from(how) * 15),
             18..=20 => self.take(side, which),
-            21 => self.with(side, which, |held, mux| drop(mux.flush(held.place))),
+            21 => self.with(side, which, |held, mux| {
+                mux.flush(held.place);
+            }),
             22 | 23 => self.with(side, which, |held, mux| mux.finish(held.place)),
             24 => self.with(side, which, |held, mux| {
                 held.deaf = true;
@@ -239,7 +241,8 @@ impl Storm {
                 self.sides[side].held.push(Held { place, deaf: false });
             }
             for which in 0..self.sides[side].held.len() {
-                let waiting = self.sides[side].mux.channel_stats(self.sides[side].held[which].place).recv_waiting;
+                let waiting =
+                    self.sides[side].mux.channel_stats(self.sides[side].held[which].place).recv_waiting;
                 (0..=waiting).for_each(|_| self.take(side, which as u8));
             }
         }

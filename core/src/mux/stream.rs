@@ -387,7 +387,6 @@ impl Sending {
 
     fn pop(&mut self, bytes: usize, cost: u64) {
         self.queue.pop_front();
-        trim(&mut self.queue);
         self.use_up(bytes, cost);
     }
 
@@ -409,15 +408,52 @@ impl Sending {
     }
 }
 
-/// Gives the memory of a list back that was long and is empty.
-fn trim<T>(list: &mut VecDeque<T>) {
-    if list.is_empty() && list.capacity() > KEPT_ITEMS {
-        *list = VecDeque::new();
+/// Lists that channels do not need while nothing waits on them: of ten thousand channels few are busy at once.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    items: Vec<VecDeque<Item>>,
+    segments: Vec<VecDeque<Segment>>,
+}
+
+/// So many are kept for who is next, with room for so much each.
+const SPARE_LISTS: usize = 16;
+const SPARE_ROOM: usize = 64;
+
+/// An empty list is for others; the memory of one that was long is given back.
+fn keep_room<T>(list: &mut VecDeque<T>, spare: &mut Vec<VecDeque<T>>) {
+    if list.is_empty() && list.capacity() > 0 {
+        let list = core::mem::take(list);
+        if list.capacity() <= SPARE_ROOM && spare.len() < SPARE_LISTS {
+            spare.push(list);
+        }
     }
 }
 
-/// A list keeps room for so many.
-const KEPT_ITEMS: usize = 64;
+fn make_room<T>(list: &mut VecDeque<T>, spare: &mut Vec<VecDeque<T>>) {
+    if list.capacity() == 0 {
+        *list = spare.pop().unwrap_or_default();
+    }
+}
+
+impl Sending {
+    pub(super) fn keep_room(&mut self, spare: &mut Spare) {
+        keep_room(&mut self.queue, &mut spare.items);
+    }
+
+    pub(super) fn make_room(&mut self, spare: &mut Spare) {
+        make_room(&mut self.queue, &mut spare.items);
+    }
+}
+
+impl Receiving {
+    pub(super) fn keep_room(&mut self, spare: &mut Spare) {
+        keep_room(&mut self.queue, &mut spare.segments);
+    }
+
+    pub(super) fn make_room(&mut self, spare: &mut Spare) {
+        make_room(&mut self.queue, &mut spare.segments);
+    }
+}
 
 impl Item {
     fn body(&self) -> Option<&Bytes> {
@@ -677,7 +713,8 @@ impl Receiving {
         if self.streaming && self.ended == 0 {
             return 0;
         }
-        let whole = self.queue.iter().rposition(|segment| segment.ends != Ends::No).map_or(0, |last| last + 1);
+        let whole =
+            self.queue.iter().rposition(|segment| segment.ends != Ends::No).map_or(0, |last| last + 1);
         self.queue.drain(whole..).map(|segment| u64::from(segment.cost)).sum()
     }
 
@@ -712,7 +749,6 @@ impl Receiving {
                     // In a loop, since a peer may give up as many as it likes.
                     (Take::Aborted, more) => cost += more,
                     (take, more) => {
-                        trim(&mut self.queue);
                         return (take, cost + more);
                     }
                 }
@@ -722,7 +758,6 @@ impl Receiving {
             match segment.ends {
                 Ends::Whole if !self.streaming => {
                     self.ended -= 1;
-                    trim(&mut self.queue);
                     return (Take::Message(segment.bytes), cost);
                 }
                 // The rest of one of which the program has had pieces, and wants no more.
@@ -739,7 +774,6 @@ impl Receiving {
                 cost += u64::from(segment.cost);
             }
         }
-        trim(&mut self.queue);
         let take = match self.is_too_large(max) && !self.streaming {
             true => Take::TooLarge,
             false => self.nothing(),
@@ -779,7 +813,6 @@ impl Receiving {
             if segment.ends == Ends::No {
                 self.queue.pop_front();
             }
-            trim(&mut self.queue);
             self.streaming = true;
             return (Take::Piece(bytes), cost);
         }

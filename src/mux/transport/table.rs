@@ -9,8 +9,11 @@ pub(super) struct Table<O, T> {
     rows: Mutex<Option<Rows<O, T>>>,
 }
 
+/// What there is at an address, by options.
+type Places<O, T> = Vec<(O, Arc<Slot<T>>)>;
+
 struct Rows<O, T> {
-    slots: HashMap<Addr, Vec<(O, Arc<Slot<T>>)>>,
+    slots: HashMap<Addr, Places<O, T>>,
     /// How many addresses there may be until those that nobody uses are forgotten: twice as many as there were
     /// of use the last time.
     sweep_at: usize,
@@ -48,7 +51,7 @@ impl<O: PartialEq, T> Table<O, T> {
         });
     }
 
-    fn look<R>(&self, addr: &Addr, look: impl FnOnce(&mut Vec<(O, Arc<Slot<T>>)>) -> R) -> R {
+    fn look<R>(&self, addr: &Addr, look: impl FnOnce(&mut Places<O, T>) -> R) -> R {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = rows.get_or_insert_with(|| Rows { slots: HashMap::new(), sweep_at: SWEEP_AT });
         if rows.slots.len() >= rows.sweep_at {
