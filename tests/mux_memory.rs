@@ -8,8 +8,8 @@ mod counting;
 mod support;
 
 use counting::IN_USE;
-use std::sync::atomic::Ordering;
 use spanwire::mux::{Channel, Connection, MuxOptions};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use support::within;
 use tokio::runtime::Builder;

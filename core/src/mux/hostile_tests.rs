@@ -1,7 +1,7 @@
 //! What one [`Mux`] does with a peer that means ill.
 
+use super::connection::tests::{START, at, greeted, said, say};
 use super::connection::{End, Mux};
-use super::connection_tests::{START, at, greeted, said, say};
 use super::frame::{Frame, MuxError, UNKNOWN};
 use super::hostile::feed;
 use super::id::{ChannelId, Code};

@@ -23,8 +23,6 @@
 //! | `hostile` | one machine and a peer that says anything |
 
 pub mod connection;
-#[cfg(test)]
-mod connection_tests;
 pub mod credit;
 pub mod frame;
 #[cfg(test)]

@@ -1,17 +1,30 @@
 //! [`Pool`]: which logical connection uses which physical one, and when another one is dialled.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `pool` | [`Pool`] with its diagrams, and what each report and request does |
+//! | `questions` | what can be asked of it; nothing changes |
+//! | `line` | who waits for an address, and what there is for them |
+//! | `upkeep` | what follows from every change: who is idle, stranded, to be dialled again |
+//! | [`decision`] | what it answers, and what is to be done |
+//! | [`options`] | every bound, and what is counted |
+//! | `invariants` | what holds at any time |
+//! | `life` | lives of a pool and its connections, for tests and the fuzzer |
 
 pub mod decision;
 mod invariants;
 #[cfg(any(test, feature = "script"))]
 pub mod life;
+mod line;
 pub mod options;
+mod questions;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 pub use decision::{Cause, Decision, Effect, Failure, Refusal, State};
 pub use options::{Idle, PoolOptions, PoolStats};
 
-use self::options::SHORTEST_PAUSE;
 use crate::session::backoff::Backoff;
 use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -123,24 +136,6 @@ struct Address {
 struct Place<K> {
     key: K,
     granted: Option<Physical>,
-}
-
-/// An address as those who wait for it see it.
-struct View {
-    /// The least busy of the open ones.
-    best: Option<Choice>,
-    dials: u64,
-    /// Open ones, too.
-    live: usize,
-}
-
-/// The smaller, the better.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Choice {
-    full: bool,
-    logical: u64,
-    waiting_bytes: u64,
-    physical: Physical,
 }
 
 impl<K: Ord + Clone> Pool<K> {
@@ -397,46 +392,6 @@ impl<K: Ord + Clone> Pool<K> {
         self.effects.pop_front()
     }
 
-    /// Where a physical connection is in its life; `None` when it is forgotten.
-    pub fn state(&self, physical: Physical) -> Option<State> {
-        self.physical.get(&physical).map(|connection| connection.state)
-    }
-
-    /// Why it was dialled.
-    pub fn cause(&self, physical: Physical) -> Option<Cause> {
-        self.physical.get(&physical).map(|connection| connection.cause)
-    }
-
-    /// Its logical connections, those of granted tickets included.
-    pub fn logical(&self, physical: Physical) -> u64 {
-        self.physical.get(&physical).map_or(0, |connection| connection.logical)
-    }
-
-    /// The physical connections of an address, oldest first.
-    pub fn physical(&self, key: &K) -> impl Iterator<Item = Physical> + '_ {
-        self.addresses.get(key).into_iter().flat_map(|address| address.physical.iter().copied())
-    }
-
-    /// Physical connections, in whatever state.
-    pub fn len(&self) -> usize {
-        self.physical.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.physical.is_empty()
-    }
-
-    /// Who waits for a physical connection to this address.
-    pub fn waiting(&self, key: &K) -> usize {
-        self.addresses.get(key).map_or(0, |address| address.waiting.len())
-    }
-
-    /// What was counted.
-    pub fn stats(&self) -> PoolStats {
-        self.stats
-    }
-
     /// The address of this key, made if need be: `refresh` removes it once nothing is to be remembered.
     fn address(&mut self, key: &K) -> &mut Address {
         if !self.addresses.contains_key(key) {
@@ -458,227 +413,5 @@ impl<K: Ord + Clone> Pool<K> {
 
     fn connection(&mut self, physical: Physical) -> &mut Connection<K> {
         self.physical.get_mut(&physical).expect("addresses and tickets name connections that there are")
-    }
-
-    fn view(&self, key: &K) -> View {
-        let mut view = View { best: None, dials: 0, live: 0 };
-        for physical in self.physical(key) {
-            let connection = &self.physical[&physical];
-            match connection.state {
-                State::Leaving => continue,
-                State::Dialing => view.dials += 1,
-                State::Open => {
-                    let Connection { full, logical, waiting_bytes, .. } = *connection;
-                    let choice = Choice { full, logical, waiting_bytes, physical };
-                    view.best = Some(view.best.map_or(choice, |best| best.min(choice)));
-                }
-            }
-            view.live += 1;
-        }
-        view
-    }
-
-    /// Gives those who wait for an address what there is, and begins a dial for them if there may be one.
-    ///
-    /// Who waits is spread over the open ones and those that are being dialled, the latter having nobody yet.
-    /// So of `dials` that will be there soon, each takes as many as the least busy open one has, before that
-    /// one takes another. Those in front get what there is first.
-    fn settle(&mut self, key: &K, may_dial: bool, asking: Option<Ticket>, now: Time) -> Option<Physical> {
-        let mut dialed = None;
-        while let Some((front, waiting)) = self.front(key) {
-            let view = self.view(key);
-            let is_free = view.best.is_some_and(|best| !best.full && best.logical == 0);
-            let more = may_dial && dialed.is_none() && !is_free && waiting > view.dials;
-            // Only who has nothing at all may take the room of others.
-            if more && view.live < self.options.per_address && self.make_room(view.live == 0, now) {
-                dialed = Some(self.dial(key, Cause::Use));
-                continue;
-            }
-            let Some(best) = view.best else { break };
-            let takes = !best.full && waiting > view.dials.saturating_mul(best.logical);
-            if view.dials > 0 && !takes {
-                break;
-            }
-            self.grant(key, front, best.physical);
-            if asking != Some(front) {
-                self.effects.push_back(Effect::Grant(front, best.physical));
-            }
-        }
-        dialed
-    }
-
-    /// Who is first in line for an address, and how many wait.
-    fn front(&self, key: &K) -> Option<(Ticket, u64)> {
-        let waiting = &self.addresses.get(key)?.waiting;
-        waiting.first().map(|front| (*front, waiting.len() as u64))
-    }
-
-    fn grant(&mut self, key: &K, ticket: Ticket, physical: Physical) {
-        self.stats.granted += 1;
-        self.address(key).waiting.remove(&ticket);
-        if let Some(place) = self.tickets.get_mut(&ticket) {
-            place.granted = Some(physical);
-        }
-        let connection = self.connection(physical);
-        connection.logical += 1;
-        connection.granted.insert(ticket);
-    }
-
-    /// The same for those who are left without a connection that they had or were promised.
-    fn dial_for_line(&mut self, key: &K, now: Time) {
-        if let Some(physical) = self.settle(key, true, None, now) {
-            self.effects.push_back(Effect::Dial(physical, key.clone()));
-        }
-    }
-
-    fn dial(&mut self, key: &K, cause: Cause) -> Physical {
-        self.stats.dials += 1;
-        self.last_physical += 1;
-        let physical = Physical(self.last_physical);
-        self.address(key).physical.insert(physical);
-        let connection = Connection {
-            key: key.clone(),
-            state: State::Dialing,
-            cause,
-            since: Time::ZERO,
-            logical: 0,
-            granted: BTreeSet::new(),
-            waiting_bytes: 0,
-            full: false,
-            idle_since: None,
-        };
-        self.physical.insert(physical, connection);
-        physical
-    }
-
-    /// Whether there may be one more physical connection, if need be at the cost of the longest idle one.
-    fn make_room(&mut self, evict: bool, now: Time) -> bool {
-        if self.physical.len() < self.options.in_all {
-            return true;
-        }
-        let Some((_, idle)) = self.idle.first().copied().filter(|_| evict) else { return false };
-        self.stats.evicted += 1;
-        let key = self.end(idle);
-        self.refresh(&key, now);
-        true
-    }
-
-    /// Who was granted this one and has not come for it waits again, in the old place.
-    fn back_in_line(&mut self, physical: Physical) {
-        let connection = self.connection(physical);
-        let tickets = mem::take(&mut connection.granted);
-        connection.logical -= tickets.len() as u64;
-        let key = connection.key.clone();
-        for ticket in &tickets {
-            if let Some(place) = self.tickets.get_mut(ticket) {
-                place.granted = None;
-            }
-        }
-        self.address(&key).waiting.extend(tickets);
-    }
-
-    /// Who waited wants nothing any more.
-    fn leave_line(&mut self, ticket: Ticket) {
-        if let Some(place) = self.tickets.remove(&ticket) {
-            self.address(&place.key).waiting.remove(&ticket);
-        }
-    }
-
-    fn end(&mut self, physical: Physical) -> K {
-        self.effects.push_back(Effect::Close(physical));
-        self.forget(physical)
-    }
-
-    fn forget(&mut self, physical: Physical) -> K {
-        let connection = self.physical.remove(&physical).expect("callers have looked it up");
-        if let Some(since) = connection.idle_since {
-            self.idle.remove(&(since, physical));
-        }
-        self.address(&connection.key).physical.remove(&physical);
-        connection.key
-    }
-
-    /// After every call: this address has changed.
-    fn finish(&mut self, key: &K, now: Time) {
-        self.refresh(key, now);
-        self.make_use_of_room(now);
-    }
-
-    /// Notes what follows from the state of an address: who is idle, who is stranded, what is to be dialled
-    /// again, and whether it is to be remembered at all.
-    fn refresh(&mut self, key: &K, now: Time) {
-        let Some(address) = self.addresses.get(key) else { return };
-        let (line_is_empty, is_kept) = (address.waiting.is_empty(), address.stay_up > 0);
-        let mut over = Vec::new();
-        for &physical in &address.physical {
-            let connection = self.physical.get_mut(&physical).expect("addresses name what there is");
-            let is_idle = !is_kept
-                && match connection.state {
-                    State::Dialing => line_is_empty,
-                    State::Open => connection.logical == 0,
-                    State::Leaving => false,
-                };
-            match (is_idle, connection.idle_since) {
-                (true, None) => {
-                    connection.idle_since = Some(now);
-                    self.idle.insert((now, physical));
-                }
-                (false, Some(since)) => {
-                    connection.idle_since = None;
-                    self.idle.remove(&(since, physical));
-                }
-                (true, Some(_)) | (false, None) => {}
-            }
-            let has_left = connection.state == State::Leaving && connection.logical == 0;
-            if has_left || (is_idle && self.options.idle == Idle::CloseAtOnce) {
-                over.push(physical);
-            }
-        }
-        for physical in over {
-            self.end(physical);
-        }
-        let is_dead = self.view(key).live == 0;
-        let address = self.addresses.get_mut(key).expect("it was there above");
-        let stranded = address.waiting.first().copied().filter(|_| is_dead);
-        if stranded != address.stranded {
-            if let Some(former) = mem::replace(&mut address.stranded, stranded) {
-                self.stranded.remove(&former);
-            }
-            if let Some(first) = stranded {
-                self.stranded.insert(first, key.clone());
-            }
-        }
-        let redial = is_dead && address.waiting.is_empty() && address.stay_up > 0;
-        let redial_at = redial.then_some(address.pause_until);
-        if redial_at != address.redial_at {
-            if let Some(former) = mem::replace(&mut address.redial_at, redial_at) {
-                self.redials.remove(&(former, key.clone()));
-            }
-            if let Some(at) = redial_at {
-                self.redials.insert((at, key.clone()));
-            }
-        }
-        if address.physical.is_empty() && address.waiting.is_empty() && address.stay_up == 0 {
-            self.addresses.remove(key);
-        }
-    }
-
-    /// Begins what there may be room for now: first for those who wait, then for those who want to stay up.
-    fn make_use_of_room(&mut self, now: Time) {
-        while let Some(key) = self.stranded.first_key_value().map(|(_, key)| key.clone()) {
-            let Some(physical) = self.settle(&key, true, None, now) else { break };
-            self.effects.push_back(Effect::Dial(physical, key.clone()));
-            self.refresh(&key, now);
-        }
-        while let Some((_, key)) = self.redials.first().filter(|(at, _)| *at <= now).cloned() {
-            if self.make_room(true, now) {
-                let physical = self.dial(&key, Cause::StayUp);
-                self.effects.push_back(Effect::Dial(physical, key.clone()));
-            } else {
-                let address = self.address(&key);
-                address.pause_until = now + address.backoff.next_wait().max(SHORTEST_PAUSE);
-            }
-            self.refresh(&key, now);
-        }
     }
 }

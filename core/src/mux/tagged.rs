@@ -11,97 +11,29 @@
 //! | `tagged` | [`Tagged`]: who receives what, and what happens to those who receive too slowly |
 //! | [`cutter`] | frames out of bytes, however these were cut |
 //! | [`outgoing`] | what waits to be written |
+//! | `options` | every bound |
+//! | `told` | what is told: effects, what receivers find, how it ended, what was counted |
 //!
 //! `docs/tagged-wire.md` tells the bytes, and what cannot be had with them.
 
 pub mod cutter;
 #[cfg(any(test, feature = "script"))]
 pub mod life;
+mod options;
 pub mod outgoing;
+#[cfg(test)]
+mod tests;
+mod told;
 
 pub use cutter::{Cutter, Frame, MAX_ID_BYTES, TooLarge, encode_head};
+pub use options::{Overflow, TaggedOptions};
 pub use outgoing::{Outgoing, Refused};
+pub use told::{Discarded, Effect, End, OpenError, Received, TaggedStats};
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::fmt;
 use core::mem;
-use core::time::Duration;
-
-/// The bounds of a tagged connection.
-///
-/// Values outside a field's range are moved to the nearest end of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaggedOptions {
-    /// The largest message that is sent or accepted. Default 16 MiB; 1 byte to 4 GiB less one. A peer that
-    /// claims a larger one ends the connection: there is no way to go on behind it but to read it.
-    pub max_message_bytes: usize,
-    /// Messages that may wait for the receiver of an id. Default 1,024; at least 1.
-    pub recv_messages: usize,
-    /// Bytes of them, ids and lengths included. Default 16 MiB; a single message may always wait.
-    pub recv_bytes: usize,
-    /// Bytes that may wait for all receivers together. Default 256 MiB; at least one message. Each id may
-    /// have its share of as much again, `total_bytes / max_ids`, whatever others have: so those who receive
-    /// small messages in time are not hurt by those who do not, and twice this is the most that ever waits.
-    pub total_bytes: usize,
-    /// Ids that may be open at once. Default 4,096; at least 1.
-    pub max_ids: usize,
-    /// What happens when there is no room for a message. Default: its id ends.
-    pub overflow: Overflow,
-    /// Messages that may wait to be written. Default 1,024; at least 1. With more, `send` waits.
-    pub send_messages: usize,
-    /// Bytes of them. Default 1 MiB; a single message may always wait.
-    pub send_bytes: usize,
-    /// How long a connection of which all handles are dropped goes on in the background to write what waits.
-    /// Default 1 s.
-    pub close_deadline: Duration,
-}
-
-/// What happens when there is no room for a message that has come. There is no credit in this layout, so its
-/// sender cannot be told to wait: one of these it must be.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub enum Overflow {
-    /// Its id ends with an error, behind the messages that wait already. Later ones of this id are discarded
-    /// and counted. Nobody else is held up.
-    #[default]
-    End,
-    /// Nothing more is read from the peer until there is room: no message is lost, and **all ids wait for the
-    /// slowest one**. Two sides that both do so and both send without receiving wait for ever.
-    Stall,
-    /// This message is discarded and counted. Nobody else is held up.
-    Discard,
-}
-
-impl Default for TaggedOptions {
-    fn default() -> Self {
-        Self {
-            max_message_bytes: 16 * 1024 * 1024,
-            recv_messages: 1_024,
-            recv_bytes: 16 * 1024 * 1024,
-            total_bytes: 256 * 1024 * 1024,
-            max_ids: 4_096,
-            overflow: Overflow::End,
-            send_messages: 1_024,
-            send_bytes: 1024 * 1024,
-            close_deadline: Duration::from_secs(1),
-        }
-    }
-}
-
-impl TaggedOptions {
-    /// The same with every value inside its range; connections apply this themselves.
-    #[must_use]
-    pub fn clamped(mut self) -> Self {
-        self.max_message_bytes = self.max_message_bytes.clamp(1, u32::MAX as usize);
-        self.recv_messages = self.recv_messages.max(1);
-        let largest = self.max_message_bytes.saturating_add(cutter::MAX_HEAD_BYTES);
-        self.total_bytes = self.total_bytes.max(largest);
-        self.max_ids = self.max_ids.max(1);
-        self.send_messages = self.send_messages.max(1);
-        self
-    }
-}
 
 /// Who receives what of a tagged connection.
 ///
@@ -149,122 +81,6 @@ struct Queue {
 enum QueueState {
     Open,
     Overflowed { discarded: u64 },
-}
-
-/// Why an id cannot be opened.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// It has more than [`MAX_ID_BYTES`].
-    TooLong,
-    /// It is open here already.
-    InUse,
-    /// [`TaggedOptions::max_ids`] are open.
-    TooMany,
-    /// The connection has ended.
-    Ended(End),
-}
-
-/// How a connection ended.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum End {
-    /// It was closed here.
-    Closed,
-    /// The peer has ended it, between two messages.
-    Peer,
-    /// It ended in the middle of a message.
-    Cut,
-    /// The peer sent a message that is larger than allowed, or not this layout at all.
-    TooLarge(TooLarge),
-    /// Reading or writing failed.
-    Network,
-    /// The runtime in which it lived is gone.
-    RuntimeGone,
-}
-
-/// What a receiver finds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// The oldest message that waits, and the id that it was sent with.
-    Message(Frame),
-    /// Nothing yet.
-    Nothing,
-    /// Messages came faster than they were received: this one and all later ones, so many up to now, were
-    /// discarded.
-    Overflowed {
-        /// How many.
-        discarded: u64,
-    },
-    /// The connection has ended.
-    Ended(End),
-}
-
-/// What is to be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// A message waits here.
-    Ready(Route),
-    /// This id has ended because of [`Overflow::End`].
-    Overflowed(Route),
-    /// Messages with this id were discarded.
-    Discarded {
-        /// Theirs.
-        id: Bytes,
-        /// Why.
-        why: Discarded,
-        /// How many.
-        messages: u64,
-    },
-    /// No more is read until this one receives.
-    Stalled(Route),
-    /// Reading goes on.
-    Resumed,
-    /// The connection has ended: whoever waits is to look.
-    Ended(End),
-}
-
-/// Why messages were discarded.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Discarded {
-    /// Nobody had opened their id, nor the empty one.
-    NobodyReceives,
-    /// There was no room, and [`Overflow::Discard`].
-    NoRoom,
-    /// There was no room before, and [`Overflow::End`].
-    Overflowed,
-    /// They had come, and their receiver or the connection was closed.
-    Closed,
-}
-
-/// What a tagged connection has counted.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TaggedStats {
-    /// Messages that have come whole.
-    pub messages: u64,
-    /// Their bytes, ids and lengths included.
-    pub bytes: u64,
-    /// Messages that receivers took.
-    pub received: u64,
-    /// Those discarded as [`Discarded::NobodyReceives`].
-    pub nobody_receives: u64,
-    /// Those discarded as [`Discarded::NoRoom`].
-    pub no_room: u64,
-    /// Those discarded as [`Discarded::Overflowed`].
-    pub overflowed: u64,
-    /// Those discarded as [`Discarded::Closed`].
-    pub closed: u64,
-    /// How often reading stopped because there was no room.
-    pub stalls: u64,
-}
-
-impl TaggedStats {
-    /// Messages that were discarded, for whatever reason.
-    pub fn discarded(&self) -> u64 {
-        self.nobody_receives + self.no_room + self.overflowed + self.closed
-    }
 }
 
 impl Tagged {
@@ -562,32 +378,3 @@ impl Tagged {
         self.cutter.check_invariants();
     }
 }
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong => write!(f, "the id has more than {MAX_ID_BYTES} bytes"),
-            Self::InUse => f.write_str("the id is open already"),
-            Self::TooMany => f.write_str("too many ids are open"),
-            Self::Ended(end) => end.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for OpenError {}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("the connection was closed"),
-            Self::Peer => f.write_str("the peer has ended the connection"),
-            Self::Cut => f.write_str("the connection ended in the middle of a message"),
-            Self::TooLarge(error) => error.fmt(f),
-            Self::Network => f.write_str("the connection failed"),
-            Self::RuntimeGone => f.write_str("the runtime of the connection is gone"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -3,7 +3,6 @@
 use super::*;
 use crate::options::Origins;
 use alloc::borrow::ToOwned;
-use alloc::vec::Vec;
 use core::str;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

@@ -1,11 +1,11 @@
 //! What one [`Mux`] does with what a peer sends it.
 
-use super::connection::{Changes, ChannelEnd, End, Mux, NotOpened, Place, State};
-use super::frame::{Frame, Hello, MuxError};
-use super::id::{ChannelId, Code};
-use super::lives::World;
-use super::options::{MuxOptions, SameId};
-use super::stream::{NotSent, Take};
+use super::super::frame::{Frame, Hello, MuxError};
+use super::super::id::{ChannelId, Code};
+use super::super::lives::World;
+use super::super::options::{MuxOptions, SameId};
+use super::super::stream::{NotSent, Take};
+use super::{Changes, ChannelEnd, End, Mux, NotOpened, Place, State};
 use crate::priority::Priority;
 use crate::time::Time;
 use alloc::string::ToString;
@@ -14,9 +14,9 @@ use bytes::Bytes;
 use core::time::Duration;
 use proptest::prelude::*;
 
-pub(super) const START: Time = Time::from_nanos(1);
+pub(in crate::mux) const START: Time = Time::from_nanos(1);
 
-pub(super) fn at(millis: u64) -> Time {
+pub(in crate::mux) fn at(millis: u64) -> Time {
     START + Duration::from_millis(millis)
 }
 
@@ -59,7 +59,7 @@ impl Pair {
     }
 }
 
-pub(super) fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
+pub(in crate::mux) fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
     let mut any = false;
     while let Some(frame) = from.next_frame() {
         any = true;
@@ -69,7 +69,7 @@ pub(super) fn deliver(from: &mut Mux, to: &mut Mux, now: Time) -> bool {
 }
 
 /// What the machine has to say, decoded.
-pub(super) fn said(mux: &mut Mux) -> Vec<Frame> {
+pub(in crate::mux) fn said(mux: &mut Mux) -> Vec<Frame> {
     let next = || mux.next_frame();
     core::iter::from_fn(next)
         .map(|frame| [frame.message.header().as_slice(), frame.message.body()].concat())
@@ -77,13 +77,13 @@ pub(super) fn said(mux: &mut Mux) -> Vec<Frame> {
         .collect()
 }
 
-pub(super) fn say(mux: &mut Mux, frame: Frame) {
+pub(in crate::mux) fn say(mux: &mut Mux, frame: Frame) {
     let message = frame.encode();
     mux.frame([message.header().as_slice(), message.body()].concat().into(), START);
 }
 
 /// A machine that has had a hello; its peer opens even channels.
-pub(super) fn greeted(options: &MuxOptions) -> Mux {
+pub(in crate::mux) fn greeted(options: &MuxOptions) -> Mux {
     let mut mux = Mux::new(options, [2; 16], START);
     said(&mut mux);
     let hello =

@@ -1,0 +1,15 @@
+//! The two directions of one channel: [`Sending`] and [`Receiving`].
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `sending` | what waits to be sent, and the frames that it becomes as credit allows |
+//! | `receiving` | what has come, and the messages or pieces that the program takes of it |
+//! | `spare` | memory for both queues, shared by all channels |
+
+mod receiving;
+mod sending;
+mod spare;
+
+pub use receiving::{Receiving, RecvState, Take, Wanted};
+pub use sending::{NotSent, SendState, Sending};
+pub(super) use spare::Spare;

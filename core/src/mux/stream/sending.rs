@@ -1,0 +1,425 @@
+//! [`Sending`]: what we send on a channel.
+
+use super::super::frame::{FRAME_COST, Frame, MuxError, UNKNOWN};
+use super::super::id::Code;
+use super::super::turns::Turn;
+use super::spare::{Spare, keep_room, make_room};
+use alloc::collections::VecDeque;
+use bytes::Bytes;
+
+/// What we send on a channel.
+///
+/// ```text
+///            finish              all is sent             the peer's Stop
+///   Open ─────────────▶ Ending ───────────────▶ Ended ───────────────────▶ Over
+///     │ the peer's Stop    │ the peer's Stop                                ▲
+///     └────────────────────┴──▶ Stopped ──── Finish is sent ────────────────┘
+/// ```
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum SendState {
+    /// The program sends.
+    Open,
+    /// It has said that it sends nothing more; what waits is still sent.
+    Ending,
+    /// Finish was sent.
+    Ended,
+    /// The peer takes nothing more; Finish is still to be sent.
+    Stopped,
+    /// Both sides know.
+    Over,
+}
+
+/// See [`SendState`].
+#[derive(Debug)]
+pub struct Sending {
+    pub(in crate::mux) state: SendState,
+    /// Why the peer takes nothing more.
+    pub(in crate::mux) stopped: Option<Code>,
+    queue: VecDeque<Item>,
+    queued_messages: usize,
+    queued_bytes: usize,
+    /// The message at the front is sent in part.
+    begun: bool,
+    /// The program is in the middle of a message of unknown length.
+    pub(in crate::mux) streaming: bool,
+    sent: u64,
+    allowed: u64,
+    /// What the peer gives every channel.
+    window: u64,
+    /// Somebody waits for room.
+    pub(in crate::mux) room_wanted: bool,
+    /// Sent something since it was last asked.
+    pub(in crate::mux) active: bool,
+    /// Listed among those with much credit.
+    pub(in crate::mux) rich: bool,
+    pub(in crate::mux) turn: Turn,
+    /// Messages that the program gave us.
+    pub(in crate::mux) accepted: u64,
+    /// Of these, handed to the connection whole.
+    pub(in crate::mux) pushed: u64,
+    /// Of these, never written whole.
+    pub(in crate::mux) unsent: u64,
+    /// Whole in the queue of the peer's program, or there before.
+    pub(in crate::mux) delivered: u64,
+    /// Somebody waits for so many to be delivered.
+    flush_at: u64,
+    /// It had something to send and no credit, so many times.
+    pub(in crate::mux) stalls: u64,
+    stalled: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Item {
+    /// The rest of a message of known length.
+    Whole(Bytes),
+    /// A message of unknown length.
+    Begin,
+    Piece(Bytes),
+    End,
+    Abort,
+    Finish,
+}
+
+/// Why something was not accepted to be sent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// There is no room for now.
+    Full,
+    /// It is longer than the peer takes whole.
+    TooLarge {
+        /// What it takes, in bytes.
+        limit: u64,
+    },
+    /// The program has finished sending.
+    Finished,
+    /// The peer takes nothing more on this channel.
+    Stopped(Code),
+    /// The channel is over.
+    Over,
+}
+
+/// What the channel gives to be sent.
+pub(in crate::mux) struct Sent {
+    pub(in crate::mux) frame: Frame,
+    pub(in crate::mux) bytes: usize,
+    /// With it, a message has left whole.
+    pub(in crate::mux) ends: bool,
+}
+
+/// A piece is at least so long, if its message is: else a peer that gives credit in driblets gets driblets.
+const LEAST_PIECE: u64 = 4 * 1024;
+
+impl Sending {
+    pub(in crate::mux) fn new(window: u32) -> Self {
+        Self {
+            state: SendState::Open,
+            stopped: None,
+            queue: VecDeque::new(),
+            queued_messages: 0,
+            queued_bytes: 0,
+            begun: false,
+            streaming: false,
+            sent: 0,
+            allowed: window.into(),
+            window: window.into(),
+            room_wanted: false,
+            active: false,
+            rich: false,
+            turn: Turn::default(),
+            accepted: 0,
+            pushed: 0,
+            unsent: 0,
+            delivered: 0,
+            flush_at: 0,
+            stalls: 0,
+            stalled: false,
+        }
+    }
+
+    /// Credit that is left.
+    pub(in crate::mux) fn credit(&self) -> u64 {
+        self.allowed - self.sent
+    }
+
+    /// Messages and bytes that wait.
+    pub(in crate::mux) fn waiting(&self) -> (usize, usize) {
+        (self.queued_messages, self.queued_bytes)
+    }
+
+    pub(in crate::mux) fn has_room(&self, bytes: usize, max_messages: usize, max_bytes: usize) -> bool {
+        self.queue.is_empty()
+            || (self.queue.len() < max_messages && self.queued_bytes.saturating_add(bytes) <= max_bytes)
+    }
+
+    pub(in crate::mux) fn may_send(&self) -> Result<(), NotSent> {
+        match self.state {
+            SendState::Open => Ok(()),
+            SendState::Ending | SendState::Ended => Err(NotSent::Finished),
+            SendState::Stopped => Err(NotSent::Stopped(self.stopped.unwrap_or_default())),
+            SendState::Over => Err(self.stopped.map_or(NotSent::Finished, NotSent::Stopped)),
+        }
+    }
+
+    pub(in crate::mux) fn push(&mut self, body: Bytes) {
+        self.accepted += 1;
+        self.queued_messages += 1;
+        self.queued_bytes += body.len();
+        self.queue.push_back(Item::Whole(body));
+    }
+
+    pub(in crate::mux) fn begin(&mut self) {
+        self.accepted += 1;
+        self.queued_messages += 1;
+        self.streaming = true;
+        self.queue.push_back(Item::Begin);
+    }
+
+    pub(in crate::mux) fn piece(&mut self, body: Bytes) {
+        self.queued_bytes += body.len();
+        self.queue.push_back(Item::Piece(body));
+    }
+
+    pub(in crate::mux) fn end(&mut self, whole: bool) {
+        self.streaming = false;
+        self.queue.push_back(if whole { Item::End } else { Item::Abort });
+    }
+
+    /// Nothing more comes from the program.
+    pub(in crate::mux) fn finish(&mut self) {
+        if self.state == SendState::Open {
+            if self.streaming {
+                self.end(false);
+            }
+            self.state = SendState::Ending;
+            self.queue.push_back(Item::Finish);
+        }
+    }
+
+    /// Forgets what waits.
+    pub(in crate::mux) fn discard(&mut self) {
+        self.queue = VecDeque::new();
+        self.begun = false;
+        (self.queued_messages, self.queued_bytes) = (0, 0);
+    }
+
+    /// The peer takes nothing more.
+    pub(in crate::mux) fn stop(&mut self, code: Code, delivered: u64) -> Result<(), MuxError> {
+        self.acknowledge(delivered)?;
+        match self.state {
+            SendState::Open | SendState::Ending => {
+                self.discard();
+                self.stopped = Some(code);
+                self.state = SendState::Stopped;
+                self.queue.push_back(Item::Finish);
+                Ok(())
+            }
+            SendState::Ended => {
+                self.state = SendState::Over;
+                Ok(())
+            }
+            SendState::Stopped | SendState::Over => Err(MuxError::Unexpected("Stop")),
+        }
+    }
+
+    fn acknowledge(&mut self, delivered: u64) -> Result<(), MuxError> {
+        if delivered < self.delivered || delivered > self.pushed {
+            return Err(MuxError::BadField("delivered"));
+        }
+        self.delivered = delivered;
+        Ok(())
+    }
+
+    /// More room, and what has come. Whether it may send more than before.
+    pub(in crate::mux) fn credited(&mut self, bytes: u64, delivered: u64) -> Result<bool, MuxError> {
+        self.acknowledge(delivered)?;
+        let more = bytes > self.allowed;
+        self.allowed = self.allowed.max(bytes);
+        Ok(more)
+    }
+
+    /// Gives back what is more than it needs at first.
+    pub(in crate::mux) fn give_back(&mut self) -> Option<u64> {
+        let spare = self.credit().checked_sub(self.window).filter(|spare| *spare > 0)?;
+        if !self.queue.is_empty() {
+            return None;
+        }
+        self.sent += spare;
+        Some(spare)
+    }
+
+    /// Somebody waits until all that was accepted is delivered. Whether the peer has to be asked at once; else
+    /// it is when the last of it is on its way.
+    pub(in crate::mux) fn flush(&mut self) -> bool {
+        self.flush_at = self.accepted;
+        self.is_flush_due()
+    }
+
+    /// Whether the peer has to be asked, now that one more is on its way.
+    pub(in crate::mux) fn is_flush_due(&mut self) -> bool {
+        let due = self.flush_at > 0 && self.pushed >= self.flush_at;
+        if due {
+            self.flush_at = 0;
+        }
+        due
+    }
+
+    /// Whether there is something to send, credit or not.
+    pub(in crate::mux) fn has_items(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether a message of this cost may go at once, past the queue.
+    #[inline]
+    pub(in crate::mux) fn may_pass(&self, cost: u64) -> bool {
+        self.state == SendState::Open && self.queue.is_empty() && !self.streaming && cost <= self.credit()
+    }
+
+    /// It does.
+    #[inline]
+    pub(in crate::mux) fn pass(&mut self, cost: u64) {
+        self.accepted += 1;
+        self.pushed += 1;
+        self.sent += cost;
+        self.active = true;
+        self.stalled = false;
+    }
+
+    /// The next frame, with at most `max` bytes of data.
+    #[inline]
+    pub(in crate::mux) fn next(&mut self, channel: u32, max: usize) -> Option<Sent> {
+        let credit = self.credit();
+        let item = self.queue.front_mut()?;
+        if let (Item::Whole(body), false) = (&mut *item, self.begun) {
+            let cost = body.len() as u64 + FRAME_COST;
+            if body.len() <= max && cost <= credit {
+                let body = core::mem::take(body);
+                let bytes = body.len();
+                self.pop(bytes, cost);
+                return Some(self.whole(Frame::Message { channel, body }, bytes));
+            }
+        }
+        self.next_piece(channel, max, credit)
+    }
+
+    fn next_piece(&mut self, channel: u32, max: usize, credit: u64) -> Option<Sent> {
+        let least = LEAST_PIECE.min(self.window / 4).min(max as u64);
+        let room = credit.saturating_sub(FRAME_COST).min(max as u64) as usize;
+        let fits = |length: usize| credit >= FRAME_COST && room as u64 >= least.min(length as u64);
+        let item = self.queue.front_mut()?;
+        match item {
+            Item::Whole(body) | Item::Piece(body) if !fits(body.len()) => {
+                self.stall();
+                None
+            }
+            Item::Whole(body) => {
+                let (length, begun) = (body.len() as u64, self.begun);
+                let piece = body.split_to(room.min(body.len()));
+                let (bytes, last) = (piece.len(), body.is_empty());
+                let frame = match begun {
+                    false => Frame::Begin { channel, length, body: piece },
+                    true => Frame::Piece { channel, body: piece },
+                };
+                self.begun = true;
+                if last {
+                    self.begun = false;
+                    self.pop(bytes, bytes as u64 + FRAME_COST);
+                    return Some(self.whole(frame, bytes));
+                }
+                self.use_up(bytes, bytes as u64 + FRAME_COST);
+                Some(Sent { frame, bytes, ends: false })
+            }
+            Item::Piece(body) => {
+                let piece = body.split_to(room.min(body.len()));
+                let bytes = piece.len();
+                match body.is_empty() {
+                    true => self.pop(bytes, bytes as u64 + FRAME_COST),
+                    false => self.use_up(bytes, bytes as u64 + FRAME_COST),
+                }
+                Some(Sent { frame: Frame::Piece { channel, body: piece }, bytes, ends: false })
+            }
+            Item::Begin if credit < FRAME_COST => {
+                self.stall();
+                None
+            }
+            Item::Begin => {
+                self.begun = true;
+                self.pop(0, FRAME_COST);
+                let frame = Frame::Begin { channel, length: UNKNOWN, body: Bytes::new() };
+                Some(Sent { frame, bytes: 0, ends: false })
+            }
+            Item::End | Item::Abort => {
+                let whole = matches!(item, Item::End);
+                self.begun = false;
+                self.pop(0, 0);
+                Some(match whole {
+                    true => self.whole(Frame::End { channel }, 0),
+                    false => {
+                        self.queued_messages -= 1;
+                        self.accepted -= 1;
+                        self.flush_at = self.flush_at.min(self.accepted);
+                        Sent { frame: Frame::Abort { channel }, bytes: 0, ends: false }
+                    }
+                })
+            }
+            Item::Finish => {
+                self.pop(0, 0);
+                self.state = match self.state {
+                    SendState::Stopped => SendState::Over,
+                    _ => SendState::Ended,
+                };
+                Some(Sent { frame: Frame::Finish { channel }, bytes: 0, ends: false })
+            }
+        }
+    }
+
+    fn stall(&mut self) {
+        self.stalls += u64::from(!self.stalled);
+        self.stalled = true;
+    }
+
+    fn use_up(&mut self, bytes: usize, cost: u64) {
+        self.queued_bytes -= bytes;
+        self.sent += cost;
+        self.active = true;
+        self.stalled = false;
+    }
+
+    fn pop(&mut self, bytes: usize, cost: u64) {
+        self.queue.pop_front();
+        self.use_up(bytes, cost);
+    }
+
+    fn whole(&mut self, frame: Frame, bytes: usize) -> Sent {
+        self.queued_messages -= 1;
+        self.pushed += 1;
+        Sent { frame, bytes, ends: true }
+    }
+
+    pub(in crate::mux) fn keep_room(&mut self, spare: &mut Spare) {
+        keep_room(&mut self.queue, &mut spare.items);
+    }
+
+    pub(in crate::mux) fn make_room(&mut self, spare: &mut Spare) {
+        make_room(&mut self.queue, &mut spare.items);
+    }
+
+    /// Panics when the account does not add up.
+    pub(in crate::mux) fn check_invariants(&self) {
+        assert!(self.sent <= self.allowed, "sent without credit");
+        assert!(
+            self.delivered <= self.pushed && self.pushed <= self.accepted,
+            "delivered before it was sent"
+        );
+        let bytes: usize = self.queue.iter().map(|item| item.body().map_or(0, Bytes::len)).sum();
+        assert_eq!(self.queued_bytes, bytes, "bytes that wait");
+    }
+}
+
+impl Item {
+    fn body(&self) -> Option<&Bytes> {
+        match self {
+            Self::Whole(body) | Self::Piece(body) => Some(body),
+            Self::Begin | Self::End | Self::Abort | Self::Finish => None,
+        }
+    }
+}
