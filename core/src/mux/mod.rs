@@ -9,8 +9,8 @@
 //!
 //! | file | what it decides |
 //! | --- | --- |
-//! | [`connection`] | the life of a connection and its channels, and what each frame means |
-//! | [`stream`] | the two directions of one channel |
+//! | [`connection`] | the life of a connection and its channels: what the program does, what each frame means, what is written |
+//! | [`stream`] | the two directions of one channel: sending, receiving |
 //! | [`credit`] | how much may be on its way, and who gets how much of the memory that all share |
 //! | [`turns`] | whose frame is next |
 //! | [`pool`] | which connection a channel goes to, and how many there are |
