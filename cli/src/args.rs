@@ -1,6 +1,6 @@
 //! The command line as a whole. Each command says its own part in its own folder.
 
-use crate::{cert, demo, device, docs, metrics, perf, top};
+use crate::{cert, demo, device, docs, metrics, mux, perf, top};
 use std::ffi::OsString;
 
 /// Scalability Protocols from the shell: messages between programs, without a broker
@@ -23,6 +23,7 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Nanocat(Foreign),
     Device(device::Args),
+    Mux(mux::Args),
     Perf(perf::Args),
     Top(top::Args),
     Metrics(metrics::Args),

@@ -2,6 +2,7 @@
 
 use crate::secure::Unusable;
 use clap::CommandFactory;
+use spanwire::mux::{End, OpenError};
 use spanwire::tls::TlsError;
 use spanwire::{DialError, ListenError, QuicError, UpgradeError};
 use std::fmt;
@@ -120,6 +121,17 @@ impl From<DialError> for Complaint {
                 None => complaint,
             },
             _ => complaint,
+        }
+    }
+}
+
+impl From<OpenError> for Complaint {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Dial(error) => error.into(),
+            OpenError::Closed(End::Violation(_) | End::HandshakeTimeout) => Self::new(error.to_string())
+                .advise("check the address: spanwire mux serve, or another program with spanwire::mux, listens there"),
+            error => Self::new(error.to_string()),
         }
     }
 }

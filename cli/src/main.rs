@@ -5,6 +5,7 @@
 //! | `demo` | [`demo`] | with clap |
 //! | `perf` | [`perf`] | with clap |
 //! | `device` | [`device`] | with clap |
+//! | `mux` | [`mux`] | with clap |
 //! | `top` | [`top`] | with clap |
 //! | `metrics` | [`metrics`] | with clap |
 //! | `cert` | [`cert`] | with clap |
@@ -30,6 +31,7 @@ mod docs;
 mod failure;
 mod flags;
 mod metrics;
+mod mux;
 mod nanocat;
 mod perf;
 mod secure;
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Perf(args) => perf::run(args),
         Command::Device(args) => device::run(args),
+        Command::Mux(args) => mux::run(args),
         Command::Top(args) => top::run(args),
         Command::Metrics(args) => metrics::run(&args),
         Command::Cert(args) => cert::run(&args),

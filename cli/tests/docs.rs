@@ -8,8 +8,8 @@ fn spanwire(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-const COMMANDS: [&str; 10] =
-    ["demo", "cat", "nanocat", "device", "perf", "top", "metrics", "cert", "completions", "man"];
+const COMMANDS: [&str; 11] =
+    ["demo", "cat", "nanocat", "device", "mux", "perf", "top", "metrics", "cert", "completions", "man"];
 
 #[test]
 fn every_shell_has_completions_for_every_command() {
@@ -38,6 +38,9 @@ fn every_command_has_a_man_page() {
     }
     for role in ["local-lat", "remote-lat", "local-thr", "remote-thr", "pair"] {
         assert!(page(&format!("spanwire-perf-{role}")).contains("SYNOPSIS"));
+    }
+    for role in ["forward", "serve", "echo"] {
+        assert!(page(&format!("spanwire-mux-{role}")).contains("SYNOPSIS"));
     }
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -79,3 +79,25 @@ pub use spanwire_core::mux::{
     SameId,
 };
 pub use stream::{RecvStream, SendStream};
+
+/// Puts channels on a connection that the program already has: [`Connection::wrap`]. With an id, `open` or
+/// `accept` is the next call; the empty id accepts all, and each [`Channel`] knows its own.
+///
+/// ```
+/// use spanwire::mux::{self, MuxOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (ours, theirs) = tokio::io::duplex(64 * 1024);
+/// let (client, server) = (mux::wrap(ours, MuxOptions::default()), mux::wrap(theirs, MuxOptions::default()));
+/// let (session, accepted) = tokio::join!(client.open("session-1"), server.accept("session-1"));
+/// session?.send("hello").await?;
+/// assert_eq!(&accepted?.recv().await?[..], b"hello");
+/// # Ok(()) }
+/// ```
+pub fn wrap(
+    io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    options: MuxOptions,
+) -> Connection {
+    Connection::wrap(io, options)
+}

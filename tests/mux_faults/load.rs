@@ -4,6 +4,7 @@ use super::peer::{OVER, Over, ends};
 use super::support::within;
 use spanwire::mux::{Channel, Connection, MuxOptions};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 async fn pair(over: Over, options: &MuxOptions) -> (Connection, Connection) {
@@ -41,7 +42,9 @@ async fn channels_come_and_go_64_at_a_time() {
             }
         });
     }
-    within(async { tokio::join!(serve, clients.join_all()) }).await;
+    let patience = Duration::from_secs(60 * openings() as u64 / 10_000);
+    let all = async { tokio::join!(serve, clients.join_all()) };
+    tokio::time::timeout(patience, all).await.expect("it hangs");
     while here.stats().channels + there.stats().channels > 0 {
         tokio::task::yield_now().await;
     }

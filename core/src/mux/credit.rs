@@ -96,8 +96,8 @@ impl Lack {
 /// A round trip that nobody has measured yet.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(1);
 
-/// What is taken in less time than this is taken at once, as far as our clock can tell.
-const LEAST_QUICK: Duration = Duration::from_micros(50);
+/// Shorter ones are beyond what our clock can tell.
+const LEAST_ROUND_TRIP: Duration = Duration::from_micros(50);
 
 impl Window {
     /// Of a channel that begins.
@@ -218,12 +218,18 @@ impl Shared {
                 }
             }
         }
-        if due && window.tuned < self.max_window {
-            let quick = self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP).max(LEAST_QUICK);
-            if now - window.told_at < quick {
-                // Half of it was taken in the time of a round trip: the peer waits for us.
-                window.tuned = (window.tuned * 2).min(self.max_window);
-                window.target = window.target.max(window.tuned);
+        if due {
+            // Half of it was taken in so short a time that the peer waits for us. In two round trips: a window of
+            // four times what the path holds, for who is alone. In half of one: of once or twice that, so that
+            // little waits in the kernels where others speak, too.
+            let round_trip = self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP).max(LEAST_ROUND_TRIP);
+            let since = now - window.told_at;
+            let double = |size: u64| size.saturating_mul(2).min(self.max_window);
+            if since < round_trip / 2 {
+                window.tuned = double(window.tuned);
+            }
+            if since < round_trip * 2 {
+                window.target = double(window.target);
             }
         }
         let promise = window.taken + size;
@@ -242,8 +248,9 @@ impl Shared {
         let cost = |bytes: u64| bytes.saturating_add(FRAME_COST * (bytes / 65_536 + 2));
         match missing {
             Missing::Bytes(bytes) => Lack { wish: cost(bytes), least: cost(bytes) },
-            // As much again as there is; but no more than its own window may be left over in the end.
-            Missing::Unknown { came } => Lack { wish: cost(came), least: cost(came).min(self.window) },
+            // As much again as there is, and always a window: a sender with less left may wait for more before
+            // it cuts a piece. And no more than that may be left over in the end.
+            Missing::Unknown { came } => Lack { wish: cost(came).max(self.window), least: self.window },
         }
     }
 

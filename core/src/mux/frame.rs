@@ -24,7 +24,7 @@ pub const MAX_FRAME_BYTES: usize = 1024 * 1024 + 64;
 pub const MAX_HELLO_BYTES: usize = 4 * 1024;
 
 /// What every frame with data costs beside them, in credit: what it takes to remember it.
-pub const FRAME_COST: u64 = 16;
+pub const FRAME_COST: u64 = 64;
 
 /// The length of a message that is not known when it begins.
 pub const UNKNOWN: u64 = u64::MAX;

@@ -148,16 +148,16 @@ fn what_waits_on_a_channel_that_is_over_still_counts() {
         }
     }
     let mut sent = 0;
-    while mux.channel_stats(place).recv_credit > 516 {
+    while mux.channel_stats(place).recv_credit > 564 {
         say(&mut mux, Frame::Message { channel: 2, body: Bytes::from_static(&[7; 500]) });
-        sent += 516;
+        sent += 564;
     }
     say(&mut mux, Frame::Begin { channel: 2, length: 1_000, body: Bytes::from_static(&[7; 500]) });
     assert!(sent > 10_000, "{sent}");
     say(&mut mux, reset(2));
     assert_eq!(mux.stats().shared_used, sent - 1_000, "but for what was cut in the middle");
     mux.check_invariants();
-    for _ in 0..sent / 516 {
+    for _ in 0..sent / 564 {
         assert!(matches!(mux.take_message(place), Take::Message(_)));
         mux.check_invariants();
     }

@@ -308,12 +308,12 @@ impl World {
                 });
             }
         }
-        for _ in 0..400 {
+        for _ in 0..1_000 {
             (0..2).for_each(|side| self.deliver(side, 8));
         }
         self.check();
         for side in &self.sides {
-            assert_eq!((side.mux.live(), side.mux.stats().shared_used), (0, 0), "all is over and given back");
+            assert_eq!((side.mux.live(), side.mux.stats().shared_used), (0, 0), "{}", self.picture());
             for held in &side.channels {
                 let account = side.mux.account(held.place);
                 assert_eq!((account.delivered, account.unknown), (account.accepted, 0), "all is known");

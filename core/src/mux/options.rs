@@ -97,8 +97,8 @@ impl Default for MuxOptions {
 
 impl MuxOptions {
     /// The most that a peer can make us remember, in bytes of messages: a window for each channel, what
-    /// they share, and one message that is being put together. Each frame counts 16 bytes beside its own; to keep
-    /// messages of a few bytes takes up to five times what they count.
+    /// they share, and one message that is being put together. Each frame counts 64 bytes beside its own, which is
+    /// what it takes to keep it.
     pub fn memory_bound(&self) -> u64 {
         let windows = u64::from(self.channels) * u64::from(self.window);
         windows.saturating_add(self.shared_window).saturating_add(self.max_message_bytes)

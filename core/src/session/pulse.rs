@@ -73,11 +73,18 @@ impl Pulse {
 
     /// What is due at this time.
     pub fn expire(&mut self, now: Time) -> Option<Beat> {
-        if self.deadline()? > now {
+        let (due, every) = (self.deadline()?, self.every?);
+        if due > now {
             return None;
         }
         if self.heard_at + self.dead_after <= now {
-            return Some(Beat::Dead);
+            if now - due < every / 2 {
+                return Some(Beat::Dead);
+            }
+            // We come late ourselves: the process was stopped, or its machine was asleep. What came meanwhile is
+            // still to be read, so the peer gets another chance.
+            let chance = self.dead_after.saturating_sub(every);
+            self.heard_at = Time::from_nanos(now.as_nanos().saturating_sub(chance.as_nanos() as u64));
         }
         Some(Beat::Ping(self.ping(now)))
     }
@@ -95,6 +102,20 @@ mod tests {
 
     fn pulse() -> Pulse {
         Pulse::new(Some(Duration::from_secs(10)), Duration::from_secs(30), START)
+    }
+
+    #[test]
+    fn who_was_stopped_himself_asks_before_he_calls_the_peer_dead() {
+        let mut pulse = pulse();
+        assert_eq!(pulse.expire(at(10)), Some(Beat::Ping(1)));
+        assert_eq!(pulse.expire(at(100)), Some(Beat::Ping(2)));
+        pulse.pong(2, at(101));
+        pulse.heard(at(101));
+        assert_eq!(pulse.deadline(), Some(at(111)));
+        // And one that is really gone is dead soon after.
+        assert_eq!(pulse.expire(at(200)), Some(Beat::Ping(3)));
+        assert_eq!(pulse.deadline(), Some(at(210)));
+        assert_eq!(pulse.expire(at(210)), Some(Beat::Dead));
     }
 
     #[test]

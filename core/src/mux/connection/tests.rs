@@ -425,6 +425,34 @@ fn a_message_of_unknown_length_goes_in_pieces_and_can_be_taken_whole() {
 }
 
 #[test]
+fn who_waits_for_a_whole_stream_gets_it_however_little_credit_was_left_when_it_began() {
+    for left in (0..6_000).step_by(50) {
+        let options = MuxOptions { shared_window: 0, ..MuxOptions::default() };
+        let mut pair = Pair::new(&options);
+        let (a, b) = pair.channel("x");
+        // Taken, but not so much that there would be news of it.
+        pair.a.send(a, Bytes::from(vec![7; 8_000])).unwrap();
+        pair.run();
+        assert!(matches!(pair.b.take_message(b), Take::Message(_)));
+        pair.a.send(a, Bytes::from(vec![7; 8_000 - left])).unwrap();
+        pair.a.begin_stream(a).unwrap();
+        pair.run();
+        pair.a.send_piece(a, Bytes::from(vec![7; 9_000])).unwrap();
+        pair.a.end_stream(a, true);
+        pair.run();
+        assert!(matches!(pair.b.take_message(b), Take::Message(_)));
+        for _ in 0..10 {
+            pair.run();
+            if let Take::Message(body) = pair.b.take_message(b) {
+                assert_eq!(body.len(), 9_000);
+                pair.a.reset(a, Code::NONE, "");
+            }
+        }
+        assert!(pair.a.is_over(a), "{left}");
+    }
+}
+
+#[test]
 fn what_is_too_long_is_refused_by_its_sender_and_can_still_be_streamed() {
     let options = MuxOptions { max_message_bytes: 1_000, ..MuxOptions::default() };
     let mut pair = Pair::new(&options);
@@ -432,8 +460,8 @@ fn what_is_too_long_is_refused_by_its_sender_and_can_still_be_streamed() {
     let (not, body) = pair.a.send(a, Bytes::from(vec![7; 1_001])).unwrap_err();
     assert_eq!((not, body.len()), (NotSent::TooLarge { limit: 1_000 }, 1_001));
     pair.a.begin_stream(a).unwrap();
-    for _ in 0..100 {
-        pair.a.send_piece(a, Bytes::from(vec![7; 100])).unwrap();
+    for _ in 0..50 {
+        pair.a.send_piece(a, Bytes::from(vec![7; 200])).unwrap();
     }
     pair.a.end_stream(a, true);
     pair.run();
