@@ -14,10 +14,10 @@ async fn serve(server: Server) {
         tokio::spawn(async move {
             while let Ok(request) = channel.recv().await {
                 match &request[..] {
-                    b"REQUEST" => channel.send("RESPONSE").await.ok(),
+                    b"REQUEST" => drop(channel.send("RESPONSE").await),
                     // Ends this one, and says why.
-                    _ => Some(channel.reset(NOT_THERE, "nothing of that name")),
-                };
+                    _ => channel.reset(NOT_THERE, "nothing of that name"),
+                }
             }
         });
     }

@@ -112,7 +112,7 @@ impl fmt::Display for ChannelEnd {
     }
 }
 
-/// Which channel. It stays the same one's until that is [released](Mux::release).
+/// Which channel. It stays the same one's until that is [released](super::Mux::release).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     pub(super) slot: u32,
