@@ -22,10 +22,7 @@ pub fn report(data: &[u8]) {
             (&one.ledger, &one.latencies, one.queues),
             (&other.ledger, &other.latencies, other.queues)
         );
-        assert_eq!(
-            (&one.lives, &one.refusals, &one.waits),
-            (&other.lives, &other.refusals, &other.waits)
-        );
+        assert_eq!((&one.lives, &one.refusals, &one.waits), (&other.lives, &other.refusals, &other.waits));
         for (one, other) in one.transports.iter().zip(&other.transports) {
             assert_eq!(one.latencies, other.latencies);
         }

@@ -123,7 +123,7 @@ const FEATURES: Suite = Suite {
 
 const CORE: Suite = Suite {
     name: "core",
-    what: "the core stands without std and needs only bytes",
+    what: "the core stands without std, and needs only buffers and hash tables",
     required: true,
     minutes: 3,
     run: |job| Some(checks::core(job)),
