@@ -20,7 +20,7 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ("core/src/mux/pool/options.rs", "PoolOptions", "PoolBounds"),
     ("src/mux/logical.rs", "LogicalOptions", "LogicalOptions"),
     ("src/mux/server.rs", "ServerOptions", "mux::ServerOptions"),
-    ("core/src/mux/tagged.rs", "TaggedOptions", "TaggedOptions"),
+    ("core/src/mux/tagged/options.rs", "TaggedOptions", "TaggedOptions"),
 ];
 
 #[test]

@@ -154,7 +154,7 @@ pub(crate) struct Driver {
     /// How the peer broke the protocol below SP.
     fault: Option<Arc<str>>,
     /// What the connection below has said of its failure.
-    judged: Option<UpgradeError>,
+    judged: Option<Box<UpgradeError>>,
 }
 
 /// So long the driver lets hurried senders run at most: other connections wait meanwhile.
@@ -444,7 +444,7 @@ impl Driver {
             more = last == Step::Enough;
             over = reading.over();
             self.fault = reading.fault().cloned();
-            self.judged = reading.judged().cloned();
+            self.judged = reading.judged().cloned().map(Box::new);
         }
         if pipe.loan.done() || more {
             rt::give_way(cx);
@@ -467,7 +467,7 @@ impl Driver {
         let unknown_bytes = if self.parted { 0 } else { self.pipe.writer().kernel_bytes() };
         self.id = None;
         if let Some(error) = self.judged.take() {
-            self.owner.judged(error);
+            self.owner.judged(*error);
         }
         self.owner.detach(id, self.why(), unknown_bytes);
         self.pipe.loan.seen();

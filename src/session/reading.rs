@@ -35,7 +35,7 @@ pub(crate) struct Reading {
     /// How the peer broke the protocol below SP, if that was it.
     fault: Option<Arc<str>>,
     /// What the connection below has said of its failure.
-    judged: Option<UpgradeError>,
+    judged: Option<Box<UpgradeError>>,
     /// A thread has read last, and the runtime does not know what has come since.
     alone: bool,
     /// The last read took much: there is more, most likely.
@@ -117,7 +117,7 @@ impl Reading {
     /// What the connection below has said of its failure: with TLS 1.3 a client has done its part before the
     /// server has judged it.
     pub(super) fn judged(&self) -> Option<&UpgradeError> {
-        self.judged.as_ref()
+        self.judged.as_deref()
     }
 
     /// Whether the runtime knows that the peer has ended; if not, it will tell of what comes next.
@@ -174,7 +174,7 @@ impl Reading {
             Poll::Ready(Ok(_)) => self.deliver(id, owner),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Step::Part,
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                self.judged = UpgradeError::inside(&error);
+                self.judged = UpgradeError::inside(&error).map(Box::new);
                 self.fault = Some(error.to_string().into());
                 self.over = Some(Input::Failed(DetachReason::ProtocolViolation));
                 Step::Stuck
