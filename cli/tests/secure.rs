@@ -103,10 +103,17 @@ fn who_cannot_prove_who_it_is_is_told_so() {
             ),
             (certs.flags(""), "certificate"),
         ] {
-            let answer = ask(&server.1, &flags);
-            assert!(!answer.status.success(), "{url}");
-            let text = said(&answer);
-            assert!(text.contains(why), "{url}: {text}");
+            // Over QUIC the verdict is a datagram, which a reset by a listener that has forgotten the connection may
+            // overtake: then the dialer knows only that it has ended, and hears why the next time.
+            let times = if url.starts_with("quic") { 5 } else { 1 };
+            let texts: Vec<_> = (0..times)
+                .map(|_| {
+                    let answer = ask(&server.1, &flags);
+                    assert!(!answer.status.success(), "{url}");
+                    said(&answer)
+                })
+                .collect();
+            assert!(texts.iter().any(|text| text.contains(why)), "{url}: {texts:?}");
         }
     }
 }

@@ -240,8 +240,10 @@ impl Work {
     /// The runtime is going away. With a stream of the kernel's the peer would hear of it; so it does here.
     fn last_words(&self) {
         let Some(parting) = &self.parting else { return };
-        // Whoever had the connection may have been dropped before, and has closed it.
-        if let Some(connection) = lock(&parting.inner).connection.take() {
+        // Whoever had the connection may have been dropped before, and has closed it. One that the peer has ended is
+        // not closed again: that would take its reason from whoever is about to read it.
+        let connection = lock(&parting.inner).connection.take();
+        if let Some(connection) = connection.filter(|connection| connection.close_reason().is_none()) {
             connection.close(GONE, b"");
         }
         if let Some(mut task) = lock(&self.task).take() {
