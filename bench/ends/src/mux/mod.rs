@@ -15,7 +15,7 @@
 //! Both ends run on [`runtime`], a single-threaded one, as the async API does in all other works.
 //!
 //! Client and server agree on which channel is which by their order: the client opens one after the other and
-//! has a message echoed on each before it opens the next ([`open`], [`accept`]). That also makes sure that both
+//! has a message echoed on each before it opens the next (`open`, `accept`). That also makes sure that both
 //! ends have it, for many multiplexers say nothing to the other end before something is sent.
 
 mod channel;
