@@ -219,13 +219,13 @@ impl Shared {
             }
         }
         if due {
-            // Half of it was taken in so short a time that the peer waits for us. In two round trips: a window of
-            // four times what the path holds, for who is alone. In half of one: of once or twice that, so that
-            // little waits in the kernels where others speak, too.
+            // Half of it was taken in so short a time that the peer waits for us: where a window is the bound, half of
+            // it takes half a round trip. Below two round trips, it grows to some six times what the path holds, for who
+            // is alone; below one, to some three times, so that less waits in the kernels where others speak, too.
             let round_trip = self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP).max(LEAST_ROUND_TRIP);
             let since = now - window.told_at;
             let double = |size: u64| size.saturating_mul(2).min(self.max_window);
-            if since < round_trip / 2 {
+            if since < round_trip {
                 window.tuned = double(window.tuned);
             }
             if since < round_trip * 2 {
