@@ -142,6 +142,37 @@ impl<E: Event> Hub<E> {
     }
 }
 
+/// A hub with a lock of its own. Never used under any other lock.
+#[derive(Debug)]
+pub(crate) struct Shared<E>(Mutex<Hub<E>>);
+
+impl<E> Default for Shared<E> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<E: Event> Shared<E> {
+    fn lock(&self) -> MutexGuard<'_, Hub<E>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody listens from now on.
+    pub(crate) fn subscribe(&self) -> Events<E> {
+        self.lock().subscribe()
+    }
+
+    /// Makes the event only if somebody listens, and then with no lock held.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> E) {
+        if !self.lock().is_heard() {
+            return;
+        }
+        let (event, mut wakers) = (event(), Vec::new());
+        self.lock().tell(|| event, |waker| wakers.push(waker));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
 /// Whoever still listens when this is gone, however it went, must not wait for ever.
 impl<E> Drop for Hub<E> {
     fn drop(&mut self) {

@@ -3,8 +3,7 @@
 use super::Peer;
 use crate::hub;
 use spanwire_core::link::End;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::sync::Arc;
 
 /// Something that happened at a [`Host`](super::Host).
 #[derive(Clone, Debug)]
@@ -67,25 +66,4 @@ impl hub::Event for Event {
 pub type Events = hub::Events<Event>;
 
 /// Whom a host tells its events. Never used under the lock of a connection.
-#[derive(Debug, Default)]
-pub(super) struct Hub(Mutex<hub::Hub<Event>>);
-
-impl Hub {
-    fn lock(&self) -> MutexGuard<'_, hub::Hub<Event>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn subscribe(&self) -> Events {
-        self.lock().subscribe()
-    }
-
-    /// Makes the event only if somebody listens, and then with no lock held.
-    pub(super) fn tell(&self, event: impl FnOnce() -> Event) {
-        if !self.lock().is_heard() {
-            return;
-        }
-        let (event, mut wakers) = (event(), Vec::new());
-        self.lock().tell(|| event, |waker| wakers.push(waker));
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
+pub(super) type Hub = hub::Shared<Event>;

@@ -6,9 +6,9 @@ use super::rates::{PeerRates, Share, Who};
 use super::wire::{For, Wire};
 use super::{ConnectError, Event, Events, Peer};
 use crate::endpoint::Connector;
-use crate::error::{ConnectError as NoStream, DialError};
+use crate::error::DialError;
 use crate::options::DialOptions;
-use crate::rt::Home;
+use crate::rt::{Home, Kept};
 use crate::session::Origin;
 use crate::transport::{Ends, Incoming, Place, Speaks};
 use spanwire_core::framing::link::{Hello, Metadata, Reason, Versions};
@@ -21,7 +21,6 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// What a host says and wants.
 #[derive(Clone, Default)]
@@ -91,7 +90,7 @@ pub(super) struct HostCore {
     rates: Option<Arc<PeerRates>>,
     pub(super) hub: Hub,
     /// Dropped with the last of us, which ends the keeper.
-    _kept: Option<oneshot::Sender<()>>,
+    _kept: Kept,
 }
 
 #[derive(Default)]
@@ -102,26 +101,6 @@ struct Table {
     /// Those that wait for the place of their host to be settled.
     waiting: Vec<Weak<Wire>>,
     last: u64,
-}
-
-/// Marks the home as gone when the runtime drops this task.
-struct Keeper {
-    home: Home,
-    done: bool,
-}
-
-impl Keeper {
-    fn finish(mut self) {
-        self.done = true;
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        if !self.done {
-            self.home.is_going();
-        }
-    }
 }
 
 impl Host {
@@ -150,16 +129,10 @@ impl Host {
         while options.name.len() > 255 {
             options.name.pop();
         }
-        let (kept, rest) = oneshot::channel();
-        let keeper = Keeper { home: home.clone(), done: false };
-        home.spawn(async move {
-            // An error: the host is gone.
-            let _: Result<(), _> = rest.await;
-            keeper.finish();
-        });
+        let kept = Kept::new(&home);
         let (table, hub) = (Mutex::default(), Hub::default());
         let rates = PeerRates::new(&options.link);
-        let core = HostCore { home, options, instance, table, rates, hub, _kept: Some(kept) };
+        let core = HostCore { home, options, instance, table, rates, hub, _kept: kept };
         Self { core: Arc::new(core) }
     }
 
@@ -264,16 +237,7 @@ impl HostCore {
         connector: &Connector,
         url: Arc<str>,
     ) -> Result<Conn, ConnectError> {
-        let connect = connector.connect(Speaks::Link, &self.home);
-        let connect = self.home.run(connect);
-        let stream = match self.home.within(connector.options.connect_timeout, connect).await {
-            None => return Err(DialError::TimedOut { url }.into()),
-            Some(Err(NoStream::Io(error))) => {
-                return Err(DialError::Connect { url, error: Arc::new(error) }.into());
-            }
-            Some(Err(NoStream::Upgrade(error))) => return Err(DialError::Upgrade { url, error }.into()),
-            Some(Ok(stream)) => stream,
-        };
+        let stream = connector.reach(&url, Speaks::Link, &self.home).await?;
         let origin = Origin { url: url.clone(), dialed: true };
         let conn = Conn::start(&self, origin, None, Incoming::Ready(stream)).0;
         match conn.opened().await {

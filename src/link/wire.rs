@@ -17,7 +17,7 @@ use crate::rt::{self, Home, Sleep};
 use crate::session::handoff::{Kick, Wrote};
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Ended, Origin, Owner, SessionOptions, driver};
-use crate::transport::{Ends, Incoming, Stream};
+use crate::transport::{Ends, Incoming};
 use bytes::Bytes;
 use spanwire_core::framing::link::{Hello, LinkError, MAX_HANDSHAKE_BYTES, Reason};
 use spanwire_core::framing::sp::{FrameError, Framing, Protocol};
@@ -313,12 +313,6 @@ impl Wire {
 
     async fn run_until_gone(self: Arc<Self>, incoming: Incoming, over: TaskOver) {
         let host = self.host.clone();
-        let incoming = match incoming {
-            Incoming::Ready(stream) => Incoming::Ready(as_link(stream)),
-            Incoming::Upgrading(upgrade) => {
-                Incoming::Upgrading(Box::pin(async move { Ok(upgrade.await?.map(as_link)) }))
-            }
-        };
         let options = SessionOptions {
             // There is no SP handshake, so none that anybody sees.
             protocol: Protocol::Pair0,
@@ -327,7 +321,7 @@ impl Wire {
         };
         let owner: Arc<dyn Owner> = Arc::new(self.clone());
         let handshake = driver::shake_hands(
-            incoming,
+            incoming.framed_by_link(),
             self.origin.clone(),
             owner,
             options,
@@ -484,11 +478,6 @@ impl Wire {
         }
         self.run(out);
     }
-}
-
-/// The framing of links is ours, whatever runs below.
-fn as_link(stream: Stream) -> Stream {
-    Stream { framing: Framing::Link, agreed: true, ..stream }
 }
 
 impl Owner for Arc<Wire> {

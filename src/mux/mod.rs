@@ -48,7 +48,6 @@ mod channel;
 mod connection;
 mod error;
 mod events;
-mod kept;
 mod listening;
 mod logical;
 mod logical_state;

@@ -3,7 +3,6 @@
 use super::channel::Channel;
 use super::connection::{self, Connection};
 use super::events::{Events, Hub};
-use super::kept::Kept;
 use super::pool_state::{Held, PoolState, Todo};
 use super::pool_stats::PoolReport;
 use super::wire::{Watcher, Wire};
@@ -75,7 +74,7 @@ pub(super) struct PoolCore {
     options: PoolOptions,
     hub: Hub,
     state: Mutex<PoolState>,
-    _kept: Kept,
+    _kept: rt::Kept,
 }
 
 /// A connection that ends just when a channel is opened on it leads to another one, but not for ever.
@@ -110,7 +109,7 @@ impl Pool {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).expect("the system has randomness");
         let state = PoolState::new(rules::Pool::new(options.bounds.clone(), u64::from_le_bytes(seed)));
-        let (kept, hub) = (Kept::new(&home), Hub::default());
+        let (kept, hub) = (rt::Kept::new(&home), Hub::default());
         let core = Arc::new(PoolCore { home, options, hub, state: Mutex::new(state), _kept: kept });
         core.home.spawn(tend(Arc::downgrade(&core)));
         Self { inner: Arc::new(Running { core }) }

@@ -4,7 +4,6 @@ use super::acceptors::{Acceptors, Waiting};
 use super::channel::Channel;
 use super::connection::{self, Connection};
 use super::events::{Events, Hub};
-use super::kept::Kept;
 use super::listening::{Crowd, Listening, Taker, accept_all};
 use super::wire::{Watcher, Wire};
 use super::{AcceptError, Event};
@@ -128,7 +127,7 @@ struct ServerCore {
     options: ServerOptions,
     hub: Hub,
     state: Mutex<ServerState>,
-    _kept: Kept,
+    _kept: rt::Kept,
 }
 
 #[derive(Default)]
@@ -178,7 +177,7 @@ impl Server {
     }
 
     fn at(options: ServerOptions, home: Home) -> Self {
-        let kept = Kept::new(&home);
+        let kept = rt::Kept::new(&home);
         let core = ServerCore { home, options, hub: Hub::default(), state: Mutex::default(), _kept: kept };
         Self { inner: Arc::new(Running { core: Arc::new(core) }) }
     }

@@ -13,7 +13,7 @@ use crate::rt::{self, Home, Sleep};
 use crate::session::handoff::{Kick, Wrote};
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Ended, Origin, Owner, SessionOptions, driver};
-use crate::transport::{Ends, Incoming, Stream};
+use crate::transport::{Ends, Incoming};
 use bytes::Bytes;
 use spanwire_core::framing::sp::{FrameError, Framing, Protocol};
 use spanwire_core::mux::connection::{Changes, Outgoing};
@@ -407,12 +407,6 @@ impl Wire {
     }
 
     async fn run_until_gone(self: Arc<Self>, incoming: Incoming, over: TaskOver) {
-        let incoming = match incoming {
-            Incoming::Ready(stream) => Incoming::Ready(as_mux(stream)),
-            Incoming::Upgrading(upgrade) => {
-                Incoming::Upgrading(Box::pin(async move { Ok(upgrade.await?.map(as_mux)) }))
-            }
-        };
         let options = SessionOptions {
             // There is no SP handshake, so none that anybody sees.
             protocol: Protocol::Pair0,
@@ -421,7 +415,7 @@ impl Wire {
         };
         let owner: Arc<dyn Owner> = Arc::new(self.clone());
         let handshake = driver::shake_hands(
-            incoming,
+            incoming.framed_by_link(),
             self.origin.clone(),
             owner,
             options,
@@ -509,11 +503,6 @@ impl Wire {
             watcher.gone(self);
         }
     }
-}
-
-/// Lengths are marked as plain connections mark them, whatever runs below.
-fn as_mux(stream: Stream) -> Stream {
-    Stream { framing: Framing::Link, agreed: true, ..stream }
 }
 
 impl Owner for Arc<Wire> {

@@ -4,12 +4,14 @@
 //! none, on the library's one background thread. Blocking sockets always live on that thread, so
 //! that a blocking call never waits for a task that only the blocked thread could run.
 //!
-//! `park` is how a thread waits, `quic` how quinn gets its tasks.
+//! `park` is how a thread waits, `kept` how one learns that a runtime goes away, `quic` how quinn gets its tasks.
 
+mod kept;
 pub(crate) mod park;
 #[cfg(feature = "quic")]
 pub(crate) mod quic;
 
+pub(crate) use kept::Kept;
 pub(crate) use park::{block_on, block_until};
 
 use spanwire_core::Time;

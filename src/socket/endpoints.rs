@@ -7,7 +7,7 @@ use super::inproc;
 use crate::endpoint::{self, Connector};
 #[cfg(all(unix, feature = "ipc"))]
 use crate::error::AdoptError;
-use crate::error::{ConnectError, DialError, ListenError};
+use crate::error::{DialError, ListenError};
 use crate::options::{DialOptions, ListenOptions, Start};
 use crate::rt;
 use crate::session::pipe::{Closing, StreamPipe};
@@ -554,19 +554,9 @@ impl Core {
             }
             _ => {
                 let (began, span) = (rt::now(), Span::dial(&endpoint.url, self.protocol));
-                let connect = span.within(connector.connect(self.speaks(), &self.home));
+                let connect = connector.reach(&endpoint.url, self.speaks(), &self.home);
                 // In a box, which goes: from here on the dialer only waits.
-                let connected = Box::pin(self.home.within(connector.options.connect_timeout, connect));
-                let incoming = match connected.await {
-                    None => return Err(DialError::TimedOut { url: url() }),
-                    Some(Err(ConnectError::Io(error))) => {
-                        return Err(DialError::Connect { url: url(), error: Arc::new(error) });
-                    }
-                    Some(Err(ConnectError::Upgrade(error))) => {
-                        return Err(DialError::Upgrade { url: url(), error });
-                    }
-                    Some(Ok(stream)) => Incoming::Ready(stream),
-                };
+                let incoming = Incoming::Ready(Box::pin(span.within(connect)).await?);
                 span.end();
                 self.took(&endpoint.url, Latency::Connect, rt::now() - began);
                 let (tell_settled, settled) = oneshot::channel();

@@ -223,6 +223,19 @@ pub(crate) enum Incoming {
     Upgrading(Upgrade),
 }
 
+impl Incoming {
+    /// The same for those who have a framing and a handshake of their own, whatever runs below.
+    pub(crate) fn framed_by_link(self) -> Self {
+        let framed = |stream| Stream { framing: Framing::Link, agreed: true, ..stream };
+        match self {
+            Self::Ready(stream) => Self::Ready(framed(stream)),
+            Self::Upgrading(upgrade) => {
+                Self::Upgrading(Box::pin(async move { Ok(upgrade.await?.map(framed)) }))
+            }
+        }
+    }
+}
+
 /// The handshake below SP: TLS, WebSocket, QUIC. `None`: the connection is for another listener at the same
 /// port, which has it now.
 pub(crate) type Upgrade = Pin<Box<dyn Future<Output = Result<Option<Stream>, ConnectError>> + Send>>;

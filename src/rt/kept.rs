@@ -1,17 +1,17 @@
 //! [`Kept`]: notices that a runtime is dropped under those who still wait there.
 
-use crate::rt::Home;
+use super::Home;
 use tokio::sync::oneshot;
 
 /// A task that tells a home that its runtime is going: whoever waits for a timer of it is told, instead of
 /// asking a runtime that is no more. The task ends with this.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     _ends_with_this: oneshot::Sender<()>,
 }
 
 impl Kept {
-    pub(super) fn new(home: &Home) -> Self {
+    pub(crate) fn new(home: &Home) -> Self {
         let (end, ended) = oneshot::channel();
         let keeper = Keeper { home: home.clone(), done: false };
         home.spawn(async move {
@@ -24,7 +24,7 @@ impl Kept {
 }
 
 /// Marks the home as gone when the runtime drops the task that has this.
-pub(super) struct Keeper {
+struct Keeper {
     home: Home,
     done: bool,
 }
