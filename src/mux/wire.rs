@@ -631,16 +631,6 @@ impl std::fmt::Debug for Wire {
     }
 }
 
-/// Ready when nothing more is sent or received.
-pub(super) fn poll_over(wire: &Arc<Wire>, cx: &Context<'_>) -> Poll<()> {
-    let mut state = wire.lock();
-    if state.mux.end().is_some() {
-        return Poll::Ready(());
-    }
-    state.wait(For::State, cx);
-    Poll::Pending
-}
-
 /// Whether everything of a connection is over: ready when it is.
 pub(super) fn poll_gone(wire: &Arc<Wire>, cx: &Context<'_>) -> Poll<()> {
     let mut state = wire.lock();

@@ -50,6 +50,11 @@ impl Mux {
         self.end_if_done();
     }
 
+    /// Whether it is over, and no channel was cut by a [`leave`](Self::leave): all had ended by themselves.
+    pub fn has_parted(&self) -> bool {
+        self.end().is_some() && !self.cut_short
+    }
+
     pub(super) fn say_go_away(&mut self, code: Code, text: &str) {
         if self.go_away.is_none() {
             self.go_away = Some((code, text.to_string()));
@@ -92,6 +97,7 @@ impl Mux {
                 return self.over(End::HandshakeTimeout);
             }
             State::Leaving { until } if due(until) => {
+                self.cut_short |= self.live > 0;
                 let slots: Vec<u32> = self.numbers.values().copied().collect();
                 for slot in slots {
                     let end = ChannelEnd::ResetHere { code: Code::LEAVING };
@@ -173,6 +179,7 @@ impl Mux {
     }
 
     pub(super) fn over(&mut self, end: End) {
+        self.cut_short |= self.live > 0 && matches!(self.state, State::Leaving { .. });
         self.state = State::Over(end.clone());
         self.debtors.clear();
         self.news =

@@ -165,6 +165,8 @@ pub struct Mux {
     no_channels_since: Time,
     /// The deadline may be an earlier one than when it was asked last.
     sooner: bool,
+    /// Channels were open when the time for them was over, or the connection lost.
+    cut_short: bool,
     pulse: Pulse,
     pong_due: Option<u64>,
     ping_due: Option<u64>,
@@ -227,6 +229,7 @@ impl Mux {
             idle_look_at: options.channel_idle_timeout.map(|timeout| now + timeout / IDLE_LOOKS.into()),
             no_channels_since: now,
             sooner: true,
+            cut_short: false,
             pulse: Pulse::new(options.keep_alive, options.dead_after, now),
             pong_due: None,
             ping_due: None,

@@ -521,6 +521,7 @@ fn going_away_lets_channels_end_and_takes_no_new_ones() {
     pair.run();
     let end = End::ClosedByPeer { code: Code::NONE, text: "maintenance".into() };
     assert_eq!((pair.a.end(), pair.b.end()), (Some(&end), Some(&End::ClosedHere)));
+    assert!(pair.b.has_parted());
 }
 
 #[test]
@@ -534,6 +535,17 @@ fn leaving_has_a_deadline() {
     pair.run();
     assert_eq!(pair.b.end(), Some(&End::ClosedHere));
     assert!(pair.b.is_over(b) && pair.a.is_over(a));
+    assert!(!pair.b.has_parted(), "its channel was cut");
+}
+
+#[test]
+fn a_connection_that_is_lost_while_it_leaves_cuts_its_channels() {
+    let mut pair = Pair::new(&MuxOptions::default());
+    pair.channel("x");
+    pair.b.leave(Code::NONE, "", Some(at(50)));
+    assert!(!pair.b.has_parted(), "it is not over yet");
+    pair.b.lost(End::Lost);
+    assert!(!pair.b.has_parted());
 }
 
 #[test]
