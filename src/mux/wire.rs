@@ -11,6 +11,7 @@
 use crate::error::UpgradeError;
 use crate::rt::{self, Home, Sleep};
 use crate::session::handoff::{Kick, Wrote};
+use crate::session::lookout::Lookout;
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Ended, Origin, Owner, SessionOptions, driver};
 use crate::transport::{Ends, Incoming};
@@ -84,6 +85,11 @@ pub(super) struct WireState {
     armed: Time,
     /// The driver's task was woken to say what a receiver has left to be said.
     left: bool,
+    /// Bytes of frames that were read since the driver's last turn.
+    read: usize,
+    /// When so many frames wait for the driver, their sender writes them itself: the first half of the answers
+    /// to what came in one read.
+    half: usize,
 }
 
 /// What somebody waits for.
@@ -118,6 +124,13 @@ struct Out {
 const FAREWELL: Duration = Duration::from_secs(1);
 /// At least so long where the program's own deadline is over by then.
 const LEAST_FAREWELL: Duration = Duration::from_millis(100);
+
+/// Where one read wakes so many, the peer gets the first half of their answers before the second one is there: so
+/// both ends work at the same time, instead of in turns.
+const WORTH_HALVING: usize = 12;
+
+/// Who has read so much in one turn is right to sleep: meanwhile more of it comes, for one read.
+const MUCH: usize = 8 * 1024;
 
 /// So many lists are kept for who waits next, with room for so many each.
 const SPARE_LISTS: usize = 16;
@@ -194,6 +207,24 @@ impl WireState {
             out.wakers.extend(pipe.close(closing));
         }
         writes
+    }
+
+    /// Whether the caller became the writer, since half of the answers to the last read wait.
+    #[inline]
+    fn halves(&mut self) -> bool {
+        let Some(pipe) = &mut self.pipe else { return false };
+        let writes = pipe.waiting() >= self.half && pipe.claim();
+        if writes {
+            self.half = usize::MAX;
+        }
+        writes
+    }
+
+    /// The caller is the writer: what waits is his.
+    #[inline]
+    fn take(&mut self, out: &mut Out) {
+        let stream = self.stream.clone();
+        out.batch = stream.zip(self.pipe.as_mut().map(PipeState::take));
     }
 
     /// After whatever was done to the machine.
@@ -298,6 +329,8 @@ impl Wire {
             timer: None,
             armed: Time::MAX,
             left: false,
+            read: 0,
+            half: usize::MAX,
         };
         Self { number, home, origin, options, watcher, ends: OnceLock::new(), state: Mutex::new(state) }
     }
@@ -338,8 +371,8 @@ impl Wire {
                 return false;
             }
             let Some(frame) = state.mux.send_at_once(place, body) else { return false };
-            if push(pipe, &mut state.marks, frame, &mut out) {
-                out.batch = state.stream.clone().map(|stream| (stream, pipe.take()));
+            if push(pipe, &mut state.marks, frame, &mut out) || state.halves() {
+                state.take(&mut out);
             }
         }
         self.run(out);
@@ -368,9 +401,8 @@ impl Wire {
 
     fn follow(&self, state: &mut WireState, out: &mut Out) {
         state.left = false;
-        if state.fill(out, self.options.write_buffer_bytes) {
-            let stream = state.stream.clone();
-            out.batch = stream.zip(state.pipe.as_mut().map(PipeState::take));
+        if state.fill(out, self.options.write_buffer_bytes) || state.halves() {
+            state.take(out);
         }
         state.settle(out);
     }
@@ -424,28 +456,31 @@ impl Wire {
         );
         let session = driver::serve(Box::pin(handshake), move |ended| over.with(ended));
         let mut session = std::pin::pin!(session);
-        let mut timer = None;
+        let (mut timer, mut lookout) = (None, Lookout::new(self.options.spin));
         poll_fn(|cx| {
             let over = session.as_mut().poll(cx);
             if over.is_pending() {
-                self.poll_timer(cx, &mut timer);
+                let has_read = self.poll_timer(cx, &mut timer);
+                lookout.turn(has_read, cx);
             }
             over
         })
         .await;
     }
 
-    /// Lets the machine do what is due, and comes back when more is.
-    fn poll_timer(self: &Arc<Self>, cx: &mut Context<'_>, timer: &mut Option<(Time, Sleep)>) {
-        {
+    /// Lets the machine do what is due, and comes back when more is. Whether anything was read since the last time.
+    fn poll_timer(self: &Arc<Self>, cx: &mut Context<'_>, timer: &mut Option<(Time, Sleep)>) -> bool {
+        let has_read = {
             // The driver is polled for each read: nothing has changed, mostly.
-            let state = self.lock();
+            let mut state = self.lock();
+            let has_read = (1..MUCH).contains(&std::mem::take(&mut state.read));
             let known = state.timer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
             let same = timer.as_ref().is_some_and(|(at, _)| *at == state.armed);
             if known && same && !state.left && state.armed > rt::now() {
-                return;
+                return has_read;
             }
-        }
+            has_read
+        };
         loop {
             let now = rt::now();
             let due = self.visit(|state| {
@@ -461,14 +496,14 @@ impl Wire {
             });
             let Some(due) = due else {
                 *timer = None;
-                return;
+                return has_read;
             };
             if timer.as_ref().is_none_or(|(at, _)| *at != due) {
                 *timer = Some((due, self.home.sleep_until(due)));
             }
-            let Some((_, sleep)) = timer else { return };
+            let Some((_, sleep)) = timer else { return has_read };
             if Pin::new(sleep).poll(cx).is_pending() {
-                return;
+                return has_read;
             }
             *timer = None;
         }
@@ -536,7 +571,10 @@ impl Owner for Arc<Wire> {
             loop {
                 inbox.allow(state.mux.max_frame_bytes());
                 match inbox.next() {
-                    Ok(Some(frame)) => state.mux.frame(frame, now),
+                    Ok(Some(frame)) => {
+                        state.read += frame.len().max(1);
+                        state.mux.frame(frame, now);
+                    }
                     Ok(None) => break,
                     Err(error) => {
                         state.mux.violated(match error {
@@ -552,6 +590,8 @@ impl Owner for Arc<Wire> {
                 }
             }
             self.follow(state, &mut out);
+            let woken = out.wakers.len();
+            state.half = if woken >= WORTH_HALVING { woken / 2 } else { usize::MAX };
         }
         self.run(out);
         Delivery::Hungry

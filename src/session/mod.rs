@@ -23,6 +23,7 @@ pub mod handoff;
 pub mod loan;
 
 pub(crate) mod driver;
+pub(crate) mod lookout;
 pub(crate) mod pipe;
 pub(crate) mod reading;
 pub(crate) mod spin;

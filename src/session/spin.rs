@@ -1,10 +1,20 @@
-//! [`Spin`]: a busy wait before a real one, for as long as that pays.
+//! [`Spin`]: a busy wait before a real one, for as long as that pays; [`Worth`]: whether it does.
 
 use spanwire_core::Time;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long those who wait for the same thing spin.
+#[derive(Debug, Default)]
+pub(crate) struct Spin {
+    /// Small, as there is one for each direction of a connection.
+    span_micros: u32,
+    /// Between so many looks the processor is given away, if anybody wants it: it may be the peer.
+    looks: u32,
+    worth: Worth,
+}
+
+/// Whether it pays to look for something before waiting for it.
 ///
 /// ```text
 ///              in vain: half as long              in vain, and short already
@@ -13,12 +23,8 @@ use std::time::Duration;
 ///     └────────────────────────────────┴── a probe, every 64th wait: it came ───┘
 /// ```
 #[derive(Debug, Default)]
-pub(crate) struct Spin {
-    /// Small, as there is one for each direction of a connection.
-    span_micros: u32,
-    /// Between so many looks the processor is given away, if anybody wants it: it may be the peer.
-    looks: u32,
-    /// Failures in a row; after so many, waits that did not spin are counted.
+pub(crate) struct Worth {
+    /// Failures in a row; after so many, waits that did not look are counted.
     in_vain: AtomicU32,
 }
 
@@ -29,24 +35,9 @@ const PROBE: u32 = 64;
 /// A look that costs little is repeated so often before the processor is given away.
 const LOOKS: u32 = 16;
 
-impl Spin {
-    pub(crate) fn new(span: Duration) -> Self {
-        let micros = span.as_nanos().div_ceil(1_000);
-        let span_micros = u32::try_from(micros).unwrap_or(u32::MAX);
-        Self { span_micros, looks: LOOKS, in_vain: AtomicU32::new(0) }
-    }
-
-    /// One that lets others run after each look.
-    pub(crate) fn yielding(span: Duration) -> Self {
-        Self { looks: 1, ..Self::new(span) }
-    }
-
-    /// How long the next wait may spin.
-    fn allowed(&self) -> Duration {
-        let span = Duration::from_micros(self.span_micros.into());
-        if span.is_zero() {
-            return Duration::ZERO;
-        }
+impl Worth {
+    /// How long the next wait may look, of `span` at most.
+    pub(crate) fn allowed(&self, span: Duration) -> Duration {
         match self.in_vain.load(Ordering::Relaxed) {
             failures @ 0..HALVINGS => span / (1 << failures),
             waits if waits % PROBE == 0 => span,
@@ -57,16 +48,42 @@ impl Spin {
         }
     }
 
+    /// One that did look has found something, or not.
+    pub(crate) fn note(&self, found: bool) {
+        match found {
+            true => self.in_vain.store(0, Ordering::Relaxed),
+            false => {
+                self.in_vain.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Spin {
+    pub(crate) fn new(span: Duration) -> Self {
+        let micros = span.as_nanos().div_ceil(1_000);
+        let span_micros = u32::try_from(micros).unwrap_or(u32::MAX);
+        Self { span_micros, looks: LOOKS, worth: Worth::default() }
+    }
+
+    /// One that lets others run after each look.
+    pub(crate) fn yielding(span: Duration) -> Self {
+        Self { looks: 1, ..Self::new(span) }
+    }
+
     /// Asks until there is something or the time for that is up.
     pub(crate) fn until<T>(&self, now: impl Fn() -> Time, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-        let allowed = self.allowed();
+        if self.span_micros == 0 {
+            return None;
+        }
+        let allowed = self.worth.allowed(Duration::from_micros(self.span_micros.into()));
         if allowed.is_zero() {
             return None;
         }
         let until = now() + allowed;
         for look in 1_u32.. {
             if let Some(found) = ask() {
-                self.in_vain.store(0, Ordering::Relaxed);
+                self.worth.note(true);
                 return Some(found);
             }
             if now() >= until {
@@ -77,7 +94,7 @@ impl Spin {
                 _ => std::hint::spin_loop(),
             }
         }
-        self.in_vain.fetch_add(1, Ordering::Relaxed);
+        self.worth.note(false);
         None
     }
 }

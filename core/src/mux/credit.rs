@@ -24,6 +24,8 @@ pub struct Window {
     target: u64,
     /// When the peer was last told of more.
     told_at: Time,
+    /// How often in a row half of it was taken so fast that it is too small for the path.
+    fast: u8,
 }
 
 /// The memory that all channels of a connection share, beyond the window that each of them is sure to have.
@@ -96,6 +98,16 @@ impl Lack {
 /// A round trip that nobody has measured yet.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(1);
 
+/// Up to so many bytes a window grows while half of it is taken in two round trips: it is so small that to sleep and to
+/// be woken counts for more than the path does.
+const SMALL: u64 = 256 * 1024;
+
+/// Beyond, it grows when it was too small for the path so often in a row. One burst says little.
+const TOO_SMALL: u8 = 3;
+
+/// What of a measured round trip is sleep: two threads were woken for it, as they are not while much is on its way.
+const WAKING: Duration = Duration::from_micros(60);
+
 /// Shorter ones are beyond what our clock can tell.
 const LEAST_ROUND_TRIP: Duration = Duration::from_micros(50);
 
@@ -103,7 +115,7 @@ impl Window {
     /// Of a channel that begins.
     pub fn new(window: u32, now: Time) -> Self {
         let window = window.into();
-        Self { taken: 0, received: 0, promised: window, tuned: window, target: window, told_at: now }
+        Self { taken: 0, received: 0, promised: window, tuned: window, target: window, told_at: now, fast: 0 }
     }
 
     /// What the peer may still send.
@@ -220,17 +232,21 @@ impl Shared {
         }
         if due {
             // Half of it was taken in so short a time that the peer waits for us: where a window is the bound, half of
-            // it takes half a round trip. Below two round trips, it grows to some six times what the path holds, for who
-            // is alone; below one, to some three times, so that less waits in the kernels where others speak, too.
+            // it takes half a round trip. Where others speak, too, what waits in the kernels is in their way: so it
+            // grows to no more than three times what the path holds. For who is alone, to some six times.
             let round_trip = self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP).max(LEAST_ROUND_TRIP);
             let since = now - window.told_at;
+            let too_small = since < round_trip * 2;
             let double = |size: u64| size.saturating_mul(2).min(self.max_window);
-            if since < round_trip {
+            let path = round_trip.saturating_sub(WAKING).max(LEAST_ROUND_TRIP / 2);
+            window.fast = if since < path * 3 / 4 { window.fast + 1 } else { 0 };
+            if alone {
+                window.target = if too_small { double(window.target) } else { window.target };
+            } else if window.fast == TOO_SMALL || (too_small && window.tuned < SMALL) {
                 window.tuned = double(window.tuned);
+                window.target = window.target.max(window.tuned);
             }
-            if since < round_trip * 2 {
-                window.target = double(window.target);
-            }
+            window.fast %= TOO_SMALL;
         }
         let promise = window.taken + size;
         if due && promise > window.promised {
@@ -264,5 +280,77 @@ impl Shared {
         }
         assert_eq!(self.used, used, "what channels hold of the shared memory");
         assert!(used <= self.limit + overdraft, "{used} of {} and {overdraft}", self.limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a window comes to that is read as fast as it is written to, over a path of so many bytes a second where
+    /// an idle connection measures `measured`, and a busy one has `real` for a round trip.
+    fn settled(measured: Duration, real: Duration, bytes_a_second: f64, alone: bool) -> f64 {
+        let mut shared = Shared::new(16 * 1024, 1 << 30, 1 << 32);
+        shared.set_round_trip(Some(measured));
+        let mut now = Time::ZERO;
+        let mut window = Window::new(16 * 1024, now);
+        let size = |window: &Window| if alone { window.target } else { window.tuned };
+        for _ in 0..200 {
+            let half = size(&window) / 2;
+            let rate = bytes_a_second.min(size(&window) as f64 / real.as_secs_f64());
+            now = now + Duration::from_secs_f64(half as f64 / rate);
+            let half = half.min(window.left());
+            assert!(shared.receive(&mut window, half));
+            shared.take(&mut window, half);
+            shared.news(&mut window, Asked { alone, ..Asked::default() }, now);
+        }
+        size(&window) as f64
+    }
+
+    const MICRO: Duration = Duration::from_micros(1);
+
+    #[test]
+    fn a_window_comes_to_what_the_path_holds() {
+        for micros in [1_000, 10_000, 100_000] {
+            let round_trip = MICRO * micros;
+            for rate in [1e8, 1e9] {
+                let held = (rate * round_trip.as_secs_f64()).max(SMALL as f64);
+                // A fifth more than the shortest is no queue yet.
+                let real = round_trip.mul_f64(1.2);
+                let (one, all) =
+                    (settled(round_trip, real, rate, true), settled(round_trip, real, rate, false));
+                assert!(all >= held && all <= held * 3.0, "{micros} us, {rate}: {all} of {held}");
+                assert!(one >= all && one <= held * 8.0, "{micros} us, {rate}: {one} of {held}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_waking_counts_for_more_than_the_path_a_window_stays_small() {
+        // Loopback: an idle round trip wakes two threads.
+        let window = settled(MICRO * 90, MICRO * 40, 3e9, false);
+        assert_eq!(window, SMALL as f64);
+    }
+
+    #[test]
+    fn a_slow_reader_gets_no_larger_window() {
+        assert_eq!(settled(MICRO * 100, MICRO * 100, 1e6, false), 16.0 * 1024.0);
+        assert_eq!(settled(MICRO * 100, MICRO * 100, 1e6, true), 16.0 * 1024.0);
+    }
+
+    #[test]
+    fn one_burst_makes_no_window_larger_than_small() {
+        let mut shared = Shared::new(1 << 18, 1 << 30, 1 << 32);
+        shared.set_round_trip(Some(MICRO * 1_000));
+        let mut window = Window::new(1 << 18, Time::ZERO);
+        let mut now = Time::ZERO;
+        for round in 0..30 {
+            // Two halves at once, and then one that takes its time.
+            now = now + if round % 3 == 2 { MICRO * 3_000 } else { MICRO };
+            assert!(shared.receive(&mut window, 1 << 17));
+            shared.take(&mut window, 1 << 17);
+            shared.news(&mut window, Asked::default(), now);
+        }
+        assert_eq!(window.tuned, 1 << 18);
     }
 }

@@ -43,6 +43,10 @@ pub struct MuxOptions {
     /// Bytes that may wait to be handed to the kernel, behind which an urgent message has to wait. Default
     /// 64 KiB; at least 1.
     pub write_buffer_bytes: usize,
+    /// How long the thread that serves the connection keeps asking the kernel for more after each read, before it
+    /// sleeps. Default 50 us, about what it costs to sleep and to be woken; zero: it sleeps at once. The tasks of
+    /// its runtime run meanwhile. It gets shorter, down to nothing, while it is in vain.
+    pub spin: Duration,
     /// What becomes of a channel whose id another one has. Default: it is one of its own.
     pub same_id: SameId,
     /// How long the peer may be silent until it is asked whether it is there. Default 10 s; `None` never asks.
@@ -85,6 +89,7 @@ impl Default for MuxOptions {
             send_bytes: 1024 * 1024,
             chunk_bytes: 64 * 1024,
             write_buffer_bytes: 64 * 1024,
+            spin: Duration::from_micros(50),
             same_id: SameId::Share,
             keep_alive: Some(Duration::from_secs(10)),
             dead_after: Duration::from_secs(30),
