@@ -285,7 +285,7 @@ impl Logical {
 
     /// The address.
     pub fn url(&self) -> &str {
-        &self.shared().key
+        &self.shared().key.url
     }
 
     /// The channel that it has now.
