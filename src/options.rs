@@ -3,9 +3,9 @@
 #[cfg(feature = "tls")]
 use crate::tls::{TlsClient, TlsServer};
 use crate::transport::Transport;
-use spanwire_core::mux::MuxOptions;
 #[cfg(feature = "ws")]
 use spanwire_core::options::Origins;
+use spanwire_core::options::mux::MuxOptions;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
