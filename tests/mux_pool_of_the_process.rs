@@ -7,6 +7,7 @@ use spanwire::mux::{OpenError, Pool, PoolBounds};
 use spanwire::{DialError, DialOptions, Event, PullSocket, PushSocket, Start};
 use std::time::Duration;
 use support::within;
+use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -76,6 +77,51 @@ async fn after_it_was_closed_there_is_another_one_and_sockets_come_back_through_
         let here = |physical: &&spanwire::mux::PhysicalStats| &*physical.url == "inproc://closed";
         assert_eq!(Pool::global().stats().physical.iter().filter(here).count(), 1);
         push.close(SECOND).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dial_whose_runtime_ends_is_begun_again_for_the_next_in_line() {
+    let _one = ONE.lock().await;
+    within(async {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("tcp://{}", silent.local_addr().unwrap());
+        // Whoever is told that it failed does not come again.
+        let once = || DialOptions {
+            start: Start::Background,
+            reconnect_min: 10_000 * SECOND,
+            reconnect_max: 10_000 * SECOND,
+            ..DialOptions::default()
+        };
+        let other =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (url, first) = (format!("mux+{at}#x"), format!("mux+{at}#x"));
+        let options = once();
+        let gone = other.spawn(async move {
+            let push = PushSocket::new();
+            push.dial_with(&first, options).await.unwrap();
+            push
+        });
+        let gone = gone.await.unwrap();
+        let (_before, _) = silent.accept().await.unwrap();
+        let stays = PushSocket::new();
+        stays.dial_with(&url, once()).await.unwrap();
+        let pool = Pool::global();
+        let dials = || pool.stats().physical.iter().filter(|physical| *physical.url == *at).count();
+        while pool.stats().waiting < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(dials(), 1, "they wait for the same");
+        other.shutdown_background();
+        let (_after, _) = silent.accept().await.unwrap();
+        assert_eq!((dials(), pool.stats().waiting), (1, 1));
+        // Nobody waits for it any more.
+        stays.close(SECOND).await;
+        while dials() > 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(gone);
     })
     .await;
 }

@@ -353,8 +353,7 @@ impl PoolCore {
 }
 
 async fn dial(core: Arc<PoolCore>, key: Key, home: Home, timeout: Option<Duration>, report: Report) {
-    let kept = rt::Kept::new(&home);
-    let guest = Guest { core: Arc::downgrade(&core), physical: report.physical, _kept: kept };
+    let guest = Guest { core: Arc::downgrade(&core), physical: report.physical, _kept: rt::Kept::new(&home) };
     let dial = DialOptions { connect_timeout: timeout, ..key.way.dial.clone() };
     let dialed = Connection::dial(&home, &key.url, &key.way.mux, dial, Some(Arc::new(guest))).await;
     report.with(dialed);
@@ -388,7 +387,7 @@ impl Drop for Report {
 struct Guest {
     core: Weak<PoolCore>,
     physical: Physical,
-    /// Where somebody waits on a connection whose runtime goes, that need not be the pool's.
+    /// Whoever waits on a connection learns that its runtime goes, which need not be the pool's.
     _kept: rt::Kept,
 }
 
