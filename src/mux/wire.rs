@@ -11,7 +11,7 @@
 use crate::error::UpgradeError;
 use crate::rt::{self, Home, Sleep};
 use crate::session::handoff::{Kick, Wrote};
-use crate::session::lookout::Lookout;
+use crate::session::lookout::{self, Lookout};
 use crate::session::pipe::{After, Closing, PipeState, StreamPipe};
 use crate::session::{Delivery, Ended, Origin, Owner, SessionOptions, driver};
 use crate::transport::{Ends, Incoming};
@@ -125,8 +125,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// At least so long where the program's own deadline is over by then.
 const LEAST_FAREWELL: Duration = Duration::from_millis(100);
 
-/// Where one read wakes so many, the peer gets the first half of their answers before the second one is there: so
-/// both ends work at the same time, instead of in turns.
+/// Where one read wakes so many, the peer gets the first half of their answers before the second one is there, if it is
+/// awake: so both ends work at the same time, instead of in turns.
 const WORTH_HALVING: usize = 12;
 
 /// Who has read so much in one turn is right to sleep: meanwhile more of it comes, for one read.
@@ -458,6 +458,7 @@ impl Wire {
         let mut session = std::pin::pin!(session);
         let (mut timer, mut lookout) = (None, Lookout::new(self.options.spin));
         poll_fn(|cx| {
+            lookout.begin();
             let over = session.as_mut().poll(cx);
             if over.is_pending() {
                 let has_read = self.poll_timer(cx, &mut timer);
@@ -591,7 +592,8 @@ impl Owner for Arc<Wire> {
             }
             self.follow(state, &mut out);
             let woken = out.wakers.len();
-            state.half = if woken >= WORTH_HALVING { woken / 2 } else { usize::MAX };
+            let halves = woken >= WORTH_HALVING && !self.options.spin.is_zero() && lookout::pays();
+            state.half = if halves { woken / 2 } else { usize::MAX };
         }
         self.run(out);
         Delivery::Hungry
