@@ -88,7 +88,7 @@ pub use stream::{Messages, Requests};
 pub use subscribe::{SubContext, SubSocket};
 pub use survey::{Survey, SurveyContext, SurveySocket};
 pub use watched::Watchable;
-pub(crate) use watched::Watched;
+pub(crate) use watched::{Shown, Watched};
 pub(crate) use watched::sealed::Sealed;
 
 use crate::session::Origin;
