@@ -73,7 +73,7 @@ fn streams_are_readers_and_writers() {
     stream.write_all(&sent).unwrap();
     stream.finish();
     let mut stream = channel.send_stream().unwrap();
-    stream.send(vec![7; 100_000]).unwrap();
+    stream.write_chunk(vec![7; 100_000]).unwrap();
     stream.finish();
     let (bytes, pieces) = reading.join().unwrap();
     assert!(bytes == sent);

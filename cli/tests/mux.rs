@@ -484,13 +484,13 @@ fn the_echo_sends_back_messages_and_streams() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..1_000 {
-                stream.send(vec![7; 64 * 1024]).unwrap();
+                stream.write_chunk(vec![7; 64 * 1024]).unwrap();
             }
             stream.finish();
         });
         let mut total = 0;
         let mut back = channel.recv_stream().unwrap();
-        while let Some(bytes) = back.recv().unwrap() {
+        while let Some(bytes) = back.read_chunk().unwrap() {
             total += bytes.len();
         }
         assert_eq!(total, 1_000 * 64 * 1024);

@@ -93,10 +93,10 @@ async fn send_back(channel: &Channel, counts: &Counts) -> Result<(), String> {
             Err(error) => return Err(error.to_string()),
         };
         let mut to = channel.send_stream().await.map_err(|error| error.to_string())?;
-        while let Some(bytes) = from.read().await.map_err(|error| error.to_string())? {
+        while let Some(bytes) = from.read_chunk().await.map_err(|error| error.to_string())? {
             counts.received(bytes.len());
             counts.sent(bytes.len());
-            to.write(bytes).await.map_err(|error| error.to_string())?;
+            to.write_chunk(bytes).await.map_err(|error| error.to_string())?;
         }
         to.finish();
     }

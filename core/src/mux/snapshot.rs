@@ -156,7 +156,9 @@ mod tests {
         let options = MuxOptions::default();
         let mut here = Mux::new(&options, [2; 16], START);
         let mut there = Mux::new(&options, [1; 16], START);
-        let run = |here: &mut Mux, there: &mut Mux| while deliver(here, there, START) | deliver(there, here, START) {};
+        let run = |here: &mut Mux, there: &mut Mux| {
+            while deliver(here, there, START) | deliver(there, here, START) {}
+        };
         run(&mut here, &mut there);
         let mut open = |id: &str| {
             let id = ChannelId::new(id).expect("it is short");

@@ -220,12 +220,14 @@ mod tests {
         use crate::mux::snapshot::{MuxChannelSnapshot, MuxConnectionSnapshot, MuxRole, MuxSnapshot};
         let mut tunnel = MuxSnapshot::new(MuxRole::Pool);
         tunnel.name = "tunnel".into();
-        let mut connection = MuxConnectionSnapshot { number: 3, url: "tcp://a:1".into(), ..Default::default() };
+        let mut connection =
+            MuxConnectionSnapshot { number: 3, url: "tcp://a:1".into(), ..Default::default() };
         connection.stats.channels = 2;
         let mut slow = MuxChannelSnapshot { number: 5, id: "slow \"one\"".into(), ..Default::default() };
         (slow.stats.stalled_by_peer, slow.stats.recv_waiting) = (7, 4);
         connection.channels.push(slow);
-        tunnel.connections = alloc::vec![connection.clone(), MuxConnectionSnapshot { number: 4, ..connection }];
+        tunnel.connections =
+            alloc::vec![connection.clone(), MuxConnectionSnapshot { number: 4, ..connection }];
         let mut report = Report::default();
         report.muxes.push(tunnel);
         let few = prometheus(&report, Detail::Sockets);

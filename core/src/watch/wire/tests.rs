@@ -151,12 +151,16 @@ fn what_a_reader_does_not_know_it_passes_over() {
     assert_eq!(known.sockets[0].latencies, Latencies::default());
     assert!(known.sockets[0].waits.measured().map(|(why, _)| why).eq([Lack::NoPeer]));
     // Nor a later one all words.
-    let fewer = BYTES.replace(" pings=0 stalls=2", "").replace(" window=0", "").replace("role=pool", "role=pool tint=3");
+    let fewer = BYTES
+        .replace(" pings=0 stalls=2", "")
+        .replace(" window=0", "")
+        .replace("role=pool", "role=pool tint=3");
     let told = decode(fewer.as_bytes()).expect("counters that are not there are zero");
     assert_eq!(told.muxes[0].connections[0].stats, MuxStats { stalls: 0, ..tunnel().connections[0].stats });
     assert_eq!(told.muxes[0].connections[0].channels, tunnel().connections[0].channels);
     // An earlier writer had none of these lines.
-    let of_later = ["detached_after ", "refused_after ", "room_wait ", "transport_latency ", "peer_latency ", "mux"];
+    let of_later =
+        ["detached_after ", "refused_after ", "room_wait ", "transport_latency ", "peer_latency ", "mux"];
     let is_earlier = |line: &&str| !of_later.iter().any(|kind| line.starts_with(kind));
     let earlier: String = BYTES.lines().filter(is_earlier).flat_map(|line| [line, "\n"]).collect();
     let told = decode(earlier.as_bytes()).expect("a report of an earlier writer");
