@@ -34,6 +34,7 @@ pub(super) fn run(args: &Args) -> Result<(), Complaint> {
 async fn echo(args: &Args) -> Result<(), Complaint> {
     let mut wishes = Wishes::new(&args.common)?;
     let server = serve::listen(&args.common, &args.listen, args.peers).await?;
+    let _service = args.common.show("echo", &server).await?;
     let counts = Arc::new(Counts::default());
     let mut carrying = JoinSet::new();
     let taking = take(&counts, &server, &args.common, &mut carrying);
