@@ -217,7 +217,8 @@ fn those_without_async_are_shown_as_well() {
     watch::expose("blocking pool", &pool).unwrap();
     let channel = pool.open(&server.url(), "x").unwrap();
     channel.send("hello").unwrap();
-    assert_eq!(server.accept("x").unwrap().recv().unwrap(), "hello");
+    let other = server.accept("x").unwrap();
+    assert_eq!(other.recv().unwrap(), "hello");
     watch::expose("blocking connection", &channel.connection()).unwrap();
     for name in ["blocking server", "blocking pool", "blocking connection"] {
         let mux = shown(name).unwrap();
