@@ -6,8 +6,8 @@
 mod expose;
 
 use expose::Expose;
-use spanwire::watch;
 use spanwire::mux::{Idle, Logical, LogicalOptions, Pool, PoolBounds, PoolOptions, Server};
+use spanwire::watch;
 use std::error::Error;
 use std::time::Duration;
 
