@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut upload = here.send_stream(Parcel::new(FILES, UPLOAD, "").at(Priority::Low))?;
     for n in 0..MEGABYTES {
         // Waits while the other side is behind.
-        upload.write(vec![n as u8; 1 << 20])?;
+        upload.write_chunk(vec![n as u8; 1 << 20])?;
         if n == 3 {
             here.send("meanwhile")?;
         }

@@ -98,7 +98,7 @@ async fn streams_of_any_length_go_both_ways_in_bounded_memory() {
         let mut total = 0;
         let mut buffer = vec![0; 70_000];
         loop {
-            match AsyncReadExt::read(&mut from, &mut buffer).await.unwrap() {
+            match from.read(&mut buffer).await.unwrap() {
                 0 => return total,
                 count => total += count,
             }
@@ -207,7 +207,7 @@ async fn an_urgent_message_passes_a_gigabyte() {
     let sink = tokio::spawn(async move {
         let mut stream = takes.recv_stream().await.unwrap();
         let mut total = 0_u64;
-        while let Some(bytes) = stream.read().await.unwrap() {
+        while let Some(bytes) = stream.read_chunk().await.unwrap() {
             total += bytes.len() as u64;
         }
         total

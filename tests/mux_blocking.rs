@@ -1,9 +1,10 @@
 //! Multiplexed connections without `async`.
 
+use spanwire::blocking::mux::tagged::{self, TaggedEvent, TaggedOptions};
 use spanwire::blocking::mux::{self, Connection, Pool, Server};
 use spanwire::mux::{
-    AcceptError, Event, LogicalOptions, LogicalRecvError, MuxOptions, PoolBounds, PoolOptions, RecvError,
-    ServerOptions,
+    AcceptError, Code, Event, LogicalOptions, LogicalRecvError, MuxOptions, PoolBounds, PoolOptions,
+    RecvError, SendError, ServerOptions,
 };
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -73,7 +74,7 @@ fn streams_are_readers_and_writers() {
     stream.write_all(&sent).unwrap();
     stream.finish();
     let mut stream = channel.send_stream().unwrap();
-    stream.send(vec![7; 100_000]).unwrap();
+    stream.write_chunk(vec![7; 100_000]).unwrap();
     stream.finish();
     let (bytes, pieces) = reading.join().unwrap();
     assert!(bytes == sent);
@@ -94,6 +95,126 @@ fn a_connection_of_the_standard_library_can_be_wrapped() {
     drop((channel, accepted));
     assert!(here.close(SOON));
     there.ended();
+}
+
+#[test]
+fn the_halves_of_a_channel_go_to_two_threads() {
+    let server = Server::bind(TCP).unwrap();
+    let here = Connection::connect(&server.url(), MuxOptions::default()).unwrap();
+    let (sender, receiver) = here.open("x").unwrap().split();
+    let there = server.accept("x").unwrap();
+    assert_eq!((there.number(), sender.channel().number()), (receiver.channel().number(), there.number()));
+    assert_eq!(receiver.try_recv(), Err(RecvError::Empty));
+    assert_eq!(receiver.recv_timeout(MS), Err(RecvError::TimedOut));
+    let sending = thread::spawn(move || {
+        for number in 0..1_000 {
+            sender.send(number.to_string()).unwrap();
+        }
+        sender.send_timeout("last but one", SOON).unwrap();
+        sender.try_send("last").unwrap();
+        sender.flush().unwrap();
+        sender.finish();
+        sender.channel().account().delivered
+    });
+    let echo = thread::spawn(move || {
+        while let Ok(message) = there.recv() {
+            there.send(message).unwrap();
+        }
+        there.finish();
+    });
+    for number in 0..1_000 {
+        assert_eq!(receiver.recv().unwrap(), number.to_string());
+    }
+    assert_eq!(receiver.recv().unwrap(), "last but one");
+    assert_eq!(receiver.recv().unwrap(), "last");
+    assert_eq!(receiver.recv(), Err(RecvError::Finished));
+    assert_eq!(sending.join().unwrap(), 1_002);
+    echo.join().unwrap();
+}
+
+#[test]
+fn who_wants_nothing_more_says_so_with_its_half() {
+    let server = Server::bind(TCP).unwrap();
+    let here = Connection::connect(&server.url(), MuxOptions::default()).unwrap();
+    let channel = here.open("x").unwrap();
+    let (sender, receiver) = server.accept("x").unwrap().split();
+    receiver.stop(Code(300));
+    let stopped = std::iter::repeat_with(|| channel.send("?")).take(100_000).find_map(Result::err);
+    assert!(matches!(stopped, Some(SendError::Stopped { code: Code(300), .. })), "{stopped:?}");
+    sender.send("the other way goes on").unwrap();
+    assert_eq!(channel.recv().unwrap(), "the other way goes on");
+}
+
+fn tagged_pair(options: TaggedOptions) -> (tagged::Connection, tagged::Connection) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    let wrap = |io| tagged::Connection::wrap(io, options.clone()).unwrap();
+    (wrap(ours), wrap(theirs))
+}
+
+#[test]
+fn messages_go_both_ways_in_the_tagged_layout() {
+    let (here, there) = tagged_pair(TaggedOptions::default());
+    let (user, all) = (here.open("user").unwrap(), there.open("").unwrap());
+    assert_eq!(here.open("user").unwrap_err(), tagged::OpenError::InUse);
+    assert!(matches!(user.try_recv(), Err(tagged::RecvError::Empty)));
+    assert!(matches!(user.recv_timeout(MS), Err(tagged::RecvError::TimedOut)));
+    let echo = thread::spawn({
+        let there = there.clone();
+        move || {
+            while let Ok(frame) = all.recv() {
+                there.send(&frame.id, frame.data).unwrap();
+            }
+            there.close(SOON)
+        }
+    });
+    for number in 0..100 {
+        user.send(number.to_string()).unwrap();
+        assert_eq!(user.recv().unwrap().data, number.to_string());
+    }
+    user.send_timeout("last but one", SOON).unwrap();
+    user.connection().try_send(user.id(), "last").unwrap();
+    here.flush().unwrap();
+    assert_eq!(user.recv_timeout(SOON).unwrap().data, "last but one");
+    assert_eq!(user.recv().unwrap().data, "last");
+    assert_eq!((here.stats().messages, there.stats().received), (102, 102));
+    let mut events = there.events();
+    assert_eq!(there.end(), None);
+    let report = here.close(SOON);
+    assert_eq!((report.flushed, report.abandoned), (102, 0));
+    there.ended();
+    assert_eq!(echo.join().unwrap().flushed, 102);
+    assert!(events.any(|event| matches!(event, TaggedEvent::Ended(_))));
+    assert!(matches!(user.send("too late"), Err(tagged::SendError::Ended { .. })));
+}
+
+#[test]
+fn a_thread_that_waits_for_room_in_the_tagged_layout_gets_it_when_the_peer_reads() {
+    let options = TaggedOptions { send_messages: 4, ..TaggedOptions::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut theirs, _) = listener.accept().unwrap();
+    theirs.set_read_timeout(Some(SOON)).unwrap();
+    let here = tagged::Connection::wrap(ours, options).unwrap();
+    let user = here.open("user").unwrap();
+    let large = vec![7; 1 << 20];
+    let mut sent = 0_usize;
+    let full = loop {
+        assert!(sent < 1_000, "somebody who does not read is not sent to for ever");
+        match user.send_timeout(large.clone(), MS * 20) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&full, tagged::SendError::TimedOut(data) if *data == large), "{full}");
+    let waits = thread::spawn(move || user.send(large));
+    let mut frame = vec![0; 1 + 4 + 4 + (1 << 20)];
+    for _ in 0..=sent {
+        theirs.read_exact(&mut frame).unwrap();
+        assert_eq!(frame[..9], *b"\x04user\x00\x10\x00\x00");
+    }
+    waits.join().unwrap().unwrap();
 }
 
 #[test]

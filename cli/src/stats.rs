@@ -1,4 +1,4 @@
-//! `--stats URL`: shows the sockets of a command to `spanwire top` and `spanwire metrics`; and how those two look.
+//! `--stats URL`: shows the sockets or multiplexed connections of a command to `spanwire top` and `spanwire metrics`; and how those two look.
 
 use crate::complaint::Complaint;
 use crate::secure::{self, Secure};
@@ -6,11 +6,11 @@ use spanwire::DialOptions;
 use spanwire::watch::{self, Service, Watchable};
 use std::time::Duration;
 
-/// Where to show the sockets of a command.
+/// Where to show the sockets or multiplexed connections of a command.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[group(skip)]
 pub(crate) struct Stats {
-    /// Show the sockets here meanwhile, for spanwire top and spanwire metrics
+    /// Show here meanwhile what goes on, for spanwire top and spanwire metrics
     #[arg(long, value_name = "URL")]
     pub(crate) stats: Option<String>,
 }
@@ -39,7 +39,7 @@ pub(crate) fn looking(url: &str, secure: &Secure) -> Result<DialOptions, secure:
     Ok(DialOptions { connect_timeout: Some(PATIENCE), ..secure.dialing(url)? })
 }
 
-/// Exposes a socket; one of the same name gets a number behind it.
+/// Exposes a socket, or what else can be watched; one of the same name gets a number behind it.
 pub(crate) fn expose(name: &str, socket: &impl Watchable) {
     let mut number = 1;
     let mut tried = name.to_owned();

@@ -484,13 +484,13 @@ fn the_echo_sends_back_messages_and_streams() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..1_000 {
-                stream.send(vec![7; 64 * 1024]).unwrap();
+                stream.write_chunk(vec![7; 64 * 1024]).unwrap();
             }
             stream.finish();
         });
         let mut total = 0;
         let mut back = channel.recv_stream().unwrap();
-        while let Some(bytes) = back.recv().unwrap() {
+        while let Some(bytes) = back.read_chunk().unwrap() {
             total += bytes.len();
         }
         assert_eq!(total, 1_000 * 64 * 1024);
@@ -498,6 +498,51 @@ fn the_echo_sends_back_messages_and_streams() {
     drop(channel);
     let said = echo.stop("TERM");
     assert!(said.iter().any(|line| line.starts_with("carried 1: ")), "{said:?}");
+}
+
+fn look(args: &[&str]) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_spanwire")).args(args).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_tunnel_is_watched_at_both_ends() {
+    let url = target(echo);
+    let (mut serve, at) = Mux::listening(&["serve", "--listen", ANY, "--to", &url, "--stats", ANY]);
+    let serves = serve.says("stats: listening on ");
+    let to = format!("tcp://{at}");
+    let forwards = ["forward", "--listen", ANY, "--to", &to, "--id", "db", "--stats", ANY];
+    let (mut forward, door) = Mux::listening(&forwards);
+    let forwarded = forward.says("stats: listening on ");
+    let client = connect(&door);
+    greet(&client);
+    for (stats, name, peer) in [(&forwarded, "forward", Some(&*at)), (&serves, "serve", None)] {
+        let table = look(&["top", stats, "--once", "--peers", "--interval", "0.05"]);
+        assert!(table.contains("0 sockets, 1 mux"), "{table}");
+        let rows: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        let rows: Vec<_> = rows.iter().filter(|row| row.first() == Some(&name)).collect();
+        let [all, connection, channel] = &rows[..] else { panic!("{table}") };
+        assert_eq!(all[1..3], ["mux", "1"], "one connection: {table}");
+        assert!(peer.is_none_or(|peer| connection[1] == peer), "{table}");
+        assert_eq!(connection[3], "1", "one channel: {table}");
+        assert_eq!((channel[1], channel[3]), ("db", connection[2]), "{table}");
+        let text = look(&["metrics", stats, "--peers"]);
+        let role = if name == "forward" { "pool" } else { "server" };
+        let labels = format!("mux=\"{name}\",role=\"{role}\"");
+        assert!(text.contains(&format!("spanwire_mux_connections{{{labels}}} 1\n")), "{text}");
+        assert!(text.contains(&format!("spanwire_mux_channel_stalls_total{{{labels},connection=")), "{text}");
+    }
+    // The connection stays when the client is gone; its channel does not.
+    client.shutdown(Shutdown::Both).unwrap();
+    drop(client);
+    let gone = (0..1_000).any(|_| {
+        look(&["metrics", &forwarded]).contains("spanwire_mux_channels{mux=\"forward\",role=\"pool\"} 0\n")
+    });
+    assert!(gone);
+    forward.stop("TERM");
+    serve.stop("TERM");
 }
 
 #[test]

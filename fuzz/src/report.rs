@@ -1,5 +1,6 @@
-//! Any bytes as a report of sockets.
+//! Any bytes as a report of sockets and multiplexed connections.
 
+use spanwire_core::mux::snapshot::MuxChannelSnapshot;
 use spanwire_core::watch::{Detail, decode, encode, prometheus};
 
 /// What decodes is encoded so that it decodes to the same, within the bounds of the format.
@@ -31,6 +32,16 @@ pub fn report(data: &[u8]) {
         }
         for (_, spans) in one.latencies.measured() {
             assert!(spans.quantile(0.0) <= spans.quantile(1.0) && spans.quantile(1.0) == spans.max());
+        }
+    }
+    assert_eq!(second.muxes.len(), first.muxes.len());
+    for (one, other) in first.muxes.iter().zip(&second.muxes) {
+        assert_eq!((one.role, one.attempts, one.waiting), (other.role, other.attempts, other.waiting));
+        assert_eq!(one.connections.len(), other.connections.len());
+        for (one, other) in one.connections.iter().zip(&other.connections) {
+            assert_eq!((one.number, one.stats, one.round_trip), (other.number, other.stats, other.round_trip));
+            let stats = |channels: &[MuxChannelSnapshot]| channels.iter().map(|one| one.stats).collect::<Vec<_>>();
+            assert_eq!(stats(&one.channels), stats(&other.channels));
         }
     }
     assert_eq!(encode(&second), bytes);

@@ -418,8 +418,8 @@ impl SendStream {
     ///
     /// # Errors
     /// See [`StreamError`].
-    pub fn write(&mut self, data: impl Into<Bytes>) -> Result<(), StreamError> {
-        block_on(self.inner.write(data))
+    pub fn write_chunk(&mut self, data: impl Into<Bytes>) -> Result<(), StreamError> {
+        block_on(self.inner.write_chunk(data))
     }
 
     /// All was written: waits until the peer's program has had all of it.
@@ -447,8 +447,8 @@ impl RecvStream {
     ///
     /// # Errors
     /// The sender gave it up, or the connection ended.
-    pub fn read(&mut self) -> Result<Option<Bytes>, StreamError> {
-        block_on(self.inner.read())
+    pub fn read_chunk(&mut self) -> Result<Option<Bytes>, StreamError> {
+        block_on(self.inner.read_chunk())
     }
 }
 
@@ -456,6 +456,6 @@ impl Iterator for RecvStream {
     type Item = Result<Bytes, StreamError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
+        self.read_chunk().transpose()
     }
 }

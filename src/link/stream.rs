@@ -33,7 +33,7 @@ impl Conn {
         })?;
         let mut stream = SendStream { conn: self.clone(), transfer, ended: false };
         let first = std::mem::take(&mut head.body);
-        stream.write(first).await?;
+        stream.write_chunk(first).await?;
         Ok(stream)
     }
 
@@ -74,7 +74,7 @@ impl SendStream {
     ///
     /// # Errors
     /// See [`StreamError`]: the peer wants no more of it, or the connection is over.
-    pub async fn write(&mut self, data: impl Into<Bytes>) -> Result<(), StreamError> {
+    pub async fn write_chunk(&mut self, data: impl Into<Bytes>) -> Result<(), StreamError> {
         let mut data = data.into();
         while !data.is_empty() {
             let written = poll_fn(|cx| {
@@ -93,17 +93,17 @@ impl SendStream {
         Ok(())
     }
 
-    /// [`write`](Self::write), no longer than this.
+    /// [`write_chunk`](Self::write_chunk), no longer than this.
     ///
     /// # Errors
     /// [`StreamError::TimedOut`], too; a part may have been sent then.
-    pub async fn write_timeout(
+    pub async fn write_chunk_timeout(
         &mut self,
         data: impl Into<Bytes>,
         timeout: Duration,
     ) -> Result<(), StreamError> {
         let conn = self.conn.clone();
-        conn.within(Some(timeout), self.write(data)).await.unwrap_or(Err(StreamError::TimedOut))
+        conn.within(Some(timeout), self.write_chunk(data)).await.unwrap_or(Err(StreamError::TimedOut))
     }
 
     /// All was written: waits until the peer's program has had all of it, or wants no more.
@@ -159,7 +159,7 @@ impl RecvStream {
     ///
     /// # Errors
     /// The sender gave it up, or the connection ended before the message did.
-    pub async fn read(&mut self) -> Result<Option<Bytes>, StreamError> {
+    pub async fn read_chunk(&mut self) -> Result<Option<Bytes>, StreamError> {
         poll_fn(|cx| {
             if let Some(done) = &self.done {
                 return Poll::Ready(done.clone().map(|()| None));
@@ -184,13 +184,13 @@ impl RecvStream {
         .await
     }
 
-    /// [`read`](Self::read), no longer than this.
+    /// [`read_chunk`](Self::read_chunk), no longer than this.
     ///
     /// # Errors
     /// [`StreamError::TimedOut`], too.
-    pub async fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Bytes>, StreamError> {
+    pub async fn read_chunk_timeout(&mut self, timeout: Duration) -> Result<Option<Bytes>, StreamError> {
         let conn = self.conn.clone();
-        conn.within(Some(timeout), self.read()).await.unwrap_or(Err(StreamError::TimedOut))
+        conn.within(Some(timeout), self.read_chunk()).await.unwrap_or(Err(StreamError::TimedOut))
     }
 
     fn finish(&mut self, how: Result<(), StreamError>) -> Result<Option<Bytes>, StreamError> {

@@ -40,6 +40,7 @@
 //! | `pool_key` | who shares one of them, and where it lives |
 //! | `logical` `logical_state` | what outlives channels: opens them, tells of losses, ends idle ones |
 //! | `events` `kept` | who is told of connections; who notices the end of a runtime |
+//! | `watched` | what is shown of them to [`watch`](crate::watch) |
 //! | [`tagged`] | another layout, for peers that speak only that |
 //! | `transport/` | sockets and plain connections over channels: the addresses that begin with `mux+` |
 //! | `error` | what can go wrong, and what is told |
@@ -60,6 +61,7 @@ mod server;
 mod stream;
 pub mod tagged;
 pub(crate) mod transport;
+mod watched;
 mod wire;
 
 pub use channel::{Channel, Receiver, Sender};
@@ -80,6 +82,7 @@ pub use spanwire_core::mux::{
     SameId,
 };
 pub use stream::{RecvStream, SendStream};
+pub(crate) use watched::Watched;
 
 /// Puts channels on a connection that the program already has: [`Connection::wrap`]. With an id, `open` or
 /// `accept` is the next call; the empty id accepts all, and each [`Channel`] knows its own.

@@ -70,7 +70,7 @@ impl Drop for Running {
     }
 }
 
-pub(super) struct PoolCore {
+pub(crate) struct PoolCore {
     pub(super) home: Home,
     options: PoolOptions,
     hub: Hub,
@@ -177,7 +177,7 @@ impl Pool {
 
     /// The physical connections that are open.
     pub fn connections(&self) -> Vec<Connection> {
-        self.core().lock().connections()
+        self.core().connections()
     }
 
     /// What it has counted, in all and on each physical connection.
@@ -217,6 +217,21 @@ impl Drop for Claim {
 }
 
 impl PoolCore {
+    /// Whether it still dials.
+    pub(super) fn is_open(&self) -> bool {
+        !self.lock().is_closed()
+    }
+
+    /// What was counted in all, and who waits.
+    pub(super) fn counted(&self) -> (rules::PoolStats, usize) {
+        self.lock().counted()
+    }
+
+    /// Those that are open.
+    pub(super) fn connections(&self) -> Vec<Connection> {
+        self.lock().connections()
+    }
+
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -310,13 +310,23 @@ impl PoolState {
         todo.extend(self.timer.take().map(Todo::Wake));
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// What was counted in all, and who waits.
+    pub(super) fn counted(&self) -> (rules::PoolStats, usize) {
+        (self.rules.stats(), self.seats.len())
+    }
+
     pub(super) fn report(&self) -> PoolReport {
         let physical = self.lines.iter().filter_map(|(physical, line)| {
             let state = self.rules.state(*physical)?;
             let stats = PhysicalStats::of(&line.url, state, line.connection.as_ref());
             Some(PhysicalStats { logical: self.rules.logical(*physical), ..stats })
         });
-        PoolReport { total: self.rules.stats(), waiting: self.seats.len(), physical: physical.collect() }
+        let (total, waiting) = self.counted();
+        PoolReport { total, waiting, physical: physical.collect() }
     }
 }
 

@@ -122,7 +122,7 @@ impl Drop for Running {
     }
 }
 
-struct ServerCore {
+pub(crate) struct ServerCore {
     home: Home,
     options: ServerOptions,
     hub: Hub,
@@ -182,7 +182,7 @@ impl Server {
         Self { inner: Arc::new(Running { core: Arc::new(core) }) }
     }
 
-    fn core(&self) -> &Arc<ServerCore> {
+    pub(super) fn core(&self) -> &Arc<ServerCore> {
         &self.inner.core
     }
 
@@ -269,16 +269,12 @@ impl Server {
 
     /// The connections that it has now.
     pub fn connections(&self) -> Vec<Connection> {
-        let state = self.core().lock();
-        let open = state.connections.values().filter(|entry| !entry.over);
-        open.map(|entry| entry.connection.clone()).collect()
+        self.core().connections()
     }
 
     /// What it has counted.
     pub fn stats(&self) -> ServerStats {
-        let state = self.core().lock();
-        let half_open = state.listeners.iter().map(|listening| listening.half_open()).sum();
-        ServerStats { connections: state.inside(), half_open, ..state.stats }
+        self.core().stats()
     }
 
     /// What happens from now on.
@@ -372,6 +368,23 @@ impl ServerState {
 }
 
 impl ServerCore {
+    /// Whether it still takes connections.
+    pub(super) fn is_open(&self) -> bool {
+        !self.lock().closed
+    }
+
+    pub(super) fn connections(&self) -> Vec<Connection> {
+        let state = self.lock();
+        let open = state.connections.values().filter(|entry| !entry.over);
+        open.map(|entry| entry.connection.clone()).collect()
+    }
+
+    pub(super) fn stats(&self) -> ServerStats {
+        let state = self.lock();
+        let half_open = state.listeners.iter().map(|listening| listening.half_open()).sum();
+        ServerStats { connections: state.inside(), half_open, ..state.stats }
+    }
+
     fn lock(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -43,7 +43,7 @@ impl SendStream {
     ///
     /// # Errors
     /// [`StreamError::Stopped`], [`StreamError::Closed`].
-    pub async fn write(&mut self, bytes: impl Into<Bytes>) -> Result<(), StreamError> {
+    pub async fn write_chunk(&mut self, bytes: impl Into<Bytes>) -> Result<(), StreamError> {
         let mut bytes = bytes.into();
         poll_fn(|cx| self.poll_piece(cx, &mut bytes)).await.map_err(|not| self.channel.stream_error(not))
     }
@@ -175,7 +175,7 @@ impl RecvStream {
     ///
     /// # Errors
     /// [`StreamError::Aborted`], [`StreamError::Closed`].
-    pub async fn read(&mut self) -> Result<Option<Bytes>, StreamError> {
+    pub async fn read_chunk(&mut self) -> Result<Option<Bytes>, StreamError> {
         poll_fn(|cx| self.poll_ahead(cx)).await?;
         let bytes = std::mem::take(&mut self.ahead);
         Ok((!bytes.is_empty()).then_some(bytes))

@@ -52,10 +52,12 @@ use bytes::Bytes;
 use driver::Driver;
 use shared::Shared;
 use spanwire_core::mux::tagged::Route;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// A physical connection in the tagged layout. A handle: clones are the same connection.
@@ -86,7 +88,18 @@ impl Connection {
     /// own thread (for what needs a runtime, as tokio's sockets do, it has to be the one that it was made
     /// in).
     pub fn wrap(io: impl AsyncRead + AsyncWrite + Send + 'static, options: TaggedOptions) -> Self {
-        let home = Home::current();
+        Self::wrap_at(Home::current(), io, options)
+    }
+
+    /// The same with a connection of the standard library, on the library's thread.
+    pub(crate) async fn wrap_std(io: std::net::TcpStream, options: TaggedOptions) -> io::Result<Self> {
+        let home = Home::background();
+        io.set_nonblocking(true)?;
+        let io = home.run(async { TcpStream::from_std(io) }).await?;
+        Ok(Self::wrap_at(home, io, options))
+    }
+
+    fn wrap_at(home: Home, io: impl AsyncRead + AsyncWrite + Send + 'static, options: TaggedOptions) -> Self {
         let shared = Arc::new(Shared::new(home.clone(), options));
         home.spawn(Driver::new(io, shared.clone()).run());
         Self(Arc::new(Handle(shared)))

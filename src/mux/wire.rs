@@ -49,7 +49,7 @@ pub(super) trait Watcher: Send + Sync {
 }
 
 /// What program, machine and driver share of a connection.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     pub(super) number: u64,
     pub(super) home: Home,
     pub(super) origin: Origin,

@@ -88,8 +88,8 @@ pub use stream::{Messages, Requests};
 pub use subscribe::{SubContext, SubSocket};
 pub use survey::{Survey, SurveyContext, SurveySocket};
 pub use watched::Watchable;
-pub(crate) use watched::Watched;
 pub(crate) use watched::sealed::Sealed;
+pub(crate) use watched::{Shown, Watched};
 
 use crate::session::Origin;
 use crate::transport::Ends;

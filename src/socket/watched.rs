@@ -1,49 +1,107 @@
-//! What a socket shows of itself: [`Snapshot`]s, and [`Watchable`] for those who take them.
+//! What a socket shows of itself: [`Snapshot`]s; and [`Watchable`], which multiplexed connections are, too.
 
 use super::core::{Core, Phase};
 use super::lane::Lane;
 use super::{Peer, PeerStats};
-use crate::rt;
+use crate::{mux, rt};
+use spanwire_core::mux::snapshot::MuxSnapshot;
 use spanwire_core::pattern::{Held, Pattern};
 use spanwire_core::snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
 use spanwire_core::{DetachReason, Histogram, Latency, Time};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-/// A socket that can be watched: each of this crate, the blocking ones included.
+/// What can be watched: each socket of this crate; each [pool](crate::mux::Pool), [server](crate::mux::Server) and
+/// [connection](crate::mux::Connection) of multiplexed connections; the blocking ones included.
 pub trait Watchable: sealed::Sealed {}
 
 pub(crate) mod sealed {
-    /// Keeps [`Watchable`](super::Watchable) to the sockets of this crate.
+    /// Keeps [`Watchable`](super::Watchable) to the types of this crate.
     pub trait Sealed {
         #[doc(hidden)]
         fn watched(&self) -> super::Watched;
     }
 }
 
-/// A socket that somebody watches, which does not keep it open.
+/// What somebody watches, which does not keep it open.
 #[derive(Clone, Debug)]
-pub struct Watched(Weak<Core>);
+pub struct Watched(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Socket(Weak<Core>),
+    Mux(mux::Watched),
+}
+
+/// What is shown.
+pub(crate) enum Shown {
+    Socket(Box<Snapshot>),
+    Mux(MuxSnapshot),
+}
 
 impl Watched {
     pub(crate) fn new(core: &Arc<Core>) -> Self {
-        Self(Arc::downgrade(core))
+        Self(Kind::Socket(Arc::downgrade(core)))
     }
 
-    /// What it shows now; nothing once it is closed.
-    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
-        self.open().map(|core| core.snapshot())
+    /// What it shows now, under this name; nothing once it is closed.
+    pub(crate) fn show(&self, name: &str) -> Option<Shown> {
+        match &self.0 {
+            Kind::Socket(core) => {
+                let mut snapshot = open(core)?.snapshot();
+                snapshot.name = name.into();
+                Some(Shown::Socket(Box::new(snapshot)))
+            }
+            Kind::Mux(watched) => {
+                let mut snapshot = watched.snapshot()?;
+                snapshot.name = name.into();
+                Some(Shown::Mux(snapshot))
+            }
+        }
     }
 
     /// Whether there is something to watch.
     pub(crate) fn is_open(&self) -> bool {
-        self.open().is_some()
-    }
-
-    fn open(&self) -> Option<Arc<Core>> {
-        self.0.upgrade().filter(|core| core.is_open())
+        match &self.0 {
+            Kind::Socket(core) => open(core).is_some(),
+            Kind::Mux(watched) => watched.is_open(),
+        }
     }
 }
+
+fn open(core: &Weak<Core>) -> Option<Arc<Core>> {
+    core.upgrade().filter(|core| core.is_open())
+}
+
+/// Those that carry channels, by themselves or for programs without `async`.
+macro_rules! carriers {
+    ($($carrier:ty)*) => {$(
+        impl Watchable for $carrier {}
+
+        impl sealed::Sealed for $carrier {
+            fn watched(&self) -> Watched {
+                Watched(Kind::Mux(self.watched()))
+            }
+        }
+    )*};
+}
+
+carriers! { mux::Pool mux::Server mux::Connection }
+
+/// Their blocking twins.
+macro_rules! blocking_carriers {
+    ($($carrier:ident)*) => {$(
+        impl Watchable for crate::blocking::mux::$carrier {}
+
+        impl sealed::Sealed for crate::blocking::mux::$carrier {
+            fn watched(&self) -> Watched {
+                sealed::Sealed::watched(self.as_async())
+            }
+        }
+    )*};
+}
+
+blocking_carriers! { Pool Server Connection }
 
 impl Core {
     /// Counts how long something took that has to do with a connection from `url`.

@@ -1,4 +1,4 @@
-//! [`Bridge`]: what sockets count, for the facade `metrics`.
+//! [`Bridge`]: what sockets and multiplexed connections count, for the facade `metrics`.
 
 use metrics::{Counter, Gauge, Histogram as Recorded, Key, KeyName, Label, Level, Metadata, SharedString};
 use spanwire_core::Histogram;

@@ -1,4 +1,4 @@
-//! Sockets seen from outside: what a program shows of them, and how others look at it.
+//! Sockets and multiplexed connections seen from outside: what a program shows of them, and how others look at it.
 //!
 //! ```text
 //!  expose("jobs", &socket) ─▶ registry ─ report() ─┬─ serve(url) ◀──── Viewer, spanwire top, spanwire metrics
@@ -8,6 +8,8 @@
 //!
 //! Nothing is exposed that was not named, and nothing of this is on the way of a message: sockets count in
 //! any case, and whoever looks takes a [`Snapshot`]. A socket that is closed or dropped is exposed no more.
+//! A [pool](crate::mux::Pool) or [server](crate::mux::Server) shows each of its connections, and of their
+//! channels those that stalled most, then those on which most waits or moves: 32 a connection, and about 1,024 in all.
 //!
 //! ```
 //! use spanwire::{PushSocket, watch};
@@ -29,7 +31,7 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | `registry` | which sockets are exposed, and under which names |
+//! | `registry` | what is exposed, and under which names |
 //! | `service` | answers those who look |
 //! | `viewer` | looks at another program |
 //! | `bridge` | to the facade `metrics` (feature `metrics`) |
@@ -49,6 +51,9 @@ pub use service::{Service, serve, serve_blocking, serve_with};
 pub use viewer::{ViewError, Viewer};
 
 pub use crate::socket::Watchable;
+pub use spanwire_core::mux::snapshot::{
+    MuxChannelSnapshot, MuxConnectionSnapshot, MuxRole, MuxSnapshot, TOLD_CHANNELS,
+};
 pub use spanwire_core::pattern::Held;
 pub use spanwire_core::snapshot::{EndpointSnapshot, PeerSnapshot, Queues, Snapshot, TransportSnapshot};
 pub use spanwire_core::watch::{

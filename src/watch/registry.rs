@@ -1,7 +1,7 @@
-//! The sockets of this process that are exposed. Only whoever names or looks comes here, never a message.
+//! The sockets and multiplexed connections of this process that are exposed. Only whoever names or looks comes here, never a message.
 
 use crate::rt;
-use crate::socket::{Watchable, Watched};
+use crate::socket::{Shown, Watchable, Watched};
 use spanwire_core::Time;
 use spanwire_core::watch::Report;
 use std::collections::BTreeMap;
@@ -14,47 +14,46 @@ fn exposed() -> MutexGuard<'static, BTreeMap<Box<str>, Watched>> {
     EXPOSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Another socket of this process is exposed under this name, and open.
+/// Another one of this process is exposed under this name, and open.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another socket is exposed as {0:?}")]
+#[error("another one is exposed as {0:?}")]
 pub struct NameTaken(pub Box<str>);
 
-/// Exposes a socket under a name, from now until it is closed or dropped. The name does not keep it open. A
-/// socket may have several names; it is then listed under each.
+/// Exposes a socket under a name, from now until it is closed or dropped; or a [pool](crate::mux::Pool), a
+/// [server](crate::mux::Server) or a single one of multiplexed connections. The name does not keep it open. It may
+/// have several names; it is then listed under each.
 ///
 /// # Errors
-/// Another open socket has the name.
-pub fn expose(name: &str, socket: &impl Watchable) -> Result<(), NameTaken> {
+/// Another one that is open has the name.
+pub fn expose(name: &str, shown: &impl Watchable) -> Result<(), NameTaken> {
     let mut exposed = exposed();
-    exposed.retain(|_, socket| socket.is_open());
+    exposed.retain(|_, other| other.is_open());
     if exposed.contains_key(name) {
         return Err(NameTaken(name.into()));
     }
-    exposed.insert(name.into(), socket.watched());
+    exposed.insert(name.into(), shown.watched());
     Ok(())
 }
 
-/// Exposes the socket with this name no longer. `false` if there is none.
+/// Exposes what has this name no longer. `false` if there is nothing.
 pub fn hide(name: &str) -> bool {
-    exposed().remove(name).is_some_and(|socket| socket.is_open())
+    exposed().remove(name).is_some_and(|watched| watched.is_open())
 }
 
-/// What all exposed sockets show now. Each is asked under its own lock, one after the other.
+/// What all that is exposed shows now. Each is asked under its own lock, one after the other.
 pub fn report() -> Report {
-    // Sockets are asked after the lock: whoever names another one does not wait for that.
-    let sockets: Vec<_> = exposed().iter().map(|(name, socket)| (name.clone(), socket.clone())).collect();
+    // They are asked after the lock: whoever names another one does not wait for that.
+    let all: Vec<_> = exposed().iter().map(|(name, watched)| (name.clone(), watched.clone())).collect();
     let mut report = Report::default();
     report.program = program();
     report.process = std::process::id();
     report.version = env!("CARGO_PKG_VERSION").into();
-    report.sockets = sockets
-        .into_iter()
-        .filter_map(|(name, socket)| {
-            let mut snapshot = socket.snapshot()?;
-            snapshot.name = name.into();
-            Some(snapshot)
-        })
-        .collect();
+    for shown in all.iter().filter_map(|(name, watched)| watched.show(name)) {
+        match shown {
+            Shown::Socket(snapshot) => report.sockets.push(*snapshot),
+            Shown::Mux(snapshot) => report.muxes.push(snapshot),
+        }
+    }
     report.at = rt::now() - Time::ZERO;
     report
 }

@@ -23,7 +23,7 @@ fn messages_requests_and_streams_without_async_over_every_transport() {
             assert_eq!(ann.call("another"), Err(CallError::Failed { code, text: "no".into() }));
             let mut stream = ann.send_stream("").unwrap();
             for n in 0..20_u8 {
-                stream.write(vec![n; 100_000]).unwrap();
+                stream.write_chunk(vec![n; 100_000]).unwrap();
             }
             stream.finish().unwrap();
             ann.close(SOON)

@@ -181,7 +181,7 @@ async fn streams_requests_and_ends_may_be_dropped_at_any_point() {
     })
     .await;
     let mut stream = soon("it", bob.recv_stream()).await.unwrap();
-    every("a piece", async |polls| polled(polls, stream.read()).await.is_some()).await;
+    every("a piece", async |polls| polled(polls, stream.read_chunk()).await.is_some()).await;
     drop(stream);
     let finishing = ann.send_stream("y").await.unwrap();
     drop(polled(3, finishing.finish()).await);

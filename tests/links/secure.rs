@@ -58,14 +58,14 @@ async fn messages_requests_streams_and_ends_are_the_same_over_all_of_them() {
         let stream = async {
             let mut stream = there.send_stream("").await.unwrap();
             for _ in 0..30 {
-                stream.write(vec![1; 100_000]).await.unwrap();
+                stream.write_chunk(vec![1; 100_000]).await.unwrap();
             }
             stream.finish().await.unwrap();
         };
         let read = async {
             let mut stream = here.recv_stream().await.unwrap();
             let mut bytes = 0;
-            while let Some(piece) = stream.read().await.unwrap() {
+            while let Some(piece) = stream.read_chunk().await.unwrap() {
                 bytes += piece.len();
             }
             bytes

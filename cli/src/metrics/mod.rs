@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Answer GET /metrics here, until SIGINT or SIGTERM; port 0 lets the system choose
     #[arg(long, value_name = "[https://]HOST:PORT")]
     listen: Option<String>,
-    /// Series for each peer, too
+    /// Series for each peer, multiplexed connection and channel, too
     #[arg(long)]
     peers: bool,
     #[command(flatten)]

@@ -34,6 +34,7 @@ pub(super) fn run(args: &Args) -> Result<(), Complaint> {
 async fn echo(args: &Args) -> Result<(), Complaint> {
     let mut wishes = Wishes::new(&args.common)?;
     let server = serve::listen(&args.common, &args.listen, args.peers).await?;
+    let _service = args.common.show("echo", &server).await?;
     let counts = Arc::new(Counts::default());
     let mut carrying = JoinSet::new();
     let taking = take(&counts, &server, &args.common, &mut carrying);
@@ -93,10 +94,10 @@ async fn send_back(channel: &Channel, counts: &Counts) -> Result<(), String> {
             Err(error) => return Err(error.to_string()),
         };
         let mut to = channel.send_stream().await.map_err(|error| error.to_string())?;
-        while let Some(bytes) = from.read().await.map_err(|error| error.to_string())? {
+        while let Some(bytes) = from.read_chunk().await.map_err(|error| error.to_string())? {
             counts.received(bytes.len());
             counts.sent(bytes.len());
-            to.write(bytes).await.map_err(|error| error.to_string())?;
+            to.write_chunk(bytes).await.map_err(|error| error.to_string())?;
         }
         to.finish();
     }

@@ -78,6 +78,7 @@ async fn forward(args: &Args) -> Result<(), Complaint> {
             eprintln!("listening on {at}");
         }
     }
+    let _service = args.common.show("forward", &pool).await?;
     let forward = Arc::new(Forward {
         pool: pool.clone(),
         to: args.to.clone(),

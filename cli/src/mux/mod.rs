@@ -29,7 +29,9 @@ mod targets;
 use crate::args;
 use crate::complaint::Complaint;
 use crate::secure;
+use crate::stats::Stats;
 use spanwire::mux::{Code, MuxOptions};
+use spanwire::watch::{Service, Watchable};
 use std::time::Duration;
 
 /// Carry many connections over one: forward local ports and unix sockets to another machine
@@ -74,12 +76,24 @@ struct Common {
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
+    stats: Stats,
+    #[command(flatten)]
     tls: secure::Flags,
 }
 
 impl Common {
     fn options(&self) -> MuxOptions {
         MuxOptions { channels: self.connections, send_bytes: SEND_BYTES, ..MuxOptions::default() }
+    }
+
+    /// Shows a pool or a server where the user wants it, for as long as what is returned is kept.
+    async fn show(&self, name: &str, shown: &impl Watchable) -> Result<Option<Service>, Complaint> {
+        let secure = self.tls.read().map_err(Complaint::new)?;
+        let service = self.stats.show(&secure, [(name, shown)]).await?;
+        if let (Some(service), true) = (&service, self.verbose) {
+            eprintln!("stats: listening on {}", service.url());
+        }
+        Ok(service)
     }
 
     fn grace(&self) -> Duration {

@@ -81,7 +81,7 @@ async fn forth(mut from: impl AsyncRead + Unpin, channel: &Channel, counts: &Cou
         if count == 0 {
             break;
         }
-        to.write(buffer.split().freeze()).await.map_err(cut)?;
+        to.write_chunk(buffer.split().freeze()).await.map_err(cut)?;
         counts.sent(count);
     }
     to.finish();
@@ -97,7 +97,7 @@ async fn back(channel: &Channel, mut to: impl AsyncWrite + Unpin, counts: &Count
             Err(RecvError::Finished) => break,
             Err(error) => return Err(cut(channel, &error)),
         };
-        while let Some(bytes) = stream.read().await.map_err(|error| cut(channel, &error))? {
+        while let Some(bytes) = stream.read_chunk().await.map_err(|error| cut(channel, &error))? {
             to.write_all(&bytes).await.map_err(|error| broken(channel, error))?;
             counts.received(bytes.len());
         }

@@ -53,6 +53,7 @@ pub(super) fn run(args: &Args) -> Result<(), Complaint> {
 async fn serve(args: &Args, targets: Vec<Target>) -> Result<(), Complaint> {
     let mut wishes = Wishes::new(&args.common)?;
     let server = listen(&args.common, &args.listen, args.peers).await?;
+    let _service = args.common.show("serve", &server).await?;
     let serve = Arc::new(Serve {
         targets,
         counts: Counts::default(),

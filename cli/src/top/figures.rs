@@ -1,9 +1,11 @@
 //! What is shown of two reports: everything between them as a rate, everything else as it is.
 
+use super::muxes::{CARRIER_COLUMNS, CHANNEL_COLUMNS};
 use crate::terminal::{bytes, grouped, span};
-use spanwire::watch::{PeerSnapshot, Report, Snapshot};
-use spanwire::{Histogram, Latency, Protocol};
+use spanwire::watch::{MuxSnapshot, PeerSnapshot, Report, Snapshot};
+use spanwire::{Histogram, Latency};
 use std::cmp::Ordering;
+use std::iter::Sum;
 use std::time::Duration;
 
 /// What comes first.
@@ -56,17 +58,20 @@ pub(super) struct Look {
     pub(super) rows: Vec<Row>,
 }
 
-/// A socket.
+/// A socket, or a pool, a server or a single one of multiplexed connections.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) name: String,
-    protocol: Protocol,
-    peers: usize,
-    sent: Rate,
-    received: Rate,
-    queued: (usize, usize),
-    dropped: u64,
-    latency: Option<(Latency, Duration, Duration)>,
+    /// Its protocol, or `mux`.
+    pub(super) kind: &'static str,
+    pub(super) peers: usize,
+    pub(super) sent: Rate,
+    pub(super) received: Rate,
+    /// To be sent, and to be taken. Of channels: those that are told of.
+    pub(super) queued: (usize, usize),
+    pub(super) dropped: u64,
+    /// What took how long; of connections, the round trip of each.
+    pub(super) latency: Option<(&'static str, Duration, Duration)>,
     /// Every reason, with its count: why messages were dropped, peers went away, connections were refused and
     /// sends waited; and how long that took.
     pub(super) reasons: Vec<String>,
@@ -75,13 +80,26 @@ pub(super) struct Row {
     /// Dialers and listeners.
     pub(super) endpoints: Vec<String>,
     pub(super) present: Vec<[String; PEER_COLUMNS.len()]>,
+    /// Multiplexed connections.
+    pub(super) carriers: Vec<[String; CARRIER_COLUMNS.len()]>,
+    /// Of their channels, those that are told of.
+    pub(super) channels: Vec<[String; CHANNEL_COLUMNS.len()]>,
 }
 
 /// In a second.
 #[derive(Copy, Clone, Debug, Default, PartialEq)]
-struct Rate {
-    messages: f64,
-    bytes: f64,
+pub(super) struct Rate {
+    pub(super) messages: f64,
+    pub(super) bytes: f64,
+}
+
+impl Sum for Rate {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            messages: sum.messages + one.messages,
+            bytes: sum.bytes + one.bytes,
+        })
+    }
 }
 
 /// What stands above the cells of a [`Row`].
@@ -112,16 +130,28 @@ impl Look {
                 Row::new(socket, earlier)
             })
             .collect();
+        rows.extend(now.muxes.iter().map(|mux| {
+            let earlier = before.and_then(|report| {
+                let same = report.muxes.iter().find(|other| same_mux(other, mux))?;
+                Some((same, now.at - report.at))
+            });
+            Row::of_mux(mux, earlier)
+        }));
         rows.sort_by(|a, b| {
             let order = a.compare(b, sort);
             if turned { order.reverse() } else { order }
         });
         let omitted = match now.omitted {
             0 => String::new(),
-            count => format!(", {} more sockets or peers not listed", grouped(count)),
+            count => format!(", {} more sockets, peers or connections not listed", grouped(count)),
+        };
+        let muxes = match now.muxes.len() {
+            0 => String::new(),
+            1 => ", 1 mux".to_owned(),
+            count => format!(", {count} muxes"),
         };
         let title = format!(
-            "{} (process {}, Spanwire {}): {} sockets{omitted}",
+            "{} (process {}, Spanwire {}): {} sockets{muxes}{omitted}",
             printable(&now.program),
             now.process,
             printable(&now.version),
@@ -134,6 +164,11 @@ impl Look {
 /// Not another one that was given its name meanwhile.
 fn same_socket(before: &Snapshot, now: &Snapshot) -> bool {
     before.name == now.name && before.protocol == now.protocol && before.age <= now.age
+}
+
+/// The same for what carries channels: counters never fall.
+fn same_mux(before: &MuxSnapshot, now: &MuxSnapshot) -> bool {
+    before.name == now.name && before.role == now.role && before.attempts <= now.attempts
 }
 
 impl Row {
@@ -180,7 +215,7 @@ impl Row {
         });
         Self {
             name: printable(&socket.name),
-            protocol: socket.protocol,
+            kind: socket.protocol.name(),
             peers: socket.queues.peers,
             sent: Rate { messages: of(|l| l.sent_messages), bytes: of(|l| l.sent_bytes) },
             received: Rate { messages: of(|l| l.received_messages), bytes: of(|l| l.received_bytes) },
@@ -191,6 +226,8 @@ impl Row {
             transports: transports.collect(),
             endpoints: endpoints.collect(),
             present: present.collect(),
+            carriers: Vec::new(),
+            channels: Vec::new(),
         }
     }
 
@@ -199,12 +236,12 @@ impl Row {
         let per_second = |rate: f64| grouped(rate.round() as u64);
         let data = |rate: f64| bytes(rate.round() as u64);
         let [what, p50, p99] = match self.latency {
-            Some((what, p50, p99)) => [what.name().to_lowercase(), span(p50), span(p99)],
+            Some((what, p50, p99)) => [what.to_lowercase(), span(p50), span(p99)],
             None => ["-"; 3].map(str::to_owned),
         };
         [
             self.name.clone(),
-            self.protocol.to_string(),
+            self.kind.to_owned(),
             grouped(self.peers as u64),
             per_second(self.sent.messages),
             per_second(self.received.messages),
@@ -237,14 +274,14 @@ impl Row {
 }
 
 /// Of replies, else of answers, else of waits for room: those since `before`, if there were any.
-fn latency(now: &Snapshot, before: Option<&Snapshot>) -> Option<(Latency, Duration, Duration)> {
+fn latency(now: &Snapshot, before: Option<&Snapshot>) -> Option<(&'static str, Duration, Duration)> {
     let what = [Latency::Reply, Latency::Answer, Latency::Room]
         .into_iter()
         .find(|what| !now.latencies.of(*what).is_empty())?;
     let all = now.latencies.of(what);
     let new = before.map(|before| all.since(before.latencies.of(what))).filter(|new| !new.is_empty());
     let spans = new.as_ref().unwrap_or(all);
-    Some((what, spans.quantile(0.5), spans.quantile(0.99)))
+    Some((what.name(), spans.quantile(0.5), spans.quantile(0.99)))
 }
 
 fn peer_cells(
@@ -296,7 +333,7 @@ fn quantiles(spans: &Histogram) -> String {
 }
 
 /// What another program says must not steer this terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 
@@ -304,7 +341,7 @@ fn printable(text: &str) -> String {
 mod tests {
     use super::*;
     use spanwire::watch::TransportSnapshot;
-    use spanwire::{DetachReason, Dropped};
+    use spanwire::{DetachReason, Dropped, Protocol};
 
     fn report(seconds: u64, sent: u64) -> Report {
         let mut jobs = Snapshot::new(Protocol::Push);
@@ -361,15 +398,15 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_the_most_first_or_the_other_way_round() {
-        let first = |sort, turned| Look::new(None, &report(12, 300), sort, turned).rows[0].protocol;
-        assert_eq!(first(Sort::Name, false), Protocol::Req);
-        assert_eq!(first(Sort::Name, true), Protocol::Push);
+        let first = |sort, turned| Look::new(None, &report(12, 300), sort, turned).rows[0].kind;
+        assert_eq!(first(Sort::Name, false), "req");
+        assert_eq!(first(Sort::Name, true), "push");
         for sort in [Sort::Peers, Sort::Dropped, Sort::Latency] {
-            assert_eq!(first(sort, false), Protocol::Req, "{sort:?}");
-            assert_eq!(first(sort, true), Protocol::Push, "{sort:?}");
+            assert_eq!(first(sort, false), "req", "{sort:?}");
+            assert_eq!(first(sort, true), "push", "{sort:?}");
         }
         for sort in [Sort::Messages, Sort::Bytes] {
-            assert_eq!(first(sort, false), Protocol::Push, "{sort:?}");
+            assert_eq!(first(sort, false), "push", "{sort:?}");
         }
         let all: Vec<_> = std::iter::successors(Some(Sort::Name), |sort| Some(sort.next())).take(8).collect();
         assert_eq!((all[7], Sort::ALL.to_vec()), (Sort::Name, all[..7].to_vec()));

@@ -1,12 +1,14 @@
-//! `spanwire top`: the sockets of a program, live in a terminal, or once as plain text.
+//! `spanwire top`: the sockets and multiplexed connections of a program, live in a terminal, or once as plain text.
 //!
 //! | file | what it holds |
 //! | --- | --- |
 //! | `figures` | rows from two reports: rates, queues, drops, latencies; sorting |
+//! | `muxes` | rows of what carries channels |
 //! | `plain` | rows as text, for pipes |
 //! | `screen` | rows on a terminal, and the keys |
 
 mod figures;
+mod muxes;
 mod plain;
 mod screen;
 
@@ -28,10 +30,11 @@ use std::time::Duration;
 ///
 /// The program serves them at an address: `spanwire::watch::serve(URL)`, or `--stats URL` of a command
 /// here. Shown is for each socket what goes out and comes in, what waits, what was dropped and why, and
-/// how long replies, answers or waits for room took.
+/// how long replies, answers or waits for room took; for each pool or server of multiplexed connections the
+/// same of all its connections, their round trips, and which readers are too slow for their senders.
 ///
 /// Keys: q ends, s sorts by the next column, r the other way round, up and down choose a socket, Enter
-/// shows its peers, transports and reasons.
+/// shows its peers, transports and reasons, or its connections and channels.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 #[command(after_help = args::EXIT_STATUS)]
@@ -41,7 +44,7 @@ pub(crate) struct Args {
     /// Print one table and end; rates are those of one interval
     #[arg(long)]
     once: bool,
-    /// With --once: print transports, and a table of the peers, too
+    /// With --once: print transports, and tables of the peers, connections and channels, too
     #[arg(long, requires = "once")]
     peers: bool,
     /// Seconds from one look to the next

@@ -1,11 +1,12 @@
 //! Rows as text: one table, for pipes.
 
-use super::figures::{COLUMNS, Look, PEER_COLUMNS};
+use super::figures::{COLUMNS, Look, PEER_COLUMNS, Row};
+use super::muxes::{CARRIER_COLUMNS, CHANNEL_COLUMNS};
 use std::fmt::Write;
 
 /// The sockets, each with its reasons below, and its transports if they are asked for.
 pub(super) fn sockets(look: &Look, transports: bool) -> String {
-    let cells: Vec<_> = look.rows.iter().map(super::figures::Row::cells).collect();
+    let cells: Vec<_> = look.rows.iter().map(Row::cells).collect();
     let mut lines = table(&COLUMNS, &cells, 2).into_iter();
     let mut out = format!("{}\n{}\n", look.title, lines.next().unwrap_or_default());
     for (row, line) in look.rows.iter().zip(lines) {
@@ -18,10 +19,21 @@ pub(super) fn sockets(look: &Look, transports: bool) -> String {
     out
 }
 
-/// The peers of all sockets.
+/// The peers of all sockets; and multiplexed connections and their channels where there are any.
 pub(super) fn peers(look: &Look) -> String {
-    let cells: Vec<_> = look.rows.iter().flat_map(|row| row.present.iter().cloned()).collect();
-    table(&PEER_COLUMNS, &cells, 2).into_iter().map(|line| line + "\n").collect()
+    let mut out = lines(&PEER_COLUMNS, look, |row| &row.present);
+    if look.rows.iter().any(|row| !row.carriers.is_empty()) {
+        out.push('\n');
+        out += &lines(&CARRIER_COLUMNS, look, |row| &row.carriers);
+        out.push('\n');
+        out += &lines(&CHANNEL_COLUMNS, look, |row| &row.channels);
+    }
+    out
+}
+
+fn lines<const N: usize>(heads: &[&str; N], look: &Look, cells: impl Fn(&Row) -> &[[String; N]]) -> String {
+    let rows: Vec<_> = look.rows.iter().flat_map(|row| cells(row).iter().cloned()).collect();
+    table(heads, &rows, 2).into_iter().map(|line| line + "\n").collect()
 }
 
 /// Lines with the heads first; as many columns stand on the left of theirs as `left` says.

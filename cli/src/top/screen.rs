@@ -1,6 +1,7 @@
 //! Rows on a terminal, and the keys.
 
 use super::figures::{COLUMNS, Look, PEER_COLUMNS, Sort};
+use super::muxes::{CARRIER_COLUMNS, CHANNEL_COLUMNS};
 use crate::complaint::Complaint;
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -112,10 +113,24 @@ fn draw_details(frame: &mut Frame<'_>, row: &super::figures::Row, area: Rect) {
     let [reasons, peers] = Layout::vertical([Constraint::Length(above), Constraint::Min(1)]).areas(inner);
     let text: Vec<_> = lines.map(|line| Line::from(line.as_str())).collect();
     frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }), reasons);
-    // The socket is in the title.
-    let [_, heads @ ..] = PEER_COLUMNS;
-    let rows: Vec<_> = row.present.iter().map(|[_, cells @ ..]| cells.clone()).collect();
-    frame.render_widget(table(&PEERS, &heads, &rows, peers.width), peers);
+    if row.carriers.is_empty() {
+        return frame.render_widget(nameless(&PEERS, PEER_COLUMNS, &row.present, peers.width), peers);
+    }
+    // All connections if there are few, with their head and a gap, else as many as leave half to their channels.
+    let needed = u16::try_from(row.carriers.len() + 2).unwrap_or(u16::MAX).min(peers.height / 2);
+    let parts = [Constraint::Length(needed), Constraint::Min(1)];
+    let [carriers, channels] = Layout::vertical(parts).areas(peers);
+    let table = nameless(&CARRIERS, CARRIER_COLUMNS, &row.carriers, carriers.width);
+    frame.render_widget(table, carriers);
+    let table = nameless(&CHANNELS, CHANNEL_COLUMNS, &row.channels, channels.width);
+    frame.render_widget(table, channels);
+}
+
+/// A table without the first column, whose name is in the title.
+fn nameless(room: &Room<11>, heads: [&'static str; 12], rows: &[[String; 12]], width: u16) -> Table<'static> {
+    let [_, heads @ ..] = heads;
+    let rows: Vec<_> = rows.iter().map(|[_, cells @ ..]| cells.clone()).collect();
+    table(room, &heads, &rows, width)
 }
 
 /// How columns share a screen: the least width of each, and which stay where there is no room for all.
@@ -132,6 +147,14 @@ const SOCKETS: Room<12> =
 /// Of [`PEER_COLUMNS`] without the socket.
 const PEERS: Room<11> =
     Room { widths: [15, 10, 6, 6, 6, 6, 7, 7, 7, 7, 7], order: [0, 3, 4, 5, 6, 9, 8, 7, 2, 10, 1] };
+
+/// Of [`CARRIER_COLUMNS`] without the name.
+const CARRIERS: Room<11> =
+    Room { widths: [15, 10, 8, 6, 6, 7, 7, 7, 7, 6, 10], order: [0, 2, 9, 3, 4, 10, 5, 6, 7, 8, 1] };
+
+/// Of [`CHANNEL_COLUMNS`] without the name.
+const CHANNELS: Room<11> =
+    Room { widths: [12, 7, 10, 6, 7, 7, 7, 7, 7, 10, 7], order: [0, 3, 4, 7, 6, 9, 5, 8, 1, 2, 10] };
 
 /// A table of those columns that have room. A cell that is cut off would tell a lie: 86,060 as 6,060.
 fn table<const N: usize>(
@@ -176,7 +199,9 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
     use spanwire::Protocol;
-    use spanwire::watch::{PeerSnapshot, Snapshot};
+    use spanwire::watch::{
+        MuxChannelSnapshot, MuxConnectionSnapshot, MuxRole, MuxSnapshot, PeerSnapshot, Snapshot,
+    };
 
     fn report() -> Report {
         let mut report = Report::default();
@@ -273,8 +298,44 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_is_opened_with_its_connections_and_channels() {
+        let mut screen = Screen::new("ipc:///x".into(), Sort::Name, with_mux());
+        press(&mut screen, KeyCode::Enter);
+        press(&mut screen, KeyCode::Char('r'));
+        let text = drawn(&mut screen, 140, 30);
+        let words = [
+            "tunnel",
+            "10.0.0.1:7000",
+            "ROUND TRIP",
+            "TO SEND",
+            "slow one",
+            "3 stalls",
+            "pool: connections 1",
+        ];
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        assert!(!text.contains("ANSWERS"), "{text}");
+        for width in 30..150 {
+            drawn(&mut screen, width, 24);
+        }
+    }
+
+    fn with_mux() -> Report {
+        let mut channel = MuxChannelSnapshot::default();
+        (channel.id, channel.stats.stalled_by_peer) = ("slow one".into(), 3);
+        let mut connection = MuxConnectionSnapshot::default();
+        connection.remote = "10.0.0.1:7000".into();
+        connection.channels.push(channel);
+        let mut tunnel = MuxSnapshot::new(MuxRole::Pool);
+        tunnel.name = "tunnel".into();
+        tunnel.connections.push(connection);
+        let mut all = report();
+        all.muxes.push(tunnel);
+        all
+    }
+
+    #[test]
     fn no_size_is_too_small() {
-        let mut screen = Screen::new("ipc:///x".into(), Sort::Name, report());
+        let mut screen = Screen::new("ipc:///x".into(), Sort::Name, with_mux());
         press(&mut screen, KeyCode::Enter);
         for (width, height) in [(1, 1), (10, 3), (40, 8), (300, 100)] {
             drawn(&mut screen, width, height);

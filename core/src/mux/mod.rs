@@ -17,6 +17,7 @@
 //! | [`frame`] | the bytes |
 //! | [`tagged`] | another layout, for peers that speak only that |
 //! | [`id`] | what a channel is called, and why one ends |
+//! | [`snapshot`] | what somebody who watches is told |
 //! | `lives` | two machines and their programs, for tests and the fuzzer |
 //! | `storms` | the same, where channels and connections end before their time |
 //! | `hostile` | one machine and a peer that says anything |
@@ -36,6 +37,7 @@ pub mod id;
 #[cfg(any(test, feature = "script"))]
 pub mod lives;
 pub mod pool;
+pub mod snapshot;
 #[cfg(any(test, feature = "script"))]
 pub mod storms;
 pub mod stream;

@@ -1,9 +1,10 @@
-//! What a program shows of its sockets, for people and machines that look at it from outside.
+//! What a program shows of its sockets and multiplexed connections, for people and machines that look at it
+//! from outside.
 //!
 //! ```text
 //!                              ┌─ wire ───────▶ text for `spanwire top`, and back
-//!  sockets ─ snapshots ─▶ Report ─ series ─┬──▶ Prometheus text
-//!                                          └──▶ the facade `metrics` (in the hands)
+//!  sockets, ─ snapshots ▶ Report ─ series ─┬──▶ Prometheus text
+//!  muxes                                   └──▶ the facade `metrics` (in the hands)
 //! ```
 //!
 //! | file | what it holds |
@@ -20,12 +21,13 @@ pub use prometheus::{CONTENT_TYPE, prometheus};
 pub use series::{Detail, Kind, Labels, SERIES, Series, Unit, Value};
 pub use wire::{Question, ReportError, decode, encode};
 
+use crate::mux::snapshot::MuxSnapshot;
 use crate::snapshot::Snapshot;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// The sockets that a program exposes, at one moment.
+/// The sockets and multiplexed connections that a program exposes, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -40,6 +42,8 @@ pub struct Report {
     pub at: Duration,
     /// Its sockets, by name.
     pub sockets: Vec<Snapshot>,
-    /// Sockets and peers that are missing here, since there are too many to list.
+    /// Its pools and servers of multiplexed connections, and single ones, by name.
+    pub muxes: Vec<MuxSnapshot>,
+    /// Sockets, peers and connections that are missing here, since there are too many to list.
     pub omitted: u64,
 }

@@ -44,7 +44,7 @@ fn bounds(detail: Detail) -> impl Iterator<Item = u32> {
 /// assert!(text.contains("spanwire_sent_messages_total{socket=\"jobs\",protocol=\"push\"} 3\n"));
 /// ```
 pub fn prometheus(report: &Report, detail: Detail) -> String {
-    let mut out = String::with_capacity(4_096 * (1 + report.sockets.len()));
+    let mut out = String::with_capacity(4_096 * (1 + report.sockets.len() + report.muxes.len()));
     for series in SERIES.iter().filter(|series| series.detail <= detail) {
         let name = series.full_name();
         let mut headed = false;
@@ -213,6 +213,32 @@ mod tests {
         assert_eq!(bounds.next(), Some("\"0.000001023\"} 0"), "{text}");
         assert_eq!(bounds.clone().count(), 14, "{text}");
         assert_eq!(bounds.next_back(), Some("\"+Inf\"} 1"));
+    }
+
+    #[test]
+    fn multiplexed_connections_have_series_of_their_own() {
+        use crate::mux::snapshot::{MuxChannelSnapshot, MuxConnectionSnapshot, MuxRole, MuxSnapshot};
+        let mut tunnel = MuxSnapshot::new(MuxRole::Pool);
+        tunnel.name = "tunnel".into();
+        let mut connection =
+            MuxConnectionSnapshot { number: 3, url: "tcp://a:1".into(), ..Default::default() };
+        connection.stats.channels = 2;
+        let mut slow = MuxChannelSnapshot { number: 5, id: "slow \"one\"".into(), ..Default::default() };
+        (slow.stats.stalled_by_peer, slow.stats.recv_waiting) = (7, 4);
+        connection.channels.push(slow);
+        tunnel.connections =
+            alloc::vec![connection.clone(), MuxConnectionSnapshot { number: 4, ..connection }];
+        let mut report = Report::default();
+        report.muxes.push(tunnel);
+        let few = prometheus(&report, Detail::Sockets);
+        assert!(few.contains("spanwire_mux_channels{mux=\"tunnel\",role=\"pool\"} 4\n"), "{few}");
+        assert!(!few.contains("connection=\""), "{few}");
+        let all = prometheus(&report, Detail::Peers);
+        let labels = r#"{mux="tunnel",role="pool",connection="4",id="slow \"one\"",channel="5""#;
+        assert!(all.contains(&format!("spanwire_mux_channel_stalls_total{labels}}} 7\n")), "{all}");
+        let queue = format!("spanwire_mux_channel_queue_messages{labels},queue=\"incoming\"}} 4\n");
+        assert!(all.contains(&queue), "{all}");
+        assert!(!all.contains("round_trip_seconds{"), "none was measured: {all}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::Report;
 use crate::event::{Latencies, Ledger};
 use crate::histogram::Histogram;
+use crate::mux::snapshot::{MuxChannelSnapshot, MuxConnectionSnapshot, MuxSnapshot};
 use crate::pattern::Held;
 use crate::snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot, TransportSnapshot};
 use alloc::string::ToString;
@@ -46,6 +47,14 @@ enum Read {
     Peer(fn(&PeerSnapshot) -> Value<'_>),
     /// One for each kind of span of each peer, by `peer`, `pipe` and `what`.
     PeerLatency(fn(&PeerSnapshot) -> &Latencies),
+    /// One in each pool and server.
+    Mux(fn(&MuxSnapshot) -> Value<'_>),
+    /// One for each multiplexed connection, by `url`, `peer` and `connection`.
+    Carrier(fn(&MuxConnectionSnapshot) -> Option<Value<'_>>),
+    /// One for each channel that is told of, by `connection`, `id` and `channel`.
+    Channel(fn(&MuxChannelSnapshot) -> u64),
+    /// The same for each way, by `queue`.
+    ChannelQueue(fn(&MuxChannelSnapshot) -> [u64; 2]),
 }
 
 /// Is told what took so long for a reason.
@@ -83,7 +92,8 @@ pub enum Detail {
     /// Sockets, their transports, dialers and listeners: as many series as the program has made.
     #[default]
     Sockets,
-    /// Each peer as well: as many as there are peers, and new ones with each that comes.
+    /// Each peer as well, each multiplexed connection and its channels, as far as they are told of: as many as there
+    /// are, and new ones with each that comes.
     Peers,
 }
 
@@ -101,10 +111,8 @@ pub enum Value<'a> {
 /// What tells a value from others of its series.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Labels<'a> {
-    /// Name of the socket; the label is `socket`.
-    pub socket: &'a str,
-    /// Its protocol; the label is `protocol`.
-    pub protocol: &'static str,
+    /// What it is of: `socket` and `protocol`; or `mux` and `role`, of a pool, a server or a single connection.
+    pub of: [(&'static str, &'a str); 2],
     /// The others, name and value.
     pub others: &'a [(&'static str, &'a str)],
 }
@@ -112,7 +120,7 @@ pub struct Labels<'a> {
 impl<'a> Labels<'a> {
     /// All, in one order.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &'a str)> {
-        [("socket", self.socket), ("protocol", self.protocol)].into_iter().chain(self.others.iter().copied())
+        self.of.into_iter().chain(self.others.iter().copied())
     }
 }
 
@@ -133,9 +141,12 @@ impl Series {
     /// Its values in a report, one after the other.
     pub fn read(&self, report: &Report, mut tell: impl FnMut(Labels<'_>, Value<'_>)) {
         for socket in &report.sockets {
-            self.read.each(socket, &mut |others, value| {
-                tell(Labels { socket: &socket.name, protocol: socket.protocol.name(), others }, value);
-            });
+            let of = [("socket", &*socket.name), ("protocol", socket.protocol.name())];
+            self.read.each(socket, &mut |others, value| tell(Labels { of, others }, value));
+        }
+        for mux in &report.muxes {
+            let of = [("mux", &*mux.name), ("role", mux.role.name())];
+            self.read.each_of_mux(mux, &mut |others, value| tell(Labels { of, others }, value));
         }
     }
 }
@@ -196,12 +207,41 @@ impl Read {
                     }
                 }
             }
+            Self::Mux(_) | Self::Carrier(_) | Self::Channel(_) | Self::ChannelQueue(_) => {}
+        }
+    }
+
+    fn each_of_mux(&self, mux: &MuxSnapshot, tell: &mut Tell<'_>) {
+        if let Self::Mux(read) = self {
+            return tell(&[], read(mux));
+        }
+        for carrier in &mux.connections {
+            let connection = carrier.number.to_string();
+            if let Self::Carrier(read) = self {
+                let labels = [("url", &*carrier.url), ("peer", &carrier.remote), ("connection", &connection)];
+                read(carrier).into_iter().for_each(|value| tell(&labels, value));
+            }
+            for channel in &carrier.channels {
+                let number = channel.number.to_string();
+                let labels = [("connection", &*connection), ("id", &channel.id), ("channel", &number)];
+                match self {
+                    Self::Channel(read) => tell(&labels, Value::Count(read(channel))),
+                    Self::ChannelQueue(read) => {
+                        for (way, count) in ["outgoing", "incoming"].into_iter().zip(read(channel)) {
+                            let [connection, id, number] = labels;
+                            tell(&[connection, id, number, ("queue", way)], Value::Count(count));
+                        }
+                    }
+                    _ => return,
+                }
+            }
         }
     }
 
     const fn detail(&self) -> Detail {
         match self {
             Self::Peer(_) | Self::PeerLatency(_) => Detail::Peers,
+            Self::Carrier(_) | Self::Channel(_) | Self::ChannelQueue(_) => Detail::Peers,
             _ => Detail::Sockets,
         }
     }
@@ -220,6 +260,7 @@ fn endpoints(all: &[EndpointSnapshot], read: fn(&EndpointSnapshot) -> u64, tell:
     }
 }
 
+use Read::{Carrier, Channel, ChannelQueue, Mux};
 use Read::{Endpoint, Latency, Peer, PeerLatency, Queue, Reason, Socket, Took, Transport, TransportLatency};
 use Value::{Count, Span};
 
@@ -319,6 +360,60 @@ table! {
         Peer(|p| Span(p.stats.answer_time));
     Histogram Seconds "peer_latency" "How long the replies and answers of a peer took."
         PeerLatency(|p| &p.latencies);
+    Counter Count "mux_attempts" "Multiplexed connections that a pool began to dial, or that arrived at a server."
+        Mux(|m| Count(m.attempts));
+    Counter Count "mux_failures" "Failed attempts of a pool to dial, or of a server to accept."
+        Mux(|m| Count(m.failures));
+    Counter Count "mux_refused" "Logical connections that a pool refused, or connections that a server did not let in."
+        Mux(|m| Count(m.refused));
+    Counter Count "mux_evicted" "Connections that were idle, or dropped since there were too many."
+        Mux(|m| Count(m.evicted));
+    Gauge Count "mux_waiting" "Who waits for a connection of a pool; connections of a server in their handshake."
+        Mux(|m| Count(m.waiting as u64));
+    Gauge Count "mux_connections" "Multiplexed connections."
+        Mux(|m| Count(m.connections.len() as u64));
+    Gauge Count "mux_channels" "Channels on all of them."
+        Mux(|m| Count(m.connections.iter().map(|c| c.stats.channels as u64).sum()));
+    Gauge Bytes "mux_shared_bytes" "Memory beyond their own windows that channels hold or may need, on all connections."
+        Mux(|m| Count(m.connections.iter().map(|c| c.stats.shared_used).sum()));
+    Gauge Bytes "mux_waiting_bytes" "Bytes that wait to be handed to the kernel, on all connections."
+        Mux(|m| Count(m.connections.iter().map(|c| c.waiting_bytes as u64).sum()));
+    Gauge Count "mux_connection_channels" "Channels on a connection."
+        Carrier(|c| Some(Count(c.stats.channels as u64)));
+    Counter Count "mux_connection_opened" "Channels that we opened on a connection."
+        Carrier(|c| Some(Count(c.stats.opened)));
+    Counter Count "mux_connection_incoming" "Channels that the peer opened on a connection."
+        Carrier(|c| Some(Count(c.stats.incoming)));
+    Counter Messages "mux_connection_sent_messages" "Messages that left whole on a connection."
+        Carrier(|c| Some(Count(c.stats.sent_messages)));
+    Counter Bytes "mux_connection_sent_bytes" "Bytes of messages that left on a connection."
+        Carrier(|c| Some(Count(c.stats.sent_bytes)));
+    Counter Messages "mux_connection_received_messages" "Messages that came whole on a connection."
+        Carrier(|c| Some(Count(c.stats.received_messages)));
+    Counter Bytes "mux_connection_received_bytes" "Bytes of messages that came on a connection."
+        Carrier(|c| Some(Count(c.stats.received_bytes)));
+    Counter Bytes "mux_connection_discarded_bytes" "Bytes that came for channels that wanted nothing more."
+        Carrier(|c| Some(Count(c.stats.discarded_bytes)));
+    Gauge Bytes "mux_connection_shared_bytes" "Memory beyond their own windows that channels of a connection hold or may need."
+        Carrier(|c| Some(Count(c.stats.shared_used)));
+    Gauge Bytes "mux_connection_waiting_bytes" "Bytes that wait to be handed to the kernel on a connection."
+        Carrier(|c| Some(Count(c.waiting_bytes as u64)));
+    Counter Count "mux_connection_stalls" "Times that a channel had something to send, and no credit."
+        Carrier(|c| Some(Count(c.stats.stalls)));
+    Gauge Seconds "mux_connection_round_trip" "The shortest of the last round trips, once one was measured."
+        Carrier(|c| c.round_trip.map(Span));
+    Counter Count "mux_channel_stalls" "Times that there was something to send, and no credit: the peer's program was too slow."
+        Channel(|c| c.stats.stalled_by_peer);
+    Counter Messages "mux_channel_sent_messages" "Messages that were accepted to be sent on a channel."
+        Channel(|c| c.stats.account.accepted);
+    Counter Messages "mux_channel_received_messages" "Messages that came whole on a channel."
+        Channel(|c| c.stats.received);
+    Gauge Messages "mux_channel_queue_messages" "Messages that wait on a channel: to be sent, or to be taken."
+        ChannelQueue(|c| [c.stats.send_waiting as u64, c.stats.recv_waiting as u64]);
+    Gauge Bytes "mux_channel_queue_bytes" "Bytes that wait on a channel."
+        ChannelQueue(|c| [c.stats.send_waiting_bytes as u64, c.stats.recv_waiting_bytes as u64]);
+    Gauge Bytes "mux_channel_credit_bytes" "Credit that is left on a channel: ours to send, or the peer's."
+        ChannelQueue(|c| [c.stats.send_credit, c.stats.recv_credit]);
 }
 
 #[cfg(test)]
@@ -378,12 +473,21 @@ mod tests {
         socket.peers.push(peer);
         let mut report = Report::default();
         report.sockets.push(socket);
+        let mut mux = MuxSnapshot::new(crate::mux::snapshot::MuxRole::Server);
+        let channels = alloc::vec![MuxChannelSnapshot::default()];
+        mux.connections.push(MuxConnectionSnapshot {
+            channels,
+            round_trip: Some(ms),
+            ..MuxConnectionSnapshot::default()
+        });
+        report.muxes.push(mux);
         for series in SERIES {
             let mut count = 0;
             series.read(&report, |labels, value| {
                 let spans = matches!(value, Value::Spans(_));
                 assert_eq!(spans, series.kind == Kind::Histogram, "{series:?}");
-                let of_peer = labels.others.iter().any(|(key, _)| *key == "pipe");
+                let of_peer = labels.others.iter().any(|(key, _)| ["pipe", "connection"].contains(key));
+                assert_eq!(labels.of[0].0 == "mux", series.name.starts_with("mux_"), "{series:?}");
                 assert_eq!(of_peer, series.detail == Detail::Peers, "{series:?}");
                 count += 1;
             });

@@ -120,6 +120,14 @@ impl Mux {
         }
     }
 
+    /// What puts a channel before others where not all can be told of: how often it stalled, what waits to be
+    /// sent, and how many messages it moved.
+    pub(in crate::mux) fn weight(&self, place: Place) -> (u64, usize, u64) {
+        let Some(channel) = self.channel(place) else { return (0, 0, 0) };
+        let moved = self.account(place).accepted + channel.rx.delivered;
+        (channel.tx.stalls, channel.tx.waiting().1, moved)
+    }
+
     /// What a channel has counted.
     pub fn channel_stats(&self, place: Place) -> ChannelStats {
         let Some(channel) = self.channel(place) else { return ChannelStats::default() };
@@ -130,6 +138,7 @@ impl Mux {
             send_waiting,
             send_waiting_bytes,
             recv_waiting: channel.rx.messages(),
+            recv_waiting_bytes: channel.rx.bytes(),
             send_credit: channel.tx.credit(),
             recv_credit: channel.rx.window.left(),
             window: channel.rx.window.size(),

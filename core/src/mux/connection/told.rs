@@ -217,6 +217,8 @@ pub struct ChannelStats {
     pub send_waiting_bytes: usize,
     /// Messages that wait to be taken.
     pub recv_waiting: usize,
+    /// Bytes that wait to be taken, those of a message that is not whole yet included.
+    pub recv_waiting_bytes: usize,
     /// Bytes of credit that we have.
     pub send_credit: u64,
     /// Bytes of credit that the peer has.
@@ -253,6 +255,8 @@ pub struct MuxStats {
     pub shared_used: u64,
     /// Pings sent.
     pub pings: u64,
+    /// Times that a channel had something to send, and no credit: those that are gone included.
+    pub stalls: u64,
 }
 
 /// Why no channel was opened.

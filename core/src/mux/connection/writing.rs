@@ -101,17 +101,22 @@ impl Mux {
             true => MAX_FRAME_BYTES - HEAD_BYTES - 8,
             false => chunk,
         };
+        let mut stalls = 0;
         let served = self.turns.serve(
             &mut self.channels,
             |channels, slot| channels.get_mut(slot as usize)?.as_mut().map(|channel| &mut channel.tx.turn),
             |channels, slot| {
                 let channel = channels.get_mut(slot as usize)?.as_mut()?;
-                let sent = channel.tx.next(channel.number, max(slot))?;
+                let before = channel.tx.stalls;
+                let sent = channel.tx.next(channel.number, max(slot));
+                stalls += channel.tx.stalls - before;
+                let sent = sent?;
                 let bytes = sent.bytes;
                 Some(((slot, sent), bytes))
             },
-        )?;
-        let (slot, sent) = served;
+        );
+        self.stats.stalls += stalls;
+        let (slot, sent) = served?;
         self.solo = match slot == last || last == u32::MAX {
             true => (slot, run.saturating_add(sent.bytes as u64)),
             false => (slot, sent.bytes as u64),

@@ -132,6 +132,11 @@ impl Receiving {
         self.ended
     }
 
+    /// Bytes that wait to be taken. Looks at each piece that does.
+    pub(in crate::mux) fn bytes(&self) -> usize {
+        self.queue.iter().map(|segment| segment.bytes.len()).sum()
+    }
+
     /// Whether all that came is taken, and it was no part of a message.
     pub(in crate::mux) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.part.is_none()

@@ -1,10 +1,12 @@
 //! Bytes as a report.
 
-use super::{HEAD, MAX_BYTES, MAX_PEERS, MAX_SOCKETS, MAX_TRANSPORTS, ReportError, VERSION};
-use super::{connections, exchanged, totals};
+use super::{HEAD, MAX_BYTES, MAX_MUXES, MAX_PEERS, MAX_SOCKETS, MAX_TRANSPORTS, ReportError, VERSION};
+use super::{carried, connections, exchanged, mux_totals, on_channel, totals};
 use crate::event::{ByReason, DetachReason, Dropped, Lack, Latencies, Latency};
 use crate::framing::sp::Protocol;
 use crate::histogram::Histogram;
+use crate::mux::snapshot::{MuxChannelSnapshot, MuxConnectionSnapshot, MuxRole, MuxSnapshot};
+use crate::mux::{ChannelStats, MuxStats};
 use crate::pattern::Held;
 use crate::snapshot::{
     EndpointSnapshot, EndpointState, PeerSnapshot, PeerStats, Snapshot, TransportSnapshot,
@@ -76,6 +78,22 @@ fn decode_line(report: &mut Report, line: &str) -> Result<Told, Wrong> {
         "end" => {
             report.omitted = words.number("omitted")?;
             return Ok(Told::All);
+        }
+        "mux" => {
+            let role = MuxRole::from_name(&words.text("role")?).ok_or(Wrong::Line)?;
+            let mut mux = MuxSnapshot::new(role);
+            mux.name = words.text("name")?;
+            words.read(&mut mux_totals(&mut mux))?;
+            mux.waiting = words.size("waiting")?;
+            push(&mut report.muxes, mux, MAX_MUXES)?;
+        }
+        "mux_connection" => {
+            let mux = report.muxes.last_mut().ok_or(Wrong::Line)?;
+            push(&mut mux.connections, decode_connection(words)?, MAX_PEERS)?;
+        }
+        "mux_channel" => {
+            let connection = report.muxes.last_mut().and_then(|mux| mux.connections.last_mut());
+            push(&mut connection.ok_or(Wrong::Line)?.channels, decode_channel(words)?, MAX_PEERS)?;
         }
         // What belongs to a socket stands behind it.
         _ => match report.sockets.last_mut() {
@@ -164,6 +182,36 @@ fn decode_of_socket(socket: &mut Snapshot, kind: &str, words: Words<'_>) -> Resu
         _ => {}
     }
     Ok(())
+}
+
+fn decode_connection(words: Words<'_>) -> Result<MuxConnectionSnapshot, Wrong> {
+    let mut stats = MuxStats { channels: words.size("channels")?, ..MuxStats::default() };
+    words.read(&mut carried(&mut stats))?;
+    Ok(MuxConnectionSnapshot {
+        number: words.number("number")?,
+        url: words.text("url")?,
+        remote: words.text("remote")?,
+        dialed: words.number("dialed")? != 0,
+        round_trip: words.find("round_trip").map(|_| words.span("round_trip")).transpose()?,
+        stats,
+        waiting_bytes: words.size("waiting_bytes")?,
+        channels: Vec::new(),
+    })
+}
+
+fn decode_channel(words: Words<'_>) -> Result<MuxChannelSnapshot, Wrong> {
+    let sends = words.held("send_waiting_messages", "send_waiting_bytes")?;
+    let receives = words.held("recv_waiting_messages", "recv_waiting_bytes")?;
+    let mut stats = ChannelStats {
+        send_waiting: sends.messages,
+        send_waiting_bytes: sends.bytes,
+        recv_waiting: receives.messages,
+        recv_waiting_bytes: receives.bytes,
+        ..ChannelStats::default()
+    };
+    words.read(&mut on_channel(&mut stats))?;
+    let number = u32::try_from(words.number("number")?).map_err(|_| Wrong::Line)?;
+    Ok(MuxChannelSnapshot { number, id: words.text("id")?, stats })
 }
 
 fn push<T>(all: &mut Vec<T>, one: T, most: usize) -> Result<(), Wrong> {

@@ -1,9 +1,10 @@
 //! A report as bytes.
 
-use super::{HEAD, MAX_BYTES, MAX_PEERS, MAX_SOCKETS, MAX_TEXT, MAX_TRANSPORTS, VERSION};
-use super::{connections, exchanged, totals};
+use super::{HEAD, MAX_BYTES, MAX_MUXES, MAX_PEERS, MAX_SOCKETS, MAX_TEXT, MAX_TRANSPORTS, VERSION};
+use super::{carried, connections, exchanged, mux_totals, on_channel, totals};
 use crate::event::{DetachReason, Latencies};
 use crate::histogram::Histogram;
+use crate::mux::snapshot::MuxSnapshot;
 use crate::pattern::Held;
 use crate::snapshot::{PeerStats, Queues, Snapshot, TransportSnapshot};
 use crate::watch::Report;
@@ -22,19 +23,27 @@ pub fn encode(report: &Report) -> String {
         .span("at", report.at)
         .end();
     let mut omitted = report.omitted;
-    for (place, socket) in report.sockets.iter().enumerate() {
+    omitted += list(&mut out, &report.sockets, MAX_SOCKETS, encode_socket);
+    omitted += list(&mut out, &report.muxes, MAX_MUXES, encode_mux);
+    Line::begin(&mut out, "end").number("omitted", omitted).end();
+    out
+}
+
+/// Those that have room, and no more than that. Returns how much was left out.
+fn list<T>(out: &mut String, all: &[T], most: usize, encode: impl Fn(&mut String, &T) -> u64) -> u64 {
+    let mut omitted = all.len().saturating_sub(most) as u64;
+    for one in all.iter().take(most) {
         let before = out.len();
-        let left_out = if place < MAX_SOCKETS { encode_socket(&mut out, socket) } else { 1 };
+        let left_out = encode(out, one);
         // The last line has to fit, too.
-        if place >= MAX_SOCKETS || out.len() > MAX_BYTES - 64 {
+        if out.len() > MAX_BYTES - 64 {
             out.truncate(before);
             omitted += 1;
         } else {
             omitted += left_out;
         }
     }
-    Line::begin(&mut out, "end").number("omitted", omitted).end();
-    out
+    omitted
 }
 
 /// Returns how much was left out.
@@ -100,6 +109,45 @@ fn encode_socket(out: &mut String, socket: &Snapshot) -> u64 {
     }
     let left_out = |count: usize| count.saturating_sub(MAX_PEERS) as u64;
     left_out(socket.peers.len()) + left_out(socket.endpoints.len())
+}
+
+/// Returns how much was left out, channels not counted: a connection says how many it has.
+fn encode_mux(out: &mut String, mux: &MuxSnapshot) -> u64 {
+    let mut counted = MuxSnapshot::new(mux.role);
+    (counted.attempts, counted.failures) = (mux.attempts, mux.failures);
+    (counted.refused, counted.evicted) = (mux.refused, mux.evicted);
+    Line::begin(out, "mux")
+        .text("name", &mux.name)
+        .text("role", mux.role.name())
+        .numbers(&mux_totals(&mut counted).map(|(name, value)| (name, *value)))
+        .size("waiting", mux.waiting)
+        .end();
+    for connection in mux.connections.iter().take(MAX_PEERS) {
+        let mut stats = connection.stats;
+        let mut line = Line::begin(out, "mux_connection")
+            .number("number", connection.number)
+            .text("url", &connection.url)
+            .text("remote", &connection.remote)
+            .number("dialed", connection.dialed.into())
+            .size("channels", stats.channels)
+            .numbers(&carried(&mut stats).map(|(name, value)| (name, *value)))
+            .size("waiting_bytes", connection.waiting_bytes);
+        if let Some(round_trip) = connection.round_trip {
+            line = line.span("round_trip", round_trip);
+        }
+        line.end();
+        for channel in connection.channels.iter().take(MAX_PEERS) {
+            let mut stats = channel.stats;
+            Line::begin(out, "mux_channel")
+                .number("number", channel.number.into())
+                .text("id", &channel.id)
+                .held("send_waiting", Held { messages: stats.send_waiting, bytes: stats.send_waiting_bytes })
+                .held("recv_waiting", Held { messages: stats.recv_waiting, bytes: stats.recv_waiting_bytes })
+                .numbers(&on_channel(&mut stats).map(|(name, value)| (name, *value)))
+                .end();
+        }
+    }
+    mux.connections.len().saturating_sub(MAX_PEERS) as u64
 }
 
 fn latencies(out: &mut String, kind: &str, all: &Latencies) {

@@ -8,6 +8,9 @@
 //! dropped PipeLost=2
 //! latency what=Connect sum=81000 min=81000 max=81000 113=1
 //! peer pipe=17 remote=127.0.0.1:40112 …
+//! mux name=tunnel role=pool attempts=1 …
+//! mux_connection number=3 url=tcp://127.0.0.1:7000 …
+//! mux_channel number=1 id=db stalled_by_peer=2 …
 //! end omitted=0
 //! ```
 //!
@@ -26,6 +29,8 @@ pub use decode::decode;
 pub use encode::encode;
 
 use crate::event::Ledger;
+use crate::mux::snapshot::MuxSnapshot;
+use crate::mux::{ChannelStats, MuxStats};
 use crate::snapshot::{EndpointStats, PeerStats};
 use core::fmt;
 
@@ -96,8 +101,11 @@ const VERSION: &str = "1";
 /// No report is larger. A socket takes about 3 KiB, and 300 bytes for each peer, with answers
 /// 800.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// As many sockets, and peers and endpoints of a socket, are listed.
+/// As many sockets, and peers and endpoints of a socket, are listed; and as many connections of a pool or server,
+/// and channels of a connection.
 const MAX_SOCKETS: usize = 4_096;
+/// As many pools and servers of multiplexed connections.
+const MAX_MUXES: usize = 4_096;
 const MAX_PEERS: usize = 1_000;
 /// There are fewer schemes than that.
 const MAX_TRANSPORTS: usize = 64;
@@ -136,6 +144,46 @@ fn connections(stats: &mut EndpointStats) -> [(&'static str, &mut u64); 5] {
         ("refused", &mut stats.refused),
         ("evicted", &mut stats.evicted),
         ("failures", &mut stats.failures),
+    ]
+}
+
+/// Those of a pool or server that are counters.
+fn mux_totals(mux: &mut MuxSnapshot) -> [(&'static str, &mut u64); 4] {
+    [
+        ("attempts", &mut mux.attempts),
+        ("failures", &mut mux.failures),
+        ("refused", &mut mux.refused),
+        ("evicted", &mut mux.evicted),
+    ]
+}
+
+fn carried(stats: &mut MuxStats) -> [(&'static str, &mut u64); 11] {
+    [
+        ("opened", &mut stats.opened),
+        ("incoming", &mut stats.incoming),
+        ("refused", &mut stats.refused),
+        ("sent_messages", &mut stats.sent_messages),
+        ("sent_bytes", &mut stats.sent_bytes),
+        ("received_messages", &mut stats.received_messages),
+        ("received_bytes", &mut stats.received_bytes),
+        ("discarded_bytes", &mut stats.discarded_bytes),
+        ("shared_used", &mut stats.shared_used),
+        ("pings", &mut stats.pings),
+        ("stalls", &mut stats.stalls),
+    ]
+}
+
+fn on_channel(stats: &mut ChannelStats) -> [(&'static str, &mut u64); 9] {
+    [
+        ("accepted", &mut stats.account.accepted),
+        ("delivered", &mut stats.account.delivered),
+        ("abandoned", &mut stats.account.abandoned),
+        ("unknown", &mut stats.account.unknown),
+        ("received", &mut stats.received),
+        ("send_credit", &mut stats.send_credit),
+        ("recv_credit", &mut stats.recv_credit),
+        ("window", &mut stats.window),
+        ("stalled_by_peer", &mut stats.stalled_by_peer),
     ]
 }
 

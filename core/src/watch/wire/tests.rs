@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::{DetachReason, Dropped, Lack, Latencies, Latency};
 use crate::framing::sp::Protocol;
+use crate::mux::snapshot::{MuxChannelSnapshot, MuxConnectionSnapshot, MuxRole};
 use crate::pattern::Held;
 use crate::snapshot::{EndpointSnapshot, EndpointState, PeerSnapshot, Snapshot, TransportSnapshot};
 use crate::watch::Report;
@@ -61,8 +62,37 @@ fn report() -> Report {
         version: "0.1.0".into(),
         at: Duration::from_nanos(99),
         sockets: Vec::from([jobs]),
+        muxes: Vec::from([tunnel()]),
         omitted: 0,
     }
+}
+
+fn tunnel() -> MuxSnapshot {
+    let mut tunnel = MuxSnapshot::new(MuxRole::Pool);
+    tunnel.name = "tunnel".into();
+    (tunnel.attempts, tunnel.failures, tunnel.refused, tunnel.evicted) = (3, 1, 4, 2);
+    tunnel.waiting = 1;
+    let stats = MuxStats { channels: 40, opened: 41, sent_messages: 9, stalls: 2, ..MuxStats::default() };
+    let mut channel = MuxChannelSnapshot { number: 5, id: "a b".into(), ..MuxChannelSnapshot::default() };
+    channel.stats.account.accepted = 8;
+    channel.stats.send_waiting = 3;
+    channel.stats.send_waiting_bytes = 3_000;
+    channel.stats.recv_waiting_bytes = 10;
+    channel.stats.recv_credit = 65_536;
+    channel.stats.stalled_by_peer = 2;
+    let first = MuxConnectionSnapshot {
+        number: 7,
+        url: "tcp://[::1]:5".into(),
+        remote: "[::1]:5".into(),
+        dialed: true,
+        round_trip: Some(Duration::from_nanos(80)),
+        stats,
+        waiting_bytes: 12,
+        channels: Vec::from([channel]),
+    };
+    let second = MuxConnectionSnapshot { number: 8, ..MuxConnectionSnapshot::default() };
+    tunnel.connections = Vec::from([first, second]);
+    tunnel
 }
 
 const BYTES: &str = "\
@@ -90,6 +120,16 @@ peer pipe=17 remote=[::1]:5 url=tcp://[::1]:5 dialed=1 age=1000000000 outgoing_m
 sent_messages=5 sent_bytes=320 received_messages=0 received_bytes=0 dropped_messages=0 answers=0 answer_time=0 \
 slowest_answer=0
 peer_latency what=Reply sum=9 min=9 max=9 9=1
+mux name=tunnel role=pool attempts=3 failures=1 refused=4 evicted=2 waiting=1
+mux_connection number=7 url=tcp://[::1]:5 remote=[::1]:5 dialed=1 channels=40 opened=41 incoming=0 refused=0 \
+sent_messages=9 sent_bytes=0 received_messages=0 received_bytes=0 discarded_bytes=0 shared_used=0 pings=0 stalls=2 \
+waiting_bytes=12 round_trip=80
+mux_channel number=5 id=a%20b send_waiting_messages=3 send_waiting_bytes=3000 recv_waiting_messages=0 \
+recv_waiting_bytes=10 accepted=8 delivered=0 abandoned=0 unknown=0 received=0 send_credit=0 recv_credit=65536 window=0 \
+stalled_by_peer=2
+mux_connection number=8 url= remote= dialed=0 channels=0 opened=0 incoming=0 refused=0 \
+sent_messages=0 sent_bytes=0 received_messages=0 received_bytes=0 discarded_bytes=0 shared_used=0 pings=0 stalls=0 \
+waiting_bytes=0
 end omitted=0
 ";
 
@@ -110,13 +150,23 @@ fn what_a_reader_does_not_know_it_passes_over() {
     let known = decode(unknown.as_bytes()).expect("what is not known is passed over");
     assert_eq!(known.sockets[0].latencies, Latencies::default());
     assert!(known.sockets[0].waits.measured().map(|(why, _)| why).eq([Lack::NoPeer]));
+    // Nor a later one all words.
+    let fewer = BYTES
+        .replace(" pings=0 stalls=2", "")
+        .replace(" window=0", "")
+        .replace("role=pool", "role=pool tint=3");
+    let told = decode(fewer.as_bytes()).expect("counters that are not there are zero");
+    assert_eq!(told.muxes[0].connections[0].stats, MuxStats { stalls: 0, ..tunnel().connections[0].stats });
+    assert_eq!(told.muxes[0].connections[0].channels, tunnel().connections[0].channels);
     // An earlier writer had none of these lines.
-    let of_later = ["detached_after ", "refused_after ", "room_wait ", "transport_latency ", "peer_latency "];
+    let of_later =
+        ["detached_after ", "refused_after ", "room_wait ", "transport_latency ", "peer_latency ", "mux"];
     let is_earlier = |line: &&str| !of_later.iter().any(|kind| line.starts_with(kind));
     let earlier: String = BYTES.lines().filter(is_earlier).flat_map(|line| [line, "\n"]).collect();
     let told = decode(earlier.as_bytes()).expect("a report of an earlier writer");
     assert_eq!(told.sockets[0].peers[0].stats, report().sockets[0].peers[0].stats);
     assert_eq!(told.sockets[0].peers[0].latencies, Latencies::default());
+    assert!(told.muxes.is_empty());
 }
 
 #[test]
@@ -140,6 +190,11 @@ fn what_is_no_report_is_refused_by_name() {
         ),
         ("spanwire-report 1\nend omitted=18446744073709551616\n", line(2)),
         ("spanwire-report 1\nroom_wait reason=Full sum=0 min=0 max=0\n", line(2)),
+        ("spanwire-report 1\nmux name=a role=king waiting=0\n", line(2)),
+        ("spanwire-report 1\nmux name=a role=pool waiting=0 attempts=x\n", line(2)),
+        ("spanwire-report 1\nmux_connection number=1\n", line(2)),
+        ("spanwire-report 1\nmux name=a role=pool waiting=0\nmux_connection number=1\n", line(3)),
+        ("spanwire-report 1\nmux name=a role=pool waiting=0\nmux_channel number=1\n", line(3)),
         (
             "spanwire-report 1\nsocket name=a protocol=80 age=1\npeer_latency what=Reply sum=0 min=0 max=0\n",
             line(3),
@@ -170,6 +225,14 @@ fn more_than_a_report_may_list_is_refused() {
     let sockets = "socket name=a protocol=80 age=1\n".repeat(MAX_SOCKETS + 1);
     assert_eq!(decode(format!("spanwire-report 1\n{sockets}").as_bytes()), Err(ReportError::TooLarge));
     assert_eq!(decode(&[b'x'; MAX_BYTES + 1]), Err(ReportError::TooLarge));
+    let mux = BYTES.lines().find(|line| line.starts_with("mux ")).expect("there is one");
+    for kind in ["mux ", "mux_connection number=8", "mux_channel "] {
+        let line = BYTES.lines().find(|line| line.starts_with(kind)).expect("there is one");
+        let many = format!("{line}\n").repeat(MAX_MUXES + 1);
+        let before = BYTES.lines().find(|line| line.starts_with("mux_connection")).expect("there is one");
+        let bytes = format!("spanwire-report 1\n{mux}\n{before}\n{many}");
+        assert_eq!(decode(bytes.as_bytes()), Err(ReportError::TooLarge), "{kind}");
+    }
 }
 
 #[test]
@@ -184,6 +247,14 @@ fn what_does_not_fit_is_left_out_and_counted() {
     assert_eq!(again.omitted, 3 + 1);
     assert_eq!((again.sockets.len(), again.sockets[0].peers.len()), (MAX_SOCKETS, MAX_PEERS));
     assert_eq!(again.sockets[0].name.len(), MAX_TEXT - 1, "not cut in the middle of a character");
+    let mut wide = report();
+    let connection = wide.muxes[0].connections[1].clone();
+    wide.muxes[0].connections = Vec::from_iter(core::iter::repeat_n(connection, MAX_PEERS + 5));
+    let empty = MuxSnapshot::new(MuxRole::Server);
+    wide.muxes.extend(core::iter::repeat_n(empty, MAX_MUXES));
+    let again = decode(encode(&wide).as_bytes()).expect("a report that is encoded can be decoded");
+    assert_eq!(again.omitted, 5 + 1);
+    assert_eq!((again.muxes.len(), again.muxes[0].connections.len()), (MAX_MUXES, MAX_PEERS));
     // So many peers that their text alone would be too much.
     large.sockets.truncate(1);
     for _ in 0..7 {
