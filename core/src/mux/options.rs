@@ -28,7 +28,7 @@ pub struct MuxOptions {
     /// Bytes beyond that which all channels share. A channel that is read as fast as it is written to gets more and
     /// more of it, up to half of what the others leave. Default 32 MiB.
     pub shared_window: u64,
-    /// The most that one channel gets of it. Default 16 MiB; at most 4 GiB less one byte.
+    /// The most that one channel gets of it. Default 16 MiB; at most 4 GiB less one.
     pub max_window: u64,
     /// The longest message that is taken whole; longer ones go as streams. Default 16 MiB; at least 1. The
     /// peer learns of it.

@@ -135,10 +135,9 @@ impl Mux {
                 continue;
             }
             channel.tx.rich = false;
-            if channel.end.is_none() && channel.tx.state == SendState::Open {
-                if channel.tx.surplus().is_some() {
-                    self.owe(slot, due::RETURN);
-                }
+            let open = channel.end.is_none() && channel.tx.state == SendState::Open;
+            if open && channel.tx.surplus().is_some() {
+                self.owe(slot, due::RETURN);
             }
         }
         if !self.rich.is_empty() {
