@@ -10,6 +10,7 @@ mod support;
 use counting::IN_USE;
 use spanwire::mux::{Channel, Connection, MuxOptions};
 use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
 use std::time::Duration;
 use support::within;
 use tokio::runtime::Builder;
@@ -18,7 +19,10 @@ use tokio::runtime::Builder;
 const ALL: usize = 10_000;
 
 /// The most that both ends of one may cost, in bytes as they were asked for.
-const MOST: usize = 1_024;
+const MOST: usize = 580;
+
+/// The most that may come on top of that where somebody waits for a message on one end of each.
+const MOST_WAITING: usize = 48;
 
 /// Ticks of the processor that this process has used: hundredths of a second.
 fn ticks() -> u64 {
@@ -42,6 +46,16 @@ fn idle_channels_cost_little_memory_and_no_time() {
         let each = (IN_USE.load(Ordering::Relaxed) - before) / ALL;
         println!("{each} bytes for both ends of a channel");
         assert!(each <= MOST, "{each} bytes");
+
+        let mut waiting: Vec<_> = held.iter().map(|[_, b]| Box::pin(b.recv())).collect();
+        let before_waiting = IN_USE.load(Ordering::Relaxed);
+        for one in &mut waiting {
+            assert!(one.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        let each = (IN_USE.load(Ordering::Relaxed) - before_waiting) / ALL;
+        println!("{each} bytes for one who waits");
+        assert!(each <= MOST_WAITING, "{each} bytes");
+        drop(waiting);
 
         // Nobody has anything to do.
         let ticks_before = ticks();

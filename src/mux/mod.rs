@@ -33,7 +33,7 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `wire` | one connection between its machine in the core, its driver, and programs |
+//! | `wire` `waiters` | one connection between its machine in the core, its driver, and programs; who waits there |
 //! | `connection` `channel` `stream` | what programs do with one |
 //! | `server` `listening` `acceptors` | who comes in, what is half-open, and who gets which channel |
 //! | `pool` `pool_state` `pool_stats` | the rules of the pool beside the connections that they speak of |
@@ -61,6 +61,7 @@ mod server;
 mod stream;
 pub mod tagged;
 pub(crate) mod transport;
+mod waiters;
 mod watched;
 mod wire;
 

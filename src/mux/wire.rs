@@ -8,6 +8,7 @@
 //! Whatever is done to the machine is done in a *visit*: after it, what it has to say goes into the outbox,
 //! and who is to be woken is collected; both are carried out when the lock is released.
 
+use super::waiters::Waiters;
 use crate::error::UpgradeError;
 use crate::rt::{self, Home, Sleep};
 use crate::session::handoff::{Kick, Wrote};
@@ -76,9 +77,7 @@ pub(super) struct WireState {
     pub(super) gone: bool,
     pub(super) upgrade: Option<UpgradeError>,
     /// Who waits on each channel, and for what.
-    waits: Vec<Vec<(On, Waker)>>,
-    /// Lists for who waits next: on most channels nobody does, or only one.
-    spare: Vec<Vec<(On, Waker)>>,
+    waiters: Waiters,
     /// For channels that come, room for channels, and another state.
     all: [Vec<Waker>; 4],
     timer: Option<Waker>,
@@ -132,10 +131,6 @@ const WORTH_HALVING: usize = 12;
 /// Who has read so much in one turn is right to sleep: meanwhile more of it comes, for one read.
 const MUCH: usize = 8 * 1024;
 
-/// So many lists are kept for who waits next, with room for so many each.
-const SPARE_LISTS: usize = 16;
-const SPARE_ROOM: usize = 16;
-
 fn wait_in(waits: &mut Vec<Waker>, cx: &Context<'_>) {
     if !waits.iter().any(|waker| waker.will_wake(cx.waker())) {
         waits.push(cx.waker().clone());
@@ -150,16 +145,7 @@ impl WireState {
 
     /// The same on a channel.
     pub(super) fn wait_on(&mut self, place: Place, what: On, cx: &Context<'_>) {
-        if self.waits.len() <= place.slot() {
-            self.waits.resize_with(place.slot() + 1, Vec::new);
-        }
-        let waits = &mut self.waits[place.slot()];
-        if waits.capacity() == 0 {
-            *waits = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(1));
-        }
-        if !waits.iter().any(|(other, waker)| *other == what && waker.will_wake(cx.waker())) {
-            waits.push((what, cx.waker().clone()));
-        }
+        self.waiters.wait(place.slot(), what, cx.waker());
         if what == On::Room {
             self.mux.room_wanted(place);
         }
@@ -255,33 +241,17 @@ impl WireState {
     }
 
     fn wake(&mut self, place: Place, changes: Changes, out: &mut Out) {
-        let Some(waits) = self.waits.get_mut(place.slot()) else { return };
-        if waits.is_empty() {
-            return;
-        }
-        let woken = |what: On| match what {
+        let happened = |what: On| match what {
             On::Read => changes.read(),
             On::Room => changes.room(),
             On::State => changes.state(),
         };
-        let mut at = 0;
-        while at < waits.len() {
-            match woken(waits[at].0) {
-                true => out.wakers.push(waits.remove(at).1),
-                false => at += 1,
-            }
-        }
-        if waits.is_empty() {
-            let list = std::mem::take(waits);
-            if self.spare.len() < SPARE_LISTS && list.capacity() <= SPARE_ROOM {
-                self.spare.push(list);
-            }
-        }
+        self.waiters.wake(place.slot(), happened, &mut out.wakers);
     }
 
     fn wake_all(&mut self, out: &mut Out) {
         self.all.iter_mut().for_each(|waits| out.wakers.append(waits));
-        out.wakers.extend(std::mem::take(&mut self.waits).into_iter().flatten().map(|(_, waker)| waker));
+        self.waiters.wake_all(&mut out.wakers);
     }
 }
 
@@ -323,8 +293,7 @@ impl Wire {
             told: (false, false),
             gone: false,
             upgrade: None,
-            waits: Vec::new(),
-            spare: Vec::new(),
+            waiters: Waiters::default(),
             all: Default::default(),
             timer: None,
             armed: Time::MAX,

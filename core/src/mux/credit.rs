@@ -18,10 +18,10 @@ pub struct Window {
     received: u64,
     promised: u64,
     /// What may be on its way or in the queue, by the path and the reader, if the shared memory allows.
-    tuned: u64,
+    tuned: u32,
     /// The same, with room for messages as long as those that came: where nobody else would have to wait
     /// behind them.
-    target: u64,
+    target: u32,
     /// When the peer was last told of more.
     told_at: Time,
     /// How often in a row half of it was taken so fast that it is too small for the path.
@@ -38,8 +38,8 @@ pub struct Window {
 /// half there would wait for each other's memory for ever.
 #[derive(Clone, Debug)]
 pub struct Shared {
-    window: u64,
-    max_window: u64,
+    window: u32,
+    max_window: u32,
     limit: u64,
     /// What channels hold of it.
     used: u64,
@@ -63,8 +63,8 @@ pub struct Asked {
 pub enum News {
     /// Nothing.
     None,
-    /// It may have sent so much in all.
-    Promise(u64),
+    /// It may send more: [`Window::promised`].
+    Promise,
     /// A message that somebody waits for lacks memory, and only one channel may have more than its share.
     Short,
 }
@@ -100,7 +100,7 @@ const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(1);
 
 /// Up to so many bytes a window grows while half of it is taken in two round trips: it is so small that to sleep and to
 /// be woken counts for more than the path does.
-const SMALL: u64 = 256 * 1024;
+const SMALL: u32 = 256 * 1024;
 
 /// Beyond, it grows when it was too small for the path so often in a row. One burst says little.
 const TOO_SMALL: u8 = 3;
@@ -114,8 +114,8 @@ const LEAST_ROUND_TRIP: Duration = Duration::from_micros(50);
 impl Window {
     /// Of a channel that begins.
     pub fn new(window: u32, now: Time) -> Self {
-        let window = window.into();
-        Self { taken: 0, received: 0, promised: window, tuned: window, target: window, told_at: now, fast: 0 }
+        let promised = window.into();
+        Self { taken: 0, received: 0, promised, tuned: window, target: window, told_at: now, fast: 0 }
     }
 
     /// What the peer may still send.
@@ -138,21 +138,27 @@ impl Window {
         self.received - self.taken
     }
 
+    /// What the peer may have sent in all.
+    pub fn promised(&self) -> u64 {
+        self.promised
+    }
+
     /// How much of the connection's memory it may need beyond its own window.
-    fn extra(&self, window: u64) -> u64 {
-        (self.promised - self.taken).saturating_sub(window)
+    fn extra(&self, window: u32) -> u64 {
+        (self.promised - self.taken).saturating_sub(window.into())
     }
 
     /// What may be on its way, at the moment.
     pub fn size(&self) -> u64 {
-        self.target
+        self.target.into()
     }
 }
 
 impl Shared {
     /// With so much for each channel, at most so much for one, and so much for all.
     pub fn new(window: u32, max_window: u64, limit: u64) -> Self {
-        Self { window: window.into(), max_window, limit, used: 0, round_trip: None }
+        let max_window = u32::try_from(max_window).unwrap_or(u32::MAX);
+        Self { window, max_window, limit, used: 0, round_trip: None }
     }
 
     /// What is in use of it.
@@ -204,9 +210,9 @@ impl Shared {
     pub fn news(&mut self, window: &mut Window, asked: Asked, now: Time) -> News {
         let Asked { lacks, overdraws, alone } = asked;
         let others = self.used - window.extra(self.window);
-        let share = self.window + self.limit.saturating_sub(others) / 2;
+        let share = u64::from(self.window) + self.limit.saturating_sub(others) / 2;
         let out = window.promised - window.taken;
-        let wished = if alone { window.target } else { window.tuned };
+        let wished = u64::from(if alone { window.target } else { window.tuned });
         let mut due = out <= wished.min(share) / 2;
         let mut size = wished.min(share);
         let mut short = false;
@@ -222,7 +228,8 @@ impl Shared {
                     size = size.max(granted);
                     if alone {
                         // The next one of its size goes without waiting.
-                        window.target = window.target.max(granted.min(self.max_window));
+                        let most = u64::from(self.max_window);
+                        window.target = window.target.max(granted.min(most) as u32);
                     }
                     due = true;
                 } else {
@@ -237,7 +244,7 @@ impl Shared {
             let round_trip = self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP).max(LEAST_ROUND_TRIP);
             let since = now - window.told_at;
             let too_small = since < round_trip * 2;
-            let double = |size: u64| size.saturating_mul(2).min(self.max_window);
+            let double = |size: u32| size.saturating_mul(2).min(self.max_window);
             let path = round_trip.saturating_sub(WAKING).max(LEAST_ROUND_TRIP / 2);
             window.fast = if since < path * 3 / 4 { window.fast + 1 } else { 0 };
             if alone {
@@ -254,7 +261,7 @@ impl Shared {
             window.promised = promise;
             window.told_at = now;
             self.used += window.extra(self.window) - before;
-            return News::Promise(promise);
+            return News::Promise;
         }
         if short { News::Short } else { News::None }
     }
@@ -266,7 +273,10 @@ impl Shared {
             Missing::Bytes(bytes) => Lack { wish: cost(bytes), least: cost(bytes) },
             // As much again as there is, and always a window: a sender with less left may wait for more before
             // it cuts a piece. And no more than that may be left over in the end.
-            Missing::Unknown { came } => Lack { wish: cost(came).max(self.window), least: self.window },
+            Missing::Unknown { came } => {
+                let window = self.window.into();
+                Lack { wish: cost(came).max(window), least: window }
+            }
         }
     }
 
@@ -299,7 +309,7 @@ mod tests {
             let half = size(&window) / 2;
             let rate = bytes_a_second.min(size(&window) as f64 / real.as_secs_f64());
             now = now + Duration::from_secs_f64(half as f64 / rate);
-            let half = half.min(window.left());
+            let half = u64::from(half).min(window.left());
             assert!(shared.receive(&mut window, half));
             shared.take(&mut window, half);
             shared.news(&mut window, Asked { alone, ..Asked::default() }, now);

@@ -1,5 +1,6 @@
 //! [`ChannelId`]: what a channel is called; [`Code`]: why one ends.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::fmt;
@@ -17,7 +18,10 @@ pub const MAX_ID_BYTES: usize = 255;
 /// assert_eq!(id.as_str(), "67e55044-10b1-426f-9247-bb680e5fe0c8");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChannelId(Option<Arc<str>>);
+pub struct ChannelId(
+    // Most channels of a busy connection have none, and who has one shares it: this way it takes one word.
+    Option<Arc<Box<str>>>,
+);
 
 /// An id of more than 255 bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -42,7 +46,7 @@ impl ChannelId {
     pub fn new(text: impl AsRef<str>) -> Result<Self, IdTooLong> {
         match text.as_ref() {
             "" => Ok(Self::EMPTY),
-            text if text.len() <= MAX_ID_BYTES => Ok(Self(Some(text.into()))),
+            text if text.len() <= MAX_ID_BYTES => Ok(Self(Some(Arc::new(text.into())))),
             _ => Err(IdTooLong),
         }
     }
@@ -61,12 +65,12 @@ impl ChannelId {
             // Writing to a string does not fail.
             let _ = fmt::Write::write_fmt(&mut text, format_args!("{value:0digits$x}"));
         }
-        Self(Some(text.into()))
+        Self(Some(Arc::new(text.into())))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or("")
+        self.0.as_ref().map_or("", |text| text)
     }
 
     /// Whether it is none.

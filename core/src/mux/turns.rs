@@ -36,17 +36,17 @@ pub struct Turn {
     /// It is in a list.
     listed: bool,
     /// Bytes that it may still send in this turn; a long frame may take them below zero.
-    deficit: i64,
+    deficit: i32,
 }
 
 /// What a frame costs beside its bytes.
-const FRAME_COST: i64 = 64;
+const FRAME_COST: i32 = 64;
 
 /// What a regular may send in one turn.
-pub const QUANTUM: i64 = 64 * 1024;
+pub const QUANTUM: i32 = 64 * 1024;
 
 /// What a newcomer may send before the others.
-const FIRST_QUANTUM: i64 = 16 * 1024;
+const FIRST_QUANTUM: i32 = 16 * 1024;
 
 impl Turns {
     /// A channel has something to send.
@@ -110,7 +110,7 @@ impl Turns {
             match serve(channels, slot) {
                 Some((frame, bytes)) => {
                     if let Some(turn) = turn_of(channels, slot) {
-                        turn.deficit -= bytes as i64 + FRAME_COST;
+                        turn.deficit -= bytes as i32 + FRAME_COST;
                     }
                     self.clock = lane.clock;
                     lane.clock += (bytes as u64 + FRAME_COST as u64) * 64 / priority.weight();

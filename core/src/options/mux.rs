@@ -27,7 +27,7 @@ pub struct MuxOptions {
     /// Bytes beyond that which all channels share. A channel that is read as fast as it is written to gets more and
     /// more of it, up to half of what the others leave. Default 32 MiB.
     pub shared_window: u64,
-    /// The most that one channel gets of it. Default 16 MiB.
+    /// The most that one channel gets of it. Default 16 MiB; at most 4 GiB less one.
     pub max_window: u64,
     /// The longest message that is taken whole; longer ones go as streams. Default 16 MiB; at least 1. The
     /// peer learns of it.
@@ -119,7 +119,7 @@ impl MuxOptions {
             channels: self.channels.max(1),
             backlog: self.backlog.max(1),
             window: self.window.max(256),
-            max_window: self.max_window.max(self.window.into()),
+            max_window: self.max_window.clamp(self.window.max(256).into(), u32::MAX.into()),
             max_message_bytes: self.max_message_bytes.max(1),
             send_messages: self.send_messages.max(1),
             chunk_bytes: self.chunk_bytes.clamp(1024, MAX_CHUNK_BYTES),

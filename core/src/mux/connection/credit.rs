@@ -17,8 +17,7 @@ impl Mux {
         let alone = self.came.0 == slot && self.came.1 >= SOLO_BYTES;
         match self.shared.news(&mut channel.rx.window, Asked { lacks, overdraws, alone }, self.now) {
             News::None => {}
-            News::Promise(promise) => {
-                channel.promise = promise;
+            News::Promise => {
                 if let Some(lack) = lacks.filter(|_| self.shared.used() > self.options.shared_window) {
                     self.overdraws = Some((slot, channel.rx.window.received() + lack.least()));
                 }

@@ -3,7 +3,7 @@
 use super::super::credit::Window;
 use super::super::id::{ChannelId, Code};
 use super::super::stream::{Receiving, RecvState, SendState, Sending};
-use super::{Changes, Channel, ChannelEnd, Mux, Place, due};
+use super::{Changes, Channel, ChannelEnd, Mux, Place, Untimely, due};
 use crate::options::mux::SameId;
 use crate::priority::Priority;
 use alloc::boxed::Box;
@@ -21,10 +21,6 @@ impl Mux {
             released: false,
             over: false,
             end: None,
-            stop_code: Code::NONE,
-            reset: None,
-            returns: 0,
-            promise: self.options.window.into(),
             due: 0,
             in_debt: false,
             changes: 0,
@@ -42,7 +38,7 @@ impl Mux {
                 self.channels.len() as u32 - 1
             }
         };
-        self.numbers.insert(number, slot);
+        self.numbers.insert(number, slot, &self.channels);
         self.live += 1;
         // Idle ones are looked for again.
         self.sooner |= self.live == 1;
@@ -50,15 +46,16 @@ impl Mux {
     }
 
     pub(super) fn reset_slot(&mut self, slot: u32, code: Code, text: String, end: ChannelEnd) {
-        if let Some(Some(channel)) = self.channels.get_mut(slot as usize) {
-            channel.reset = Some(Box::new((code, text)));
-        }
         self.owe(slot, due::RESET);
-        self.end_channel(slot, Some(end));
+        self.end_with(slot, Some(Untimely { how: end, reset: Some((code, text)) }));
     }
 
     /// A channel is over, before its time or not.
     pub(super) fn end_channel(&mut self, slot: u32, end: Option<ChannelEnd>) {
+        self.end_with(slot, end.map(|how| Untimely { how, reset: None }));
+    }
+
+    fn end_with(&mut self, slot: u32, end: Option<Untimely>) {
         let Some(Some(channel)) = self.channels.get_mut(slot as usize) else { return };
         if channel.over {
             return;
@@ -74,24 +71,25 @@ impl Mux {
             let cost = channel.rx.cut();
             self.shared.take(&mut channel.rx.window, cost);
         }
-        channel.end = channel.end.take().or(end.map(Box::new));
+        channel.end = end.map(Box::new);
+        if channel.incoming && self.options.same_id == SameId::Refuse {
+            self.ids.remove(&channel.id);
+        }
         if core::mem::take(&mut channel.rx.short) {
             self.short.retain(|other| *other != slot);
         }
         self.shared.end(&mut channel.rx.window);
         // Who had more than its share for what is still to be taken has it until then.
         let has_its_message = !channel.rx.is_idle();
-        self.numbers.remove(&channel.number);
-        if self.recent.0 == channel.number {
+        let number = channel.number;
+        self.numbers.remove(number, &self.channels);
+        if self.recent.0 == number {
             self.recent = (0, 0);
         }
         self.live -= 1;
         self.news.ended = true;
         if self.live == 0 {
             (self.no_channels_since, self.sooner) = (self.now, true);
-        }
-        if channel.incoming && self.options.same_id == SameId::Refuse {
-            self.ids.remove(&channel.id);
         }
         if !has_its_message {
             self.settle_overdraft(slot);

@@ -12,7 +12,7 @@ impl Mux {
             channel.tx.check_invariants();
             channel.rx.check_invariants();
             if !channel.over {
-                let slot = self.numbers.get(&channel.number).copied();
+                let slot = self.numbers.get(channel.number, &self.channels);
                 let there = slot.and_then(|slot| self.channels[slot as usize].as_ref());
                 assert_eq!(
                     there.map(|there| there.number),

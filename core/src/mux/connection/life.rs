@@ -2,7 +2,7 @@
 
 use super::super::id::Code;
 use super::super::stream::SendState;
-use super::{ChannelEnd, ConnectionChanges, End, Mux, State, due};
+use super::{ChannelEnd, ConnectionChanges, End, Mux, Place, State, due};
 use crate::session::pulse::Beat;
 use crate::time::Time;
 use alloc::collections::VecDeque;
@@ -98,10 +98,10 @@ impl Mux {
             }
             State::Leaving { until } if due(until) => {
                 self.cut_short |= self.live > 0;
-                let slots: Vec<u32> = self.numbers.values().copied().collect();
-                for slot in slots {
+                let places: Vec<Place> = self.places().collect();
+                for place in places {
                     let end = ChannelEnd::ResetHere { code: Code::LEAVING };
-                    self.reset_slot(slot, Code::LEAVING, String::new(), end);
+                    self.reset_slot(place.slot, Code::LEAVING, String::new(), end);
                 }
                 return self.end_if_done();
             }
@@ -135,11 +135,9 @@ impl Mux {
                 continue;
             }
             channel.tx.rich = false;
-            if channel.end.is_none() && channel.tx.state == SendState::Open {
-                if let Some(bytes) = channel.tx.give_back() {
-                    channel.returns += bytes;
-                    self.owe(slot, due::RETURN);
-                }
+            let open = channel.end.is_none() && channel.tx.state == SendState::Open;
+            if open && channel.tx.surplus().is_some() {
+                self.owe(slot, due::RETURN);
             }
         }
         if !self.rich.is_empty() {
@@ -151,11 +149,11 @@ impl Mux {
         let Some(timeout) = self.options.channel_idle_timeout else { return };
         self.idle_look_at = Some(self.now + timeout / IDLE_LOOKS.into());
         let mut idle = Vec::new();
-        for slot in self.numbers.values() {
-            if let Some(Some(channel)) = self.channels.get_mut(*slot as usize) {
+        for (slot, channel) in self.channels.iter_mut().enumerate() {
+            if let Some(channel) = channel.as_mut().filter(|channel| !channel.over) {
                 channel.idle_looks += 1;
                 if channel.idle_looks > IDLE_LOOKS {
-                    idle.push(*slot);
+                    idle.push(slot as u32);
                 }
             }
         }
@@ -184,9 +182,9 @@ impl Mux {
         self.debtors.clear();
         self.news =
             ConnectionChanges { incoming: true, openings: true, state: true, round_trip: true, ended: true };
-        let slots: Vec<u32> = self.numbers.values().copied().collect();
-        for slot in slots {
-            self.end_channel(slot, Some(ChannelEnd::Connection(end.clone())));
+        let places: Vec<Place> = self.places().collect();
+        for place in places {
+            self.end_channel(place.slot, Some(ChannelEnd::Connection(end.clone())));
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `life` | leaving, loss, the end, and what is due when |
 //! | `program` | what the program does |
 //! | `peer` | what the peer does: what each frame means |
+//! | `numbers` | which channel has a number |
 //! | `ends` | how channels begin, end and are forgotten; how many more the peer may open |
 //! | `credit` | when the peer is told of room, and who may have more than its share |
 //! | `writing` | what is to be written next, and what the program is told next |
@@ -17,6 +18,7 @@ mod credit;
 mod ends;
 mod invariants;
 mod life;
+mod numbers;
 mod peer;
 mod program;
 mod questions;
@@ -39,11 +41,12 @@ use crate::priority::Priority;
 use crate::session::pulse::Pulse;
 use crate::time::Time;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use life::IDLE_LOOKS;
+use numbers::Numbers;
 
 /// Where a connection is in its life.
 ///
@@ -80,6 +83,8 @@ mod due {
     pub(super) const RETURN: u8 = 64;
 }
 
+/// What is remembered of a channel. There may be very many on which nothing happens: what is needed while
+/// something does is in boxes.
 #[derive(Debug)]
 struct Channel {
     number: u32,
@@ -93,11 +98,7 @@ struct Channel {
     released: bool,
     /// Neither side may say anything of it any more.
     over: bool,
-    end: Option<Box<ChannelEnd>>,
-    stop_code: Code,
-    reset: Option<Box<(Code, String)>>,
-    returns: u64,
-    promise: u64,
+    end: Option<Box<Untimely>>,
     due: u8,
     /// Listed among those that owe something.
     in_debt: bool,
@@ -106,6 +107,14 @@ struct Channel {
     idle_looks: u8,
     tx: Sending,
     rx: Receiving,
+}
+
+/// How a channel ended before its time.
+#[derive(Debug)]
+struct Untimely {
+    how: ChannelEnd,
+    /// What the peer is still to be told.
+    reset: Option<(Code, String)>,
 }
 
 /// One multiplexed connection.
@@ -132,7 +141,7 @@ pub struct Mux {
     free: Vec<u32>,
     spare: Spare,
     live: usize,
-    numbers: BTreeMap<u32, u32>,
+    numbers: Numbers,
     /// The channel of the last frame.
     recent: (u32, u32),
     /// The next number of ours.
@@ -203,7 +212,7 @@ impl Mux {
             free: Vec::new(),
             spare: Spare::default(),
             live: 0,
-            numbers: BTreeMap::new(),
+            numbers: Numbers::default(),
             recent: (0, 0),
             next_number: 0,
             last_number: 0,

@@ -4,7 +4,7 @@ use super::super::frame::{FRAME_COST, Frame, HEAD_BYTES, Hello, MuxError};
 use super::super::id::{ChannelId, Code};
 use super::super::stream::{Receiving, RecvState};
 use super::life::RETURN_AFTER;
-use super::{Changes, ChannelEnd, End, Mux, State, due};
+use super::{Changes, ChannelEnd, End, Mux, Place, State, due};
 use crate::options::mux::SameId;
 use crate::priority::Priority;
 use crate::time::Time;
@@ -195,9 +195,9 @@ impl Mux {
         if self.recent.0 == number {
             return Ok(Some(self.recent.1));
         }
-        if let Some(slot) = self.numbers.get(&number) {
-            self.recent = (number, *slot);
-            return Ok(Some(*slot));
+        if let Some(slot) = self.numbers.get(number, &self.channels) {
+            self.recent = (number, slot);
+            return Ok(Some(slot));
         }
         let was_there = match self.is_theirs(number) {
             true => self.they_opened > 0 && number <= self.last_number,
@@ -332,14 +332,10 @@ impl Mux {
     }
 
     fn left(&mut self, last: u32, code: Code, text: String) {
-        let never_seen: Vec<_> = self
-            .numbers
-            .iter()
-            .filter(|(number, _)| !self.is_theirs(**number) && **number > last)
-            .map(|(_, slot)| *slot)
-            .collect();
-        for slot in never_seen {
-            self.end_channel(slot, Some(ChannelEnd::NeverSeen));
+        let unseen = |place: &Place| !self.is_theirs(place.number) && place.number > last;
+        let never_seen: Vec<Place> = self.places().filter(unseen).collect();
+        for place in never_seen {
+            self.end_channel(place.slot, Some(ChannelEnd::NeverSeen));
         }
         self.peer_away = Some((last, code, text));
         if matches!(self.state, State::Greeting | State::Open) {

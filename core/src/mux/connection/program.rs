@@ -212,7 +212,7 @@ impl Mux {
     /// Nothing more is taken from the channel; what came is discarded.
     pub fn stop(&mut self, place: Place, code: Code) {
         let Some(channel) = self.channel_mut(place) else { return };
-        channel.stop_code = code;
+        channel.rx.stop_code = code;
         let tells = channel.end.is_none() && channel.rx.refuse();
         channel.rx.discard();
         self.forget_window(place.slot);
@@ -307,7 +307,7 @@ impl Mux {
     /// Frames in the outbox that will never be written, each with the end of a message.
     pub fn unsent(&mut self, place: Place) {
         if let Some(channel) = self.channel_mut(place) {
-            channel.tx.unsent += 1;
+            channel.tx.unsent = channel.tx.unsent.saturating_add(1);
         }
     }
 }

@@ -68,7 +68,10 @@ impl Mux {
 
     /// All channels on which something may still happen.
     pub fn places(&self) -> impl Iterator<Item = Place> {
-        self.numbers.iter().map(|(number, slot)| Place { slot: *slot, number: *number })
+        let live =
+            self.channels.iter().enumerate().filter_map(|(slot, channel)| Some((slot, channel.as_ref()?)));
+        live.filter(|(_, channel)| !channel.over)
+            .map(|(slot, channel)| Place { slot: slot as u32, number: channel.number })
     }
 
     #[inline]
@@ -93,7 +96,7 @@ impl Mux {
 
     /// How it ended before its time, if it has.
     pub fn channel_end(&self, place: Place) -> Option<&ChannelEnd> {
-        self.channel(place)?.end.as_deref()
+        self.channel(place)?.end.as_ref().map(|end| &end.how)
     }
 
     /// Whether both directions have ended, and both sides know.
@@ -110,7 +113,7 @@ impl Mux {
     pub fn account(&self, place: Place) -> Account {
         let Some(channel) = self.channel(place) else { return Account::default() };
         let tx = &channel.tx;
-        let written = tx.pushed - tx.unsent.min(tx.pushed);
+        let written = tx.pushed - u64::from(tx.unsent).min(tx.pushed);
         let dead = channel.end.is_some() || !matches!(tx.state, SendState::Open | SendState::Ending);
         Account {
             accepted: tx.accepted,
@@ -142,7 +145,7 @@ impl Mux {
             send_credit: channel.tx.credit(),
             recv_credit: channel.rx.window.left(),
             window: channel.rx.window.size(),
-            stalled_by_peer: channel.tx.stalls,
+            stalled_by_peer: channel.tx.stalls.into(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Changes, ChannelEnd, End, Mux, NotOpened, Place, State};
 use crate::options::mux::{MuxOptions, SameId};
 use crate::priority::Priority;
 use crate::time::Time;
+use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -795,5 +796,23 @@ proptest! {
             said(&mut mux);
             mux.check_invariants();
         }
+    }
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_channel_on_which_nothing_happens_takes_few_bytes() {
+    // As many as they are asked for 208 of by the system's allocator, which adds 8 and rounds up to 16.
+    assert!(size_of::<super::Channel>() <= 200, "{} bytes", size_of::<super::Channel>());
+    let mut pair = Pair::new(&MuxOptions::default());
+    let (a, b) = pair.channel("");
+    pair.a.send(a, "there".into()).unwrap();
+    pair.b.send(b, "and back".into()).unwrap();
+    pair.run();
+    assert_eq!((pair.b.take_message(b), pair.a.take_message(a)), (message("there"), message("and back")));
+    pair.run();
+    for end in [pair.a.channel(a), pair.b.channel(b)] {
+        let end = format!("{:?}", end.unwrap());
+        assert!(end.contains("waiting: None") && end.contains("arrived: None"), "{end}");
     }
 }

@@ -64,20 +64,26 @@ impl Mux {
             return Some(match lowest {
                 due::OPEN => Frame::Open { channel, priority: held.priority, id: held.id.clone() },
                 due::ACCEPT => Frame::Accept { channel },
-                due::CREDIT => Frame::Credit { channel, bytes: held.promise, delivered: held.rx.delivered },
+                due::CREDIT => {
+                    Frame::Credit { channel, bytes: held.rx.window.promised(), delivered: held.rx.delivered }
+                }
                 due::FLUSH => Frame::Flush { channel },
                 due::STOP => {
                     // What has come is told before.
-                    let code = held.stop_code;
+                    let code = held.rx.stop_code;
                     held.rx.told_stop();
                     self.close_if_done(slot);
                     Frame::Stop { channel, code }
                 }
                 due::RESET => {
-                    let (code, text) = held.reset.take().map(|reset| *reset).unwrap_or_default();
+                    let reset = held.end.as_mut().and_then(|end| end.reset.take());
+                    let (code, text) = reset.unwrap_or_default();
                     Frame::Reset { channel, code, text }
                 }
-                due::RETURN => Frame::Return { channel, bytes: core::mem::take(&mut held.returns) },
+                due::RETURN => match held.tx.give_back() {
+                    Some(bytes) => Frame::Return { channel, bytes },
+                    None => continue,
+                },
                 _ => {
                     held.in_debt = false;
                     self.debtors.pop_front();

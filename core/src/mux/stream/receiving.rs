@@ -2,9 +2,10 @@
 
 use super::super::credit::{Missing, Window};
 use super::super::frame::{MuxError, UNKNOWN};
-use super::spare::{Spare, keep_room, make_room};
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use super::super::id::Code;
+use super::arrived::{Arrived, Ends, Part};
+use super::spare::Spare;
+use alloc::boxed::Box;
 use bytes::Bytes;
 
 /// What we get on a channel.
@@ -36,17 +37,14 @@ pub enum RecvState {
 #[derive(Debug)]
 pub struct Receiving {
     pub(in crate::mux) state: RecvState,
-    queue: VecDeque<Segment>,
-    /// Messages that are whole in the queue, or were given up by the peer.
-    ended: usize,
-    /// The message that is coming.
-    part: Option<Part>,
+    /// What the peer is told when nothing more is wanted.
+    pub(in crate::mux) stop_code: Code,
+    /// There while something waits to be taken, or a message comes.
+    arrived: Option<Box<Arrived>>,
     pub(in crate::mux) window: Window,
     pub(in crate::mux) delivered: u64,
     /// A program waits for a whole message, or for anything.
     pub(in crate::mux) wanted: Wanted,
-    /// The message at the front has been taken in part.
-    streaming: bool,
     /// It waits for memory that only one may have.
     pub(in crate::mux) short: bool,
 }
@@ -61,28 +59,6 @@ pub enum Wanted {
     Whole,
     /// Bytes of one.
     Pieces,
-}
-
-#[derive(Debug)]
-pub(super) struct Segment {
-    bytes: Bytes,
-    cost: u32,
-    ends: Ends,
-}
-
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Ends {
-    No,
-    Whole,
-    Aborted,
-}
-
-#[derive(Debug)]
-struct Part {
-    /// Bytes that are missing, if that is known.
-    missing: Option<u64>,
-    /// Bytes that came.
-    came: u64,
 }
 
 /// What the program gets.
@@ -111,13 +87,11 @@ impl Receiving {
     pub(in crate::mux) fn new(window: Window) -> Self {
         Self {
             state: RecvState::Open,
-            queue: VecDeque::new(),
-            ended: 0,
-            part: None,
+            stop_code: Code::NONE,
+            arrived: None,
             window,
             delivered: 0,
             wanted: Wanted::Nothing,
-            streaming: false,
             short: false,
         }
     }
@@ -129,7 +103,7 @@ impl Receiving {
 
     /// Messages that wait to be taken.
     pub(in crate::mux) fn messages(&self) -> usize {
-        self.ended
+        self.arrived.as_ref().map_or(0, |arrived| arrived.ended)
     }
 
     /// Bytes that wait to be taken. Looks at each piece that does.
@@ -139,28 +113,32 @@ impl Receiving {
 
     /// Whether all that came is taken, and it was no part of a message.
     pub(in crate::mux) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.part.is_none()
+        self.arrived.as_ref().is_none_or(|arrived| arrived.is_idle())
     }
 
     /// Whether there is anything to take.
     pub(in crate::mux) fn has_any(&self) -> bool {
-        !self.queue.is_empty()
+        self.arrived.as_ref().is_some_and(|arrived| !arrived.is_empty())
+    }
+
+    fn part(&self) -> Option<&Part> {
+        self.arrived.as_ref()?.part.as_ref()
     }
 
     fn push(&mut self, bytes: Bytes, cost: u64, ends: Ends) {
-        let at_once = self.wanted != Wanted::Nothing && self.queue.is_empty();
+        let arrived = self.arrived.get_or_insert_default();
+        let at_once = self.wanted != Wanted::Nothing && arrived.is_empty();
         let bytes = match bytes.len() < COPY_BYTES && !at_once {
             true => Bytes::copy_from_slice(&bytes),
             false => bytes,
         };
-        self.ended += usize::from(ends != Ends::No);
         self.delivered += u64::from(ends == Ends::Whole);
-        self.queue.push_back(Segment { bytes, cost: cost as u32, ends });
+        arrived.push(bytes, cost, ends);
     }
 
     /// A whole message. Whether somebody who waits is to be woken.
     pub(in crate::mux) fn message(&mut self, body: Bytes, cost: u64) -> Result<bool, MuxError> {
-        if self.part.is_some() {
+        if self.part().is_some() {
             return Err(MuxError::Unexpected("Message"));
         }
         self.push(body, cost, Ends::Whole);
@@ -168,10 +146,11 @@ impl Receiving {
     }
 
     pub(in crate::mux) fn begin(&mut self, length: u64, body: Bytes, cost: u64) -> Result<bool, MuxError> {
-        if self.part.is_some() {
+        if self.part().is_some() {
             return Err(MuxError::Unexpected("Begin"));
         }
-        self.part = Some(Part { missing: (length != UNKNOWN).then_some(length), came: 0 });
+        let missing = (length != UNKNOWN).then_some(length);
+        self.arrived.get_or_insert_default().part = Some(Part { missing, came: 0 });
         if length != UNKNOWN && length == body.len() as u64 {
             // It would have been a message.
             return Err(MuxError::BadField("length"));
@@ -180,7 +159,8 @@ impl Receiving {
     }
 
     pub(in crate::mux) fn piece(&mut self, body: Bytes, cost: u64, first: bool) -> Result<bool, MuxError> {
-        let Some(part) = &mut self.part else { return Err(MuxError::Unexpected("Piece")) };
+        let Some(arrived) = &mut self.arrived else { return Err(MuxError::Unexpected("Piece")) };
+        let Some(part) = &mut arrived.part else { return Err(MuxError::Unexpected("Piece")) };
         let bytes = body.len() as u64;
         if bytes == 0 && !first {
             return Err(MuxError::BadField("piece"));
@@ -191,7 +171,7 @@ impl Receiving {
             *missing = missing.checked_sub(bytes).ok_or(MuxError::BadField("length"))?;
             if *missing == 0 {
                 ends = Ends::Whole;
-                self.part = None;
+                arrived.part = None;
             }
         }
         self.push(body, cost, ends);
@@ -200,7 +180,7 @@ impl Receiving {
 
     /// The end of a message of unknown length.
     pub(in crate::mux) fn end(&mut self, whole: bool) -> Result<(), MuxError> {
-        match self.part.take() {
+        match self.arrived.as_mut().and_then(|arrived| arrived.part.take()) {
             Some(part) if part.missing.is_none() => {
                 self.push(Bytes::new(), 0, if whole { Ends::Whole } else { Ends::Aborted });
                 Ok(())
@@ -211,8 +191,9 @@ impl Receiving {
 
     /// The peer sends nothing more.
     pub(in crate::mux) fn finish(&mut self) -> Result<(), MuxError> {
+        let is_coming = self.part().is_some();
         match &mut self.state {
-            RecvState::Open if self.part.is_some() => Err(MuxError::Unexpected("Finish")),
+            RecvState::Open if is_coming => Err(MuxError::Unexpected("Finish")),
             RecvState::Open => {
                 self.state = RecvState::Finished;
                 Ok(())
@@ -251,132 +232,44 @@ impl Receiving {
     }
 
     pub(in crate::mux) fn discard(&mut self) {
-        self.queue = VecDeque::new();
-        (self.ended, self.part, self.streaming) = (0, None, false);
+        self.arrived = None;
     }
 
     /// Nothing more comes: what is not whole is forgotten, unless the program has had pieces of it. What it has cost.
     pub(in crate::mux) fn cut(&mut self) -> u64 {
-        self.part = None;
-        if self.streaming && self.ended == 0 {
-            return 0;
-        }
-        let whole =
-            self.queue.iter().rposition(|segment| segment.ends != Ends::No).map_or(0, |last| last + 1);
-        self.queue.drain(whole..).map(|segment| u64::from(segment.cost)).sum()
+        self.arrived.as_mut().map_or(0, |arrived| arrived.cut())
     }
 
     /// Whether a program waits for a message that it cannot have whole: it has to be told.
     pub(in crate::mux) fn refuses(&self, max: u64) -> bool {
-        self.wanted == Wanted::Whole && self.is_too_large(max)
-    }
-
-    /// Whether the message at the front is longer than what is taken whole.
-    fn is_too_large(&self, max: u64) -> bool {
-        let Some(part) = self.part.as_ref().filter(|_| self.ended == 0) else { return false };
-        part.missing.map_or(part.came, |missing| part.came.saturating_add(missing)) > max
+        self.wanted == Wanted::Whole && self.arrived.as_ref().is_some_and(|arrived| arrived.is_too_large(max))
     }
 
     /// What the message at the front still lacks, if somebody waits for all of it and can have it.
     pub(in crate::mux) fn lacks(&self, max: u64) -> Option<Missing> {
-        if self.wanted != Wanted::Whole || self.ended > 0 || self.is_too_large(max) {
-            return None;
-        }
-        let part = self.part.as_ref()?;
-        Some(part.missing.map_or(Missing::Unknown { came: part.came }, Missing::Bytes))
+        self.arrived.as_ref().filter(|_| self.wanted == Wanted::Whole)?.lacks(max)
     }
 
     /// The next message, whole; and what it has cost.
     #[inline]
     pub(in crate::mux) fn take_message(&mut self, max: u64) -> (Take, u64) {
-        let mut cost = 0;
-        while self.ended > 0 {
-            let Some(segment) = self.queue.pop_front() else { break };
-            if segment.ends == Ends::No && !self.streaming {
-                match self.join(segment, max) {
-                    // In a loop, since a peer may give up as many as it likes.
-                    (Take::Aborted, more) => cost += more,
-                    (take, more) => {
-                        return (take, cost + more);
-                    }
-                }
-                continue;
-            }
-            cost += u64::from(segment.cost);
-            match segment.ends {
-                Ends::Whole if !self.streaming => {
-                    self.ended -= 1;
-                    return (Take::Message(segment.bytes), cost);
-                }
-                // The rest of one of which the program has had pieces, and wants no more.
-                Ends::No => {}
-                Ends::Whole | Ends::Aborted => {
-                    self.ended -= 1;
-                    self.streaming = false;
-                }
-            }
-        }
-        if self.streaming {
-            // The rest of it is not wanted, but has not come yet.
-            for segment in self.queue.drain(..) {
-                cost += u64::from(segment.cost);
-            }
-        }
-        let take = match self.is_too_large(max) && !self.streaming {
-            true => Take::TooLarge,
-            false => self.nothing(),
-        };
-        (take, cost)
-    }
-
-    /// A message that came in pieces, and is whole or was given up; and what it has cost.
-    fn join(&mut self, first: Segment, max: u64) -> (Take, u64) {
-        let last = self.queue.iter().position(|segment| segment.ends != Ends::No).unwrap_or(0);
-        let bytes =
-            first.bytes.len() + self.queue.iter().take(last + 1).map(|s| s.bytes.len()).sum::<usize>();
-        let is_whole = self.queue[last].ends == Ends::Whole;
-        if is_whole && bytes as u64 > max {
-            self.queue.push_front(first);
-            return (Take::TooLarge, 0);
-        }
-        let mut cost = 0;
-        let mut whole = Vec::with_capacity(if is_whole { bytes } else { 0 });
-        let rest = self.queue.drain(..=last);
-        for segment in core::iter::once(first).chain(rest) {
-            cost += u64::from(segment.cost);
-            if is_whole {
-                whole.extend_from_slice(&segment.bytes);
-            }
-        }
-        self.ended -= 1;
-        (if is_whole { Take::Message(whole.into()) } else { Take::Aborted }, cost)
+        let taken = self.arrived.as_mut().map(|arrived| arrived.take_message(max));
+        self.or_the_end(taken)
     }
 
     /// The next bytes of the message at the front.
     pub(in crate::mux) fn take_piece(&mut self) -> (Take, u64) {
-        let Some(segment) = self.queue.front_mut() else { return (self.nothing(), 0) };
-        let cost = u64::from(core::mem::take(&mut segment.cost));
-        if !segment.bytes.is_empty() {
-            let bytes = core::mem::take(&mut segment.bytes);
-            if segment.ends == Ends::No {
-                self.queue.pop_front();
-            }
-            self.streaming = true;
-            return (Take::Piece(bytes), cost);
-        }
-        let ends = segment.ends;
-        self.queue.pop_front();
-        match ends {
-            Ends::No => {
-                // The beginning of a message without its first bytes: the program has nothing of it yet.
-                let (take, more) = self.take_piece();
-                (take, cost + more)
-            }
-            Ends::Whole | Ends::Aborted => {
-                self.ended -= 1;
-                self.streaming = false;
-                (if ends == Ends::Whole { Take::End } else { Take::Aborted }, cost)
-            }
+        let taken = self.arrived.as_mut().map(|arrived| arrived.take_piece());
+        self.or_the_end(taken)
+    }
+
+    /// Where there is nothing to take: whether that is all.
+    #[inline]
+    fn or_the_end(&self, taken: Option<(Take, u64)>) -> (Take, u64) {
+        match taken {
+            None => (self.nothing(), 0),
+            Some((Take::Nothing, cost)) => (self.nothing(), cost),
+            Some(taken) => taken,
         }
     }
 
@@ -388,18 +281,16 @@ impl Receiving {
     }
 
     pub(in crate::mux) fn keep_room(&mut self, spare: &mut Spare) {
-        keep_room(&mut self.queue, &mut spare.segments);
+        spare.arrived.take_back(&mut self.arrived);
     }
 
     pub(in crate::mux) fn make_room(&mut self, spare: &mut Spare) {
-        make_room(&mut self.queue, &mut spare.segments);
+        spare.arrived.lend(&mut self.arrived);
     }
 
     /// Panics when the account does not add up.
     pub(in crate::mux) fn check_invariants(&self) {
-        let cost: u64 = self.queue.iter().map(|segment| u64::from(segment.cost)).sum();
+        let cost = self.arrived.as_ref().map_or(0, |arrived| arrived.check_invariants());
         assert_eq!(cost, self.window.waiting(), "what waits was paid for");
-        let ended = self.queue.iter().filter(|segment| segment.ends != Ends::No).count();
-        assert_eq!(self.ended, ended, "messages that are over");
     }
 }

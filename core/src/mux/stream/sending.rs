@@ -3,8 +3,9 @@
 use super::super::frame::{FRAME_COST, Frame, MuxError, UNKNOWN};
 use super::super::id::Code;
 use super::super::turns::Turn;
-use super::spare::{Spare, keep_room, make_room};
-use alloc::collections::VecDeque;
+use super::spare::Spare;
+use super::waiting::{Item, Waiting};
+use alloc::boxed::Box;
 use bytes::Bytes;
 
 /// What we send on a channel.
@@ -35,17 +36,14 @@ pub struct Sending {
     pub(in crate::mux) state: SendState,
     /// Why the peer takes nothing more.
     pub(in crate::mux) stopped: Option<Code>,
-    queue: VecDeque<Item>,
-    queued_messages: usize,
-    queued_bytes: usize,
-    /// The message at the front is sent in part.
-    begun: bool,
+    /// There while something waits.
+    waiting: Option<Box<Waiting>>,
     /// The program is in the middle of a message of unknown length.
     pub(in crate::mux) streaming: bool,
     sent: u64,
     allowed: u64,
     /// What the peer gives every channel.
-    window: u64,
+    window: u32,
     /// Somebody waits for room.
     pub(in crate::mux) room_wanted: bool,
     /// Sent something since it was last asked.
@@ -58,26 +56,14 @@ pub struct Sending {
     /// Of these, handed to the connection whole.
     pub(in crate::mux) pushed: u64,
     /// Of these, never written whole.
-    pub(in crate::mux) unsent: u64,
+    pub(in crate::mux) unsent: u32,
     /// Whole in the queue of the peer's program, or there before.
     pub(in crate::mux) delivered: u64,
     /// Somebody waits for so many to be delivered.
     flush_at: u64,
     /// It had something to send and no credit, so many times.
-    pub(in crate::mux) stalls: u64,
+    pub(in crate::mux) stalls: u32,
     stalled: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum Item {
-    /// The rest of a message of known length.
-    Whole(Bytes),
-    /// A message of unknown length.
-    Begin,
-    Piece(Bytes),
-    End,
-    Abort,
-    Finish,
 }
 
 /// Why something was not accepted to be sent.
@@ -114,14 +100,11 @@ impl Sending {
         Self {
             state: SendState::Open,
             stopped: None,
-            queue: VecDeque::new(),
-            queued_messages: 0,
-            queued_bytes: 0,
-            begun: false,
+            waiting: None,
             streaming: false,
             sent: 0,
             allowed: window.into(),
-            window: window.into(),
+            window,
             room_wanted: false,
             active: false,
             rich: false,
@@ -143,12 +126,23 @@ impl Sending {
 
     /// Messages and bytes that wait.
     pub(in crate::mux) fn waiting(&self) -> (usize, usize) {
-        (self.queued_messages, self.queued_bytes)
+        self.waiting.as_ref().map_or((0, 0), |waiting| (waiting.messages, waiting.bytes))
     }
 
     pub(in crate::mux) fn has_room(&self, bytes: usize, max_messages: usize, max_bytes: usize) -> bool {
-        self.queue.is_empty()
-            || (self.queue.len() < max_messages && self.queued_bytes.saturating_add(bytes) <= max_bytes)
+        self.waiting.as_ref().is_none_or(|waiting| {
+            let few = waiting.queue.len() < max_messages;
+            waiting.queue.is_empty() || (few && waiting.bytes.saturating_add(bytes) <= max_bytes)
+        })
+    }
+
+    #[inline]
+    fn waiting_mut(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+
+    fn enqueue(&mut self, item: Item) {
+        self.waiting_mut().queue.push_back(item);
     }
 
     pub(in crate::mux) fn may_send(&self) -> Result<(), NotSent> {
@@ -162,26 +156,27 @@ impl Sending {
 
     pub(in crate::mux) fn push(&mut self, body: Bytes) {
         self.accepted += 1;
-        self.queued_messages += 1;
-        self.queued_bytes += body.len();
-        self.queue.push_back(Item::Whole(body));
+        let waiting = self.waiting_mut();
+        waiting.messages += 1;
+        waiting.bytes += body.len();
+        waiting.queue.push_back(Item::Whole(body));
     }
 
     pub(in crate::mux) fn begin(&mut self) {
         self.accepted += 1;
-        self.queued_messages += 1;
         self.streaming = true;
-        self.queue.push_back(Item::Begin);
+        self.waiting_mut().messages += 1;
+        self.enqueue(Item::Begin);
     }
 
     pub(in crate::mux) fn piece(&mut self, body: Bytes) {
-        self.queued_bytes += body.len();
-        self.queue.push_back(Item::Piece(body));
+        self.waiting_mut().bytes += body.len();
+        self.enqueue(Item::Piece(body));
     }
 
     pub(in crate::mux) fn end(&mut self, whole: bool) {
         self.streaming = false;
-        self.queue.push_back(if whole { Item::End } else { Item::Abort });
+        self.enqueue(if whole { Item::End } else { Item::Abort });
     }
 
     /// Nothing more comes from the program.
@@ -191,15 +186,13 @@ impl Sending {
                 self.end(false);
             }
             self.state = SendState::Ending;
-            self.queue.push_back(Item::Finish);
+            self.enqueue(Item::Finish);
         }
     }
 
     /// Forgets what waits.
     pub(in crate::mux) fn discard(&mut self) {
-        self.queue = VecDeque::new();
-        self.begun = false;
-        (self.queued_messages, self.queued_bytes) = (0, 0);
+        self.waiting = None;
     }
 
     /// The peer takes nothing more.
@@ -210,7 +203,7 @@ impl Sending {
                 self.discard();
                 self.stopped = Some(code);
                 self.state = SendState::Stopped;
-                self.queue.push_back(Item::Finish);
+                self.enqueue(Item::Finish);
                 Ok(())
             }
             SendState::Ended => {
@@ -237,14 +230,17 @@ impl Sending {
         Ok(more)
     }
 
-    /// Gives back what is more than it needs at first.
+    /// Credit beyond what it has at first, if it does not need it.
+    pub(in crate::mux) fn surplus(&self) -> Option<u64> {
+        let surplus = self.credit().checked_sub(self.window.into()).filter(|surplus| *surplus > 0)?;
+        if self.has_items() { None } else { Some(surplus) }
+    }
+
+    /// Gives that back.
     pub(in crate::mux) fn give_back(&mut self) -> Option<u64> {
-        let spare = self.credit().checked_sub(self.window).filter(|spare| *spare > 0)?;
-        if !self.queue.is_empty() {
-            return None;
-        }
-        self.sent += spare;
-        Some(spare)
+        let surplus = self.surplus()?;
+        self.sent += surplus;
+        Some(surplus)
     }
 
     /// Somebody waits until all that was accepted is delivered. Whether the peer has to be asked at once; else
@@ -265,13 +261,13 @@ impl Sending {
 
     /// Whether there is something to send, credit or not.
     pub(in crate::mux) fn has_items(&self) -> bool {
-        !self.queue.is_empty()
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.queue.is_empty())
     }
 
     /// Whether a message of this cost may go at once, past the queue.
     #[inline]
     pub(in crate::mux) fn may_pass(&self, cost: u64) -> bool {
-        self.state == SendState::Open && self.queue.is_empty() && !self.streaming && cost <= self.credit()
+        self.state == SendState::Open && !self.has_items() && !self.streaming && cost <= self.credit()
     }
 
     /// It does.
@@ -288,8 +284,8 @@ impl Sending {
     #[inline]
     pub(in crate::mux) fn next(&mut self, channel: u32, max: usize) -> Option<Sent> {
         let credit = self.credit();
-        let item = self.queue.front_mut()?;
-        if let (Item::Whole(body), false) = (&mut *item, self.begun) {
+        let waiting = self.waiting.as_deref_mut()?;
+        if let (Some(Item::Whole(body)), false) = (waiting.queue.front_mut(), waiting.begun) {
             let cost = body.len() as u64 + FRAME_COST;
             if body.len() <= max && cost <= credit {
                 let body = core::mem::take(body);
@@ -302,26 +298,26 @@ impl Sending {
     }
 
     fn next_piece(&mut self, channel: u32, max: usize, credit: u64) -> Option<Sent> {
-        let least = LEAST_PIECE.min(self.window / 4).min(max as u64);
+        let least = LEAST_PIECE.min(u64::from(self.window) / 4).min(max as u64);
         let room = credit.saturating_sub(FRAME_COST).min(max as u64) as usize;
         let fits = |length: usize| credit >= FRAME_COST && room as u64 >= least.min(length as u64);
-        let item = self.queue.front_mut()?;
+        let waiting = self.waiting.as_deref_mut()?;
+        let item = waiting.queue.front_mut()?;
         match item {
             Item::Whole(body) | Item::Piece(body) if !fits(body.len()) => {
                 self.stall();
                 None
             }
             Item::Whole(body) => {
-                let (length, begun) = (body.len() as u64, self.begun);
+                let length = body.len() as u64;
                 let piece = body.split_to(room.min(body.len()));
                 let (bytes, last) = (piece.len(), body.is_empty());
-                let frame = match begun {
+                let frame = match waiting.begun {
                     false => Frame::Begin { channel, length, body: piece },
                     true => Frame::Piece { channel, body: piece },
                 };
-                self.begun = true;
+                waiting.begun = !last;
                 if last {
-                    self.begun = false;
                     self.pop(bytes, bytes as u64 + FRAME_COST);
                     return Some(self.whole(frame, bytes));
                 }
@@ -342,19 +338,19 @@ impl Sending {
                 None
             }
             Item::Begin => {
-                self.begun = true;
+                waiting.begun = true;
                 self.pop(0, FRAME_COST);
                 let frame = Frame::Begin { channel, length: UNKNOWN, body: Bytes::new() };
                 Some(Sent { frame, bytes: 0, ends: false })
             }
             Item::End | Item::Abort => {
                 let whole = matches!(item, Item::End);
-                self.begun = false;
+                waiting.begun = false;
                 self.pop(0, 0);
                 Some(match whole {
                     true => self.whole(Frame::End { channel }, 0),
                     false => {
-                        self.queued_messages -= 1;
+                        self.waiting_mut().messages -= 1;
                         self.accepted -= 1;
                         self.flush_at = self.flush_at.min(self.accepted);
                         Sent { frame: Frame::Abort { channel }, bytes: 0, ends: false }
@@ -373,34 +369,34 @@ impl Sending {
     }
 
     fn stall(&mut self) {
-        self.stalls += u64::from(!self.stalled);
+        self.stalls = self.stalls.saturating_add(u32::from(!self.stalled));
         self.stalled = true;
     }
 
     fn use_up(&mut self, bytes: usize, cost: u64) {
-        self.queued_bytes -= bytes;
+        self.waiting_mut().bytes -= bytes;
         self.sent += cost;
         self.active = true;
         self.stalled = false;
     }
 
     fn pop(&mut self, bytes: usize, cost: u64) {
-        self.queue.pop_front();
+        self.waiting_mut().queue.pop_front();
         self.use_up(bytes, cost);
     }
 
     fn whole(&mut self, frame: Frame, bytes: usize) -> Sent {
-        self.queued_messages -= 1;
+        self.waiting_mut().messages -= 1;
         self.pushed += 1;
         Sent { frame, bytes, ends: true }
     }
 
     pub(in crate::mux) fn keep_room(&mut self, spare: &mut Spare) {
-        keep_room(&mut self.queue, &mut spare.items);
+        spare.waiting.take_back(&mut self.waiting);
     }
 
     pub(in crate::mux) fn make_room(&mut self, spare: &mut Spare) {
-        make_room(&mut self.queue, &mut spare.items);
+        spare.waiting.lend(&mut self.waiting);
     }
 
     /// Panics when the account does not add up.
@@ -410,16 +406,8 @@ impl Sending {
             self.delivered <= self.pushed && self.pushed <= self.accepted,
             "delivered before it was sent"
         );
-        let bytes: usize = self.queue.iter().map(|item| item.body().map_or(0, Bytes::len)).sum();
-        assert_eq!(self.queued_bytes, bytes, "bytes that wait");
-    }
-}
-
-impl Item {
-    fn body(&self) -> Option<&Bytes> {
-        match self {
-            Self::Whole(body) | Self::Piece(body) => Some(body),
-            Self::Begin | Self::End | Self::Abort | Self::Finish => None,
+        if let Some(waiting) = &self.waiting {
+            waiting.check_invariants();
         }
     }
 }
