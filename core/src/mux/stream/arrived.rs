@@ -63,6 +63,11 @@ impl Arrived {
         self.queue.is_empty()
     }
 
+    /// Bytes that wait to be taken. Looks at each piece that does.
+    pub(super) fn bytes(&self) -> usize {
+        self.queue.iter().map(|segment| segment.bytes.len()).sum()
+    }
+
     #[inline]
     pub(super) fn push(&mut self, bytes: Bytes, cost: u64, ends: Ends) {
         self.ended += usize::from(ends != Ends::No);
