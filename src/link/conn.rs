@@ -65,9 +65,9 @@ impl Conn {
     ) -> (Self, AbortHandle) {
         let number = host.next_number();
         let life = Arc::new_cyclic(|life| Life {
-            wire: Arc::new(Wire::new(number, host.clone(), origin, guest, life.clone())),
+            wire: Arc::new(wire::new(number, host.clone(), origin, guest, life.clone())),
         });
-        let task = host.home.spawn(life.wire.clone().serve(incoming));
+        let task = host.home.spawn(life.wire.clone().serve(incoming, |_, _| ()));
         (Self { life }, task)
     }
 
@@ -317,7 +317,7 @@ impl Conn {
         let started = rt::now();
         let until = started + timeout;
         close(self.wire(), until);
-        let gone = || poll_fn(|cx| wire::poll_gone(self.wire(), cx));
+        let gone = || poll_fn(|cx| self.wire().poll_gone(cx));
         if self.within(Some(timeout + GRACE), gone()).await.is_none() {
             self.wire().cut();
             // If its task does not end now, nothing that we could still do would make it.

@@ -92,7 +92,7 @@ async fn dial(host: Arc<HostCore>, connector: Connector, url: Arc<str>, over: Ov
                 let wire = conn.wire().clone();
                 over.0.put(Ok(conn));
                 // The one that nobody has taken yet is ours, and would keep itself open otherwise.
-                poll_fn(|cx| super::wire::poll_gone(&wire, cx)).await;
+                poll_fn(|cx| wire.poll_gone(cx)).await;
             }
             Err(error) => {
                 let transient = error.is_transient();

@@ -71,8 +71,8 @@ impl Connection {
         incoming: Incoming,
     ) -> (Self, AbortHandle) {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let wire = Arc::new(Wire::new(number, home.clone(), origin, options.clone(), watcher));
-        let task = home.spawn(wire.clone().serve(incoming));
+        let wire = Arc::new(wire::new(number, home.clone(), origin, options.clone(), watcher));
+        let task = home.spawn(wire::serve(wire.clone(), incoming));
         (Self { life: Arc::new(Life { wire }) }, task)
     }
 
@@ -366,7 +366,7 @@ pub(super) async fn close_all(home: &Home, connections: &[Connection], timeout: 
     wires().for_each(|wire| leave(wire, Code::NONE, "", until));
     let gone = || async {
         for wire in wires() {
-            poll_fn(|cx| wire::poll_gone(wire, cx)).await;
+            poll_fn(|cx| wire.poll_gone(cx)).await;
         }
     };
     if home.within(Some(timeout + GRACE), gone()).await.is_none() {
