@@ -7,7 +7,7 @@ use super::rates::Share;
 use super::{Event, Peer};
 use crate::rt;
 use crate::session::Origin;
-use crate::session::wire::{self, Bounds, Machine, Out, Side, wait_in};
+use crate::session::wire::{self, Machine, Out, Side, wait_in};
 use crate::transport::Ends;
 use bytes::Bytes;
 use spanwire_core::framing::link::{Hello, LinkError, MAX_HANDSHAKE_BYTES, Reason};
@@ -150,7 +150,7 @@ impl Machine for LinkState {
         });
     }
 
-    fn wake(&mut self, out: &mut Out<Self>) {
+    fn wake(&mut self, out: &mut Out<News>) {
         let Changes { messages, requests, streams, answers, room, state, metadata } = self.link.changes();
         let changed = [messages, requests, streams, answers, room, state, metadata];
         for (waits, changed) in self.waits.iter_mut().zip(changed) {
@@ -164,8 +164,8 @@ impl Machine for LinkState {
         }
     }
 
-    fn wake_all(&mut self, out: &mut Out<Self>) {
-        self.waits.iter_mut().for_each(|waits| out.wakers.append(waits));
+    fn wake_all(&mut self, wakers: &mut Vec<Waker>) {
+        self.waits.iter_mut().for_each(|waits| wakers.append(waits));
     }
 
     fn prepare(&mut self) {
@@ -213,8 +213,69 @@ impl Side for LinkSide {
         }
     }
 
+    /// The peer's Hello or Ack is here: asks hook, server and places. `false`: it has to wait for another
+    /// connection to be settled, and is judged again then.
     fn judge(wire: &Arc<Wire>) -> bool {
-        wire.judge()
+        let (ack, role, hello, ours, theirs_to_prove, ours_to_prove, proof) = {
+            let state = wire.lock();
+            let link = &state.link;
+            let (State::Judging { ack }, Some(hello)) = (link.state(), link.theirs()) else { return true };
+            let role = link.role();
+            let challenges = (link.challenge(role.peer()), link.challenge(role));
+            (*ack, role, hello.clone(), link.ours().clone(), challenges.0, challenges.1, link.proof().clone())
+        };
+        if !ack {
+            if let Some(Err(reason)) = wire.guest.as_ref().map(|guest| guest.come_in(wire.ends())) {
+                wire.visit(|state| state.link.refuse(reason, ""));
+                return true;
+            }
+        }
+        let peer = wire.peer();
+        if let (true, Some(hook)) = (ack, &wire.host.options.hook) {
+            if !hook.verify(&peer, &theirs_to_prove, &proof) {
+                wire.visit(|state| state.link.refuse(Reason::Denied, ""));
+                return true;
+            }
+        }
+        let one = hello.has(Hello::ONE) && ours.has(Hello::ONE);
+        let mut former = None;
+        if one && claims_now(wire.origin.dialed, ack, &ours.instance, &hello.instance) {
+            match wire.host.claim(wire, &hello, &ours) {
+                Claim::Granted => {}
+                Claim::Wait => return false,
+                Claim::Duplicate(_) => {
+                    wire.visit(|state| state.link.refuse(Reason::Duplicate, ""));
+                    return true;
+                }
+                Claim::Replaces(number) => former = Some(number),
+            }
+        }
+        let proves = ack == (role == Role::Acceptor);
+        let proof = match (&wire.host.options.hook, proves) {
+            (Some(hook), true) => Bytes::from(hook.prove(&peer, &ours_to_prove)),
+            _ => Bytes::new(),
+        };
+        if ack {
+            // Before the program can have it, and close it again.
+            wire.host.opened(wire, &hello.host);
+        }
+        let open = wire.visit(|state| {
+            if ack && !state.gone {
+                state.share = wire.host.share(wire.ends(), &hello.host);
+            }
+            state.link.go_on(proof, rt::now());
+            state.link.is_open()
+        });
+        if open {
+            if let Some(guest) = &wire.guest {
+                guest.opened(wire.number);
+            }
+            wire.host.settled();
+        }
+        if let Some(former) = former.and_then(|number| wire.host.wire(number)) {
+            former.visit(|state| state.link.refuse(Reason::Replaced, ""));
+        }
+        true
     }
 
     fn gone(wire: &Arc<Wire>) {
@@ -237,13 +298,8 @@ pub(super) fn new(
     life: Weak<super::conn::Life>,
 ) -> Wire {
     let role = if origin.dialed { Role::Dialer } else { Role::Acceptor };
-    let options = &host.options.link;
-    let bounds = Bounds {
-        handshake_timeout: options.handshake_timeout,
-        write_buffer_bytes: options.write_buffer_bytes,
-    };
     let machine = LinkState {
-        link: Link::new(role, host.hello(), options.clone(), rt::now()),
+        link: Link::new(role, host.hello(), host.options.link.clone(), rt::now()),
         trail: Trail::default(),
         written: 0,
         unknown: 0,
@@ -252,7 +308,8 @@ pub(super) fn new(
         share: None,
         waits: Default::default(),
     };
-    Wire::new(number, host.home.clone(), origin, bounds, LinkSide { host, guest, life }, machine)
+    let (home, write_buffer_bytes) = (host.home.clone(), host.options.link.write_buffer_bytes);
+    Wire::new(number, home, origin, LinkSide { host, guest, life }, machine, write_buffer_bytes)
 }
 
 impl Wire {
@@ -262,74 +319,9 @@ impl Wire {
         Peer::new(self.number, &self.origin, self.ends(), &state.link)
     }
 
-    /// The peer's Hello or Ack is here: asks hook, server and places. `false`: it has to wait for another
-    /// connection to be settled, and is judged again then.
-    pub(super) fn judge(self: &Arc<Self>) -> bool {
-        let (ack, role, hello, ours, theirs_to_prove, ours_to_prove, proof) = {
-            let state = self.lock();
-            let link = &state.link;
-            let (State::Judging { ack }, Some(hello)) = (link.state(), link.theirs()) else { return true };
-            let role = link.role();
-            let challenges = (link.challenge(role.peer()), link.challenge(role));
-            (*ack, role, hello.clone(), link.ours().clone(), challenges.0, challenges.1, link.proof().clone())
-        };
-        if !ack {
-            if let Some(Err(reason)) = self.guest.as_ref().map(|guest| guest.come_in(self.ends())) {
-                self.visit(|state| state.link.refuse(reason, ""));
-                return true;
-            }
-        }
-        let peer = self.peer();
-        if let (true, Some(hook)) = (ack, &self.host.options.hook) {
-            if !hook.verify(&peer, &theirs_to_prove, &proof) {
-                self.visit(|state| state.link.refuse(Reason::Denied, ""));
-                return true;
-            }
-        }
-        let one = hello.has(Hello::ONE) && ours.has(Hello::ONE);
-        let mut former = None;
-        if one && claims_now(self.origin.dialed, ack, &ours.instance, &hello.instance) {
-            match self.host.claim(self, &hello, &ours) {
-                Claim::Granted => {}
-                Claim::Wait => return false,
-                Claim::Duplicate(_) => {
-                    self.visit(|state| state.link.refuse(Reason::Duplicate, ""));
-                    return true;
-                }
-                Claim::Replaces(number) => former = Some(number),
-            }
-        }
-        let proves = ack == (role == Role::Acceptor);
-        let proof = match (&self.host.options.hook, proves) {
-            (Some(hook), true) => Bytes::from(hook.prove(&peer, &ours_to_prove)),
-            _ => Bytes::new(),
-        };
-        if ack {
-            // Before the program can have it, and close it again.
-            self.host.opened(self, &hello.host);
-        }
-        let open = self.visit(|state| {
-            if ack && !state.gone {
-                state.share = self.host.share(self.ends(), &hello.host);
-            }
-            state.link.go_on(proof, rt::now());
-            state.link.is_open()
-        });
-        if open {
-            if let Some(guest) = &self.guest {
-                guest.opened(self.number);
-            }
-            self.host.settled();
-        }
-        if let Some(former) = former.and_then(|number| self.host.wire(number)) {
-            former.visit(|state| state.link.refuse(Reason::Replaced, ""));
-        }
-        true
-    }
-
     /// Another connection is settled, for which this one has waited.
     pub(super) fn judge_again(self: &Arc<Self>) {
-        if self.judge() {
+        if LinkSide::judge(self) {
             self.resume();
         }
     }

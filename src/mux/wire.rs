@@ -5,7 +5,7 @@ use crate::rt::{self, Home};
 use crate::session::Origin;
 use crate::session::lookout::Lookout;
 use crate::session::pipe::PipeState;
-use crate::session::wire::{self, Bounds, Machine, Out, Side, wait_in};
+use crate::session::wire::{self, Machine, Out, Side, wait_in};
 use crate::transport::{Ends, Incoming};
 use bytes::Bytes;
 use spanwire_core::framing::sp::FrameError;
@@ -208,7 +208,7 @@ impl Machine for MuxState {
         });
     }
 
-    fn wake(&mut self, out: &mut Out<Self>) {
+    fn wake(&mut self, out: &mut Out<News>) {
         while let Some((place, changes)) = self.mux.next_change() {
             self.changed(place, changes, &mut out.wakers);
         }
@@ -229,9 +229,9 @@ impl Machine for MuxState {
         }
     }
 
-    fn wake_all(&mut self, out: &mut Out<Self>) {
-        self.all.iter_mut().for_each(|waits| out.wakers.append(waits));
-        out.wakers.extend(std::mem::take(&mut self.waits).into_iter().flatten().map(|(_, waker)| waker));
+    fn wake_all(&mut self, wakers: &mut Vec<Waker>) {
+        self.all.iter_mut().for_each(|waits| wakers.append(waits));
+        wakers.extend(std::mem::take(&mut self.waits).into_iter().flatten().map(|(_, waker)| waker));
     }
 
     /// Half of the answers to the last read wait.
@@ -314,22 +314,22 @@ pub(super) fn new(
         read: 0,
         half: usize::MAX,
     };
-    let MuxOptions { handshake_timeout, write_buffer_bytes, .. } = options;
-    let bounds = Bounds { handshake_timeout, write_buffer_bytes };
-    Wire::new(number, home, origin, bounds, MuxSide { options, watcher }, machine)
+    let write_buffer_bytes = options.write_buffer_bytes;
+    Wire::new(number, home, origin, MuxSide { options, watcher }, machine, write_buffer_bytes)
 }
 
 /// Serves the connection until it ends.
 pub(super) fn serve(wire: Arc<Wire>, incoming: Incoming) -> impl Future<Output = ()> + Send {
-    let mut lookout = Lookout::new(wire.options.spin);
-    wire.serve(incoming, move |has_read, cx| lookout.turn(has_read, cx))
+    let MuxOptions { handshake_timeout, spin, .. } = wire.options;
+    let mut lookout = Lookout::new(spin);
+    wire.serve(incoming, handshake_timeout, move |has_read, cx| lookout.turn(has_read, cx))
 }
 
 impl Wire {
     /// Sends a message past all queues, if nothing else is to be said before. `false`: nothing has happened.
     #[inline]
     pub(super) fn send_at_once(self: &Arc<Self>, place: Place, body: &mut Bytes) -> bool {
-        self.say_at_once(|state| state.mux.send_at_once(place, body))
+        self.visit_with(|state, out| state.say_at_once(|state| state.mux.send_at_once(place, body), out))
     }
 
     /// A visit of a receiver. What it has to say is room for the peer: that goes with what is sent next, or

@@ -30,6 +30,7 @@ use bytes::Bytes;
 use spanwire_core::framing::sp::FrameError;
 use spanwire_core::session::outbox::Outgoing;
 use spanwire_core::{DetachReason, Time};
+use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -40,18 +41,9 @@ pub(crate) struct Wire<S: Side> {
     pub(crate) number: u64,
     pub(crate) home: Home,
     pub(crate) origin: Origin,
-    bounds: Bounds,
     side: S,
     ends: OnceLock<Ends>,
     state: Mutex<WireState<S::Machine>>,
-}
-
-/// What a wire keeps to, whatever its machine says.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) handshake_timeout: Duration,
-    /// So much may wait in the outbox before the machine is asked for no more.
-    pub(crate) write_buffer_bytes: usize,
 }
 
 /// What a kind of connection has under its lock: the machine of the core, and who waits for what.
@@ -89,10 +81,10 @@ pub(crate) trait Machine: Send + Sized + 'static {
     fn lost(&mut self, why: DetachReason);
 
     /// After each visit: who is to be woken, and what is to be told.
-    fn wake(&mut self, out: &mut Out<Self>);
+    fn wake(&mut self, out: &mut Out<Self::News>);
 
     /// Nothing more will happen: everybody is woken.
-    fn wake_all(&mut self, out: &mut Out<Self>);
+    fn wake_all(&mut self, wakers: &mut Vec<Waker>);
 
     /// Before a visit's frames are asked for.
     fn prepare(&mut self) {}
@@ -135,7 +127,7 @@ pub(crate) trait Side: Send + Sync + Sized + 'static {
     fn connected(wire: &Arc<Wire<Self>>, ends: &Ends) -> Result<(), DetachReason>;
 
     /// What a visit has brought.
-    fn tell(wire: &Arc<Wire<Self>>, news: <Self::Machine as Machine>::News);
+    fn tell(wire: &Arc<Wire<Self>>, news: News<Self>);
 
     /// Judges what came last. `false`: it cannot yet, and [resumes](Wire::resume) the connection when it can.
     fn judge(_wire: &Arc<Wire<Self>>) -> bool {
@@ -149,17 +141,19 @@ pub(crate) trait Side: Send + Sync + Sized + 'static {
     fn is_waited_for(wire: &Wire<Self>) -> bool;
 }
 
+type News<S> = <<S as Side>::Machine as Machine>::News;
+
 impl<S: Side> Wire<S> {
     pub(crate) fn new(
         number: u64,
         home: Home,
         origin: Origin,
-        bounds: Bounds,
         side: S,
         machine: S::Machine,
+        write_buffer_bytes: usize,
     ) -> Self {
-        let state = Mutex::new(WireState::new(machine));
-        Self { number, home, origin, bounds, side, ends: OnceLock::new(), state }
+        let state = Mutex::new(WireState::new(machine, write_buffer_bytes));
+        Self { number, home, origin, side, ends: OnceLock::new(), state }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, WireState<S::Machine>> {
@@ -176,7 +170,7 @@ impl<S: Side> Wire<S> {
     pub(crate) fn visit<T>(self: &Arc<Self>, act: impl FnOnce(&mut WireState<S::Machine>) -> T) -> T {
         self.visit_with(|state, out| {
             let result = act(state);
-            state.follow(out, self.bounds.write_buffer_bytes);
+            state.follow(out);
             result
         })
     }
@@ -185,7 +179,7 @@ impl<S: Side> Wire<S> {
     #[inline]
     pub(crate) fn visit_with<T>(
         self: &Arc<Self>,
-        act: impl FnOnce(&mut WireState<S::Machine>, &mut Out<S::Machine>) -> T,
+        act: impl FnOnce(&mut WireState<S::Machine>, &mut Out<News<S>>) -> T,
     ) -> T {
         let mut out = Out::default();
         let result = act(&mut self.lock(), &mut out);
@@ -193,7 +187,7 @@ impl<S: Side> Wire<S> {
         result
     }
 
-    fn run(self: &Arc<Self>, out: Out<S::Machine>) {
+    fn run(self: &Arc<Self>, out: Out<News<S>>) {
         if let Some((stream, batch)) = out.batch {
             stream.write_as_sender(self, batch);
         }
@@ -201,34 +195,52 @@ impl<S: Side> Wire<S> {
         S::tell(self, out.news);
     }
 
-    /// Passes by all queues with what is to be said next, if nothing waits to be written that leaves no room for
-    /// it. `false`: nothing has happened.
-    #[inline]
-    pub(crate) fn say_at_once(
-        self: &Arc<Self>,
-        next: impl FnOnce(&mut S::Machine) -> Option<Outgoing<<S::Machine as Machine>::Mark>>,
-    ) -> bool {
-        self.visit_with(|state, out| state.say_at_once(next, out, self.bounds.write_buffer_bytes))
-    }
-
     /// What had to be judged is: the driver reads on.
     pub(crate) fn resume(&self) {
-        let waker = self.lock().resume();
+        let waker = {
+            let state = &mut *self.lock();
+            let (Some(stream), Some(pipe)) = (&state.stream, &mut state.pipe) else { return };
+            stream.resume(pipe)
+        };
         waker.into_iter().for_each(Waker::wake);
     }
 
     /// Ends it at once.
     pub(crate) fn cut(self: &Arc<Self>) {
         let closing = Closing { abort: Some(DetachReason::ClosedHere), deadline: None };
-        let waker = self.lock().close(closing);
+        let waker = self.lock().pipe.as_mut().and_then(|pipe| pipe.close(closing));
         waker.into_iter().for_each(Waker::wake);
     }
 
     /// Whether everything of it is over: ready when it is.
     pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
-        self.lock().poll_gone(cx)
+        let mut state = self.lock();
+        if state.gone {
+            return Poll::Ready(());
+        }
+        wait_in(&mut state.waits, cx);
+        Poll::Pending
     }
 }
+
+/// Waits until nothing is left of these, no task and no descriptor: so long, and a second at most on a busy machine,
+/// where tasks do not get to run.
+pub(crate) async fn gone<S: Side>(home: &Home, wires: &[&Arc<Wire<S>>], timeout: Duration) {
+    let gone = || async {
+        for wire in wires {
+            poll_fn(|cx| wire.poll_gone(cx)).await;
+        }
+    };
+    if home.within(Some(timeout + GRACE), gone()).await.is_none() {
+        wires.iter().for_each(|wire| wire.cut());
+        // If a task does not end now, nothing that we could still do would make it.
+        home.within(Some(GRACE), gone()).await;
+    }
+}
+
+/// What the last words may take when the deadline was needed for the messages; and what a task may take to end after it
+/// was told to.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Its side can be seen from everywhere.
 impl<S: Side> Deref for Wire<S> {

@@ -10,12 +10,14 @@ use spanwire_core::{DetachReason, Time};
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 /// What of a connection is under its lock.
 pub(crate) struct WireState<M: Machine> {
     machine: M,
+    /// So much may wait in the outbox before the machine is asked for no more.
+    write_buffer_bytes: usize,
     pub(super) pipe: Option<PipeState>,
     /// Goes with the connection, since it keeps the descriptor.
     pub(super) stream: Option<Arc<StreamPipe>>,
@@ -32,22 +34,17 @@ pub(crate) struct WireState<M: Machine> {
     /// Why the connection below failed.
     pub(crate) upgrade: Option<UpgradeError>,
     /// Who waits until it is gone.
-    waits: Vec<Waker>,
+    pub(super) waits: Vec<Waker>,
     pub(super) timer: Option<Waker>,
     pub(super) armed: Time,
 }
 
 /// Left to do once the lock is released.
-pub(crate) struct Out<M: Machine> {
+#[derive(Default)]
+pub(crate) struct Out<N> {
     pub(super) batch: Option<(Arc<StreamPipe>, Batch)>,
     pub(crate) wakers: Vec<Waker>,
-    pub(crate) news: M::News,
-}
-
-impl<M: Machine> Default for Out<M> {
-    fn default() -> Self {
-        Self { batch: None, wakers: Vec::new(), news: M::News::default() }
-    }
+    pub(crate) news: N,
 }
 
 /// So long the peer has to end its side of a connection that is over.
@@ -63,9 +60,10 @@ pub(crate) fn wait_in(waits: &mut Vec<Waker>, cx: &Context<'_>) {
 }
 
 impl<M: Machine> WireState<M> {
-    pub(super) fn new(machine: M) -> Self {
+    pub(super) fn new(machine: M, write_buffer_bytes: usize) -> Self {
         Self {
             machine,
+            write_buffer_bytes,
             pipe: None,
             stream: None,
             marks: VecDeque::new(),
@@ -92,37 +90,32 @@ impl<M: Machine> WireState<M> {
 
     /// What is to be said is left to who writes next, at the latest to the driver, whose turn comes after this
     /// task's.
-    pub(crate) fn leave(&mut self, out: &mut Out<M>) {
+    pub(crate) fn leave(&mut self, out: &mut Out<M::News>) {
         if !std::mem::replace(&mut self.left, true) {
             out.wakers.extend(self.timer.clone());
         }
     }
 
-    pub(super) fn attach(&mut self, stream: &Arc<StreamPipe>) {
-        self.pipe = Some(stream.new_state());
-        self.stream = Some(stream.clone());
-    }
-
     /// All that follows from a visit.
     #[inline]
-    pub(super) fn follow(&mut self, out: &mut Out<M>, write_buffer: usize) {
+    pub(super) fn follow(&mut self, out: &mut Out<M::News>) {
         self.left = false;
         self.machine.prepare();
-        if self.fill(out, write_buffer) || self.writes() {
+        if self.fill(out) || self.writes() {
             self.take(out);
         }
         self.settle(out);
     }
 
     /// Moves what may be sent into the outbox. Whether this made the caller the writer.
-    fn fill(&mut self, out: &mut Out<M>, write_buffer: usize) -> bool {
+    fn fill(&mut self, out: &mut Out<M::News>) -> bool {
         let Some(pipe) = &mut self.pipe else { return false };
         let mut writes = false;
         let mut dry = false;
-        while !dry && pipe.waiting_bytes() < write_buffer {
+        while !dry && pipe.waiting_bytes() < self.write_buffer_bytes {
             dry = match self.machine.next_frame() {
                 Some(frame) => {
-                    writes |= push(pipe, &mut self.marks, frame, out);
+                    writes |= push(pipe, &mut self.marks, frame, &mut out.wakers);
                     false
                 }
                 None => true,
@@ -150,31 +143,32 @@ impl<M: Machine> WireState<M> {
 
     /// The caller is the writer: what waits is his.
     #[inline]
-    fn take(&mut self, out: &mut Out<M>) {
+    fn take(&mut self, out: &mut Out<M::News>) {
         let stream = self.stream.clone();
         out.batch = stream.zip(self.pipe.as_mut().map(PipeState::take));
     }
 
+    /// Passes by all queues with what is to be said next, if what waits to be written leaves room for it. `false`:
+    /// nothing has happened.
     #[inline]
-    pub(super) fn say_at_once(
+    pub(crate) fn say_at_once(
         &mut self,
         next: impl FnOnce(&mut M) -> Option<Outgoing<M::Mark>>,
-        out: &mut Out<M>,
-        write_buffer: usize,
+        out: &mut Out<M::News>,
     ) -> bool {
         let Some(pipe) = &mut self.pipe else { return false };
-        if pipe.waiting_bytes() >= write_buffer {
+        if pipe.waiting_bytes() >= self.write_buffer_bytes {
             return false;
         }
         let Some(frame) = next(&mut self.machine) else { return false };
-        if push(pipe, &mut self.marks, frame, out) || self.writes() {
+        if push(pipe, &mut self.marks, frame, &mut out.wakers) || self.writes() {
             self.take(out);
         }
         true
     }
 
     /// After whatever was done to the machine: who is to know.
-    pub(crate) fn settle(&mut self, out: &mut Out<M>) {
+    pub(crate) fn settle(&mut self, out: &mut Out<M::News>) {
         self.machine.wake(out);
         if self.machine.nearer_deadline().is_some_and(|due| due < self.armed) {
             // Until it has run, nobody need wake it again.
@@ -187,11 +181,10 @@ impl<M: Machine> WireState<M> {
     pub(super) fn written(
         &mut self,
         (batch, wrote, bytes, last): (Batch, Wrote, usize, bool),
-        out: &mut Out<M>,
-        write_buffer: usize,
+        out: &mut Out<M::News>,
     ) -> After {
         // Before the account is settled: whoever writes at this moment takes it along.
-        self.fill(out, write_buffer);
+        self.fill(out);
         let Some(pipe) = &mut self.pipe else { return After::Done };
         let (flushed, after) = pipe.settle(batch, wrote, bytes, last);
         self.machine.flushed(self.marks.drain(..flushed.messages), bytes);
@@ -210,46 +203,30 @@ impl<M: Machine> WireState<M> {
         &mut self,
         why: DetachReason,
         upgrade: Option<UpgradeError>,
-        out: &mut Out<M>,
+        out: &mut Out<M::News>,
     ) -> bool {
         self.machine.lost(why);
         self.upgrade = self.upgrade.take().or(upgrade);
         (self.pipe, self.stream, self.timer) = (None, None, None);
         self.settle(out);
-        self.machine.wake_all(out);
+        self.machine.wake_all(&mut out.wakers);
         out.wakers.append(&mut self.waits);
         !std::mem::replace(&mut self.gone, true)
-    }
-
-    pub(super) fn poll_gone(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.gone {
-            return Poll::Ready(());
-        }
-        wait_in(&mut self.waits, cx);
-        Poll::Pending
-    }
-
-    pub(super) fn close(&mut self, closing: Closing) -> Option<Waker> {
-        self.pipe.as_mut()?.close(closing)
-    }
-
-    pub(super) fn resume(&mut self) -> Option<Waker> {
-        self.stream.as_ref()?.resume(self.pipe.as_mut()?)
     }
 }
 
 /// Adds a frame to the outbox. Whether the caller became the writer.
-fn push<M: Machine>(
+fn push<E>(
     pipe: &mut PipeState,
-    marks: &mut VecDeque<M::Mark>,
-    mut frame: Outgoing<M::Mark>,
-    out: &mut Out<M>,
+    marks: &mut VecDeque<E>,
+    mut frame: Outgoing<E>,
+    wakers: &mut Vec<Waker>,
 ) -> bool {
     marks.push_back(frame.ends);
     match pipe.push(|| false, |outbox| outbox.push(&mut frame.message)) {
         Kick::Write => true,
         Kick::Wake(waker) => {
-            out.wakers.push(waker);
+            wakers.push(waker);
             false
         }
         Kick::Nothing => false,

@@ -1,6 +1,6 @@
 //! The task of a connection: what the driver asks the machine for, the timer, and the end.
 
-use super::{Machine, Side, Wire};
+use super::{Machine, Out, Side, Wire};
 use crate::error::UpgradeError;
 use crate::rt::{self, Home, Sleep};
 use crate::session::handoff::Wrote;
@@ -15,6 +15,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
 impl<S: Side> Wire<S> {
     /// Serves the connection until it ends. After each turn of its driver, `turned` is told whether the machine
@@ -22,61 +23,51 @@ impl<S: Side> Wire<S> {
     pub(crate) fn serve(
         self: Arc<Self>,
         incoming: Incoming,
-        turned: impl FnMut(bool, &mut Context<'_>) + Send,
+        handshake_timeout: Duration,
+        mut turned: impl FnMut(bool, &mut Context<'_>) + Send,
     ) -> impl Future<Output = ()> + Send {
         // Made here, so that it is dropped even where the task never runs.
         let over = TaskOver(self.clone());
-        self.run_until_gone(incoming, over, turned)
-    }
-
-    async fn run_until_gone(
-        self: Arc<Self>,
-        incoming: Incoming,
-        over: TaskOver<S>,
-        mut turned: impl FnMut(bool, &mut Context<'_>) + Send,
-    ) {
         let options = SessionOptions {
             // There is no SP handshake, so none that anybody sees.
             protocol: Protocol::Pair0,
-            handshake_timeout: self.bounds.handshake_timeout,
+            handshake_timeout,
             max_message_bytes: S::Machine::MAX_HANDSHAKE_BYTES,
         };
-        let owner: Arc<dyn Owner> = Arc::new(self.clone());
-        let handshake = driver::shake_hands(
-            incoming.framed_by_link(),
-            self.origin.clone(),
-            owner,
-            options,
-            || true,
-            drop::<Option<PipeId>>,
-        );
-        let session = driver::serve(Box::pin(handshake), move |ended| over.with(ended));
-        let mut session = std::pin::pin!(session);
-        let mut timer = None;
-        poll_fn(|cx| {
-            let over = session.as_mut().poll(cx);
-            if over.is_pending() {
-                let has_read = self.poll_timer(cx, &mut timer);
-                turned(has_read, cx);
-            }
-            over
-        })
-        .await;
+        async move {
+            let handshake = driver::shake_hands(
+                incoming.framed_by_link(),
+                self.origin.clone(),
+                Arc::new(self.clone()),
+                options,
+                || true,
+                drop::<Option<PipeId>>,
+            );
+            let session = driver::serve(Box::pin(handshake), move |ended| over.with(ended));
+            let mut session = std::pin::pin!(session);
+            let mut timer = None;
+            poll_fn(|cx| {
+                let over = session.as_mut().poll(cx);
+                if over.is_pending() {
+                    turned(self.poll_timer(cx, &mut timer), cx);
+                }
+                over
+            })
+            .await;
+        }
     }
 
     /// Lets the machine do what is due, and comes back when more is. Whether it has read.
     fn poll_timer(self: &Arc<Self>, cx: &mut Context<'_>, timer: &mut Option<(Time, Sleep)>) -> bool {
-        let has_read = {
-            // The driver is polled for each read: nothing has changed, mostly.
-            let mut state = self.lock();
-            let has_read = state.has_read();
-            let known = state.timer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-            let same = timer.as_ref().is_some_and(|(at, _)| *at == state.armed);
-            if known && same && !state.left && state.armed > rt::now() {
-                return has_read;
-            }
-            has_read
-        };
+        let mut state = self.lock();
+        let has_read = state.has_read();
+        // The driver is polled for each read: nothing has changed, mostly.
+        let known = state.timer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        let same = timer.as_ref().is_some_and(|(at, _)| *at == state.armed);
+        if known && same && !state.left && state.armed > rt::now() {
+            return has_read;
+        }
+        drop(state);
         loop {
             let now = rt::now();
             let due = self.visit(|state| {
@@ -107,7 +98,7 @@ impl<S: Side> Wire<S> {
 
     /// It is gone, with or without ever having been a pipe.
     fn gone(self: &Arc<Self>, why: DetachReason, upgrade: Option<UpgradeError>) {
-        let mut out = super::Out::default();
+        let mut out = Out::default();
         let first = self.lock().gone(why, upgrade, &mut out);
         if first {
             S::gone(self);
@@ -123,7 +114,10 @@ impl<S: Side> Owner for Arc<Wire<S>> {
         pipe.set_id(id);
         // Attached once.
         let _ = self.ends.set(ends);
-        self.visit(|state| state.attach(pipe));
+        self.visit(|state| {
+            state.pipe = Some(pipe.new_state());
+            state.stream = Some(pipe.clone());
+        });
         Ok(id)
     }
 
@@ -138,7 +132,7 @@ impl<S: Side> Owner for Arc<Wire<S>> {
                     pipe.received();
                 }
                 let judging = read(&mut **state, inbox, now);
-                state.follow(out, self.bounds.write_buffer_bytes);
+                state.follow(out);
                 state.delivered(out.wakers.len());
                 judging
             });
@@ -157,7 +151,7 @@ impl<S: Side> Owner for Arc<Wire<S>> {
 
     fn settle(&self, _: PipeId, batch: Batch, wrote: Wrote, written: usize, last: bool) -> After {
         let wrote = (batch, wrote, written, last);
-        self.visit_with(|state, out| state.written(wrote, out, self.bounds.write_buffer_bytes))
+        self.visit_with(|state, out| state.written(wrote, out))
     }
 
     fn judged(&self, error: UpgradeError) {
