@@ -4,6 +4,8 @@
 //! (between plain connections it is bytes in memory), and with `mux+` an address is that of a channel of a
 //! multiplexed connection, which is itself connected through this table.
 
+pub(crate) mod listening;
+
 use crate::error::{ConnectError, DialError};
 use crate::mux;
 use crate::options::{DialOptions, ListenOptions};

@@ -7,6 +7,7 @@ use crate::endpoint::Connector;
 use crate::error::DialError;
 use crate::options::DialOptions;
 use crate::rt;
+use crate::session::wire::wait_in;
 use spanwire_core::session::backoff::Backoff;
 use std::fmt;
 use std::future::poll_fn;
@@ -163,9 +164,7 @@ impl Dialer {
             if state.over {
                 return Poll::Ready(Err(ConnectError::Closed));
             }
-            if !state.waits.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.waits.push(cx.waker().clone());
-            }
+            wait_in(&mut state.waits, cx);
             Poll::Pending
         })
         .await

@@ -35,7 +35,7 @@
 //! | --- | --- |
 //! | `wire` | one connection between its machine in the core, its driver, and programs |
 //! | `connection` `channel` `stream` | what programs do with one |
-//! | `server` `listening` `acceptors` | who comes in, what is half-open, and who gets which channel |
+//! | `server` `acceptors` | who comes in, and who gets which channel |
 //! | `pool` `pool_state` `pool_stats` | the rules of the pool beside the connections that they speak of |
 //! | `logical` `logical_state` | what outlives channels: opens them, tells of losses, ends idle ones |
 //! | `events` `kept` | who is told of connections; who notices the end of a runtime |
@@ -48,7 +48,6 @@ mod channel;
 mod connection;
 mod error;
 mod events;
-mod listening;
 mod logical;
 mod logical_state;
 mod pool;
