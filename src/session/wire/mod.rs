@@ -46,7 +46,8 @@ pub(crate) struct Wire<S: Side> {
     state: Mutex<WireState<S::Machine>>,
 }
 
-/// What a kind of connection has under its lock: the machine of the core, and who waits for what.
+/// What a kind of connection has under its lock: the machine of the core, and who waits for what. Where there is a
+/// default, only some kinds have something to say.
 pub(crate) trait Machine: Send + Sized + 'static {
     /// What is to be known of a frame once it has left.
     type Mark: Send;
@@ -89,7 +90,7 @@ pub(crate) trait Machine: Send + Sized + 'static {
     /// Before a visit's frames are asked for.
     fn prepare(&mut self) {}
 
-    /// Whether the visitor is to write what waits for the driver.
+    /// Whether the visitor, who has nothing to write himself, is to [claim](PipeState::claim) what waits for the driver.
     fn writes(&mut self, _pipe: &mut PipeState) -> bool {
         false
     }
