@@ -5,6 +5,7 @@ use crate::tls::{TlsClient, TlsServer};
 use crate::transport::Transport;
 #[cfg(feature = "ws")]
 use spanwire_core::options::Origins;
+use spanwire_core::options::mux::MuxOptions;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,10 @@ pub struct DialOptions {
     /// quic: timers and windows.
     #[cfg(feature = "quic")]
     pub quic: QuicOptions,
+    /// mux+ addresses: of the connection that carries the channels. Its `idle_timeout` does not matter here: it
+    /// is the pool of the process that decides when a connection ends, as
+    /// [`Pool::global`](crate::mux::Pool::global) tells.
+    pub mux: MuxOptions,
     /// A transport of your own, which says what the address means. Default: none, and the scheme of the
     /// address says which of ours it is.
     pub transport: Option<Arc<dyn Transport>>,
@@ -67,6 +72,7 @@ impl Default for DialOptions {
             ws: WsDialOptions::default(),
             #[cfg(feature = "quic")]
             quic: QuicOptions::default(),
+            mux: MuxOptions::default(),
             transport: None,
         }
     }
@@ -115,6 +121,8 @@ pub struct ListenOptions {
     /// quic: timers, windows, and when newcomers have to prove their address.
     #[cfg(feature = "quic")]
     pub quic: QuicOptions,
+    /// mux+ addresses: of the connections that carry the channels, as all say who share the port.
+    pub mux: MuxOptions,
     /// A transport of your own, which says what the address means. Default: none, and the scheme of the
     /// address says which of ours it is.
     pub transport: Option<Arc<dyn Transport>>,
@@ -136,6 +144,7 @@ impl Default for ListenOptions {
             ws: WsListenOptions::default(),
             #[cfg(feature = "quic")]
             quic: QuicOptions::default(),
+            mux: MuxOptions::default(),
             transport: None,
         }
     }

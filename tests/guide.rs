@@ -16,7 +16,7 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ("core/src/link/options.rs", "LinkOptions", "LinkOptions"),
     ("src/link/host.rs", "HostOptions", "HostOptions"),
     ("src/link/server.rs", "ServerOptions", "ServerOptions"),
-    ("core/src/mux/options.rs", "MuxOptions", "MuxOptions"),
+    ("core/src/options/mux.rs", "MuxOptions", "MuxOptions"),
     ("core/src/mux/pool/options.rs", "PoolOptions", "PoolBounds"),
     ("src/mux/logical.rs", "LogicalOptions", "LogicalOptions"),
     ("src/mux/server.rs", "ServerOptions", "mux::ServerOptions"),

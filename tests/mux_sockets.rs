@@ -8,7 +8,10 @@ mod certificates;
 #[path = "support/mod.rs"]
 mod support;
 
-use spanwire::mux::{ChannelEnd, Code, OpenError};
+use spanwire::mux::{
+    ChannelEnd, Code, Event as Happening, MuxOptions, OpenError, PhysicalState, PhysicalStats, Pool,
+    SendError as NotSent, Server,
+};
 use spanwire::{
     DialError, DialOptions, Event, ListenError, ListenOptions, Pair0Socket, Place, PullSocket, PushSocket,
     RepSocket, ReqSocket, SendError, Start, link,
@@ -94,6 +97,24 @@ impl Proxy {
     }
 }
 
+/// What others can tell from the defaults.
+fn narrow() -> MuxOptions {
+    MuxOptions { max_message_bytes: 77, ..MuxOptions::default() }
+}
+
+fn dialing(mux: MuxOptions) -> DialOptions {
+    DialOptions { mux, ..DialOptions::default() }
+}
+
+fn listening(mux: MuxOptions) -> ListenOptions {
+    ListenOptions { mux, ..ListenOptions::default() }
+}
+
+/// The connections that the pool of the process has to this address.
+fn pooled(url: &str) -> Vec<PhysicalStats> {
+    Pool::global().stats().physical.into_iter().filter(|physical| *physical.url == *url).collect()
+}
+
 #[tokio::test]
 async fn a_hundred_sockets_to_one_address_use_one_connection() {
     within(async {
@@ -154,6 +175,13 @@ async fn dialers_with_other_options_have_a_connection_of_their_own() {
         let slow = DialOptions { no_delay: false, ..DialOptions::default() };
         c.dial_with(&proxy.url("first"), slow).await.unwrap();
         assert_eq!(proxy.made(), 2);
+        let (d, e) = (PushSocket::new(), PushSocket::new());
+        d.dial_with(&proxy.url("first"), dialing(narrow())).await.unwrap();
+        assert_eq!(proxy.made(), 3);
+        // It is the pool that decides when it ends.
+        let lasting = MuxOptions { idle_timeout: None, ..narrow() };
+        e.dial_with(&proxy.url("first"), dialing(lasting)).await.unwrap();
+        assert_eq!(proxy.made(), 3);
     })
     .await;
 }
@@ -490,4 +518,176 @@ fn blocking_sockets_use_channels_too() {
         assert_eq!(req.request(vec![n]).unwrap()[..], [n]);
     }
     server.join().unwrap();
+}
+
+#[tokio::test]
+async fn sockets_and_channels_of_the_pool_share_a_connection() {
+    within(async {
+        let pull = PullSocket::new();
+        let listener = pull.listen(ANY).await.unwrap();
+        let proxy = Proxy::before(listener.local_addr().unwrap()).await;
+        let url = format!("tcp://127.0.0.1:{}", proxy.port);
+        let pool = Pool::global();
+        let push = PushSocket::new();
+        push.dial(&proxy.url("first")).await.unwrap();
+        let physical = pooled(&url);
+        assert_eq!(physical.len(), 1);
+        assert_eq!((physical[0].state, physical[0].logical), (PhysicalState::Open, 1));
+        let channel = pool.open(&url, "first").await.unwrap();
+        channel.accepted().await.unwrap();
+        assert_eq!(Some(channel.connection().number()), physical[0].number);
+        assert_eq!((pooled(&url)[0].logical, proxy.made()), (2, 1));
+        push.send("shared").await.unwrap();
+        assert_eq!(&pull.recv().await.unwrap()[..], b"shared");
+
+        // It was dialled for a socket, so it goes with the last of all who use it.
+        push.close(SECOND).await;
+        until(|| pooled(&url)[0].logical == 1).await;
+        assert!(channel.connection().end().is_none());
+        drop(channel);
+        until(|| pooled(&url).is_empty() && proxy.open() == 0).await;
+
+        // One that was dialled for the pool is kept, also when a socket was the last to use it.
+        let channel = pool.open(&url, "first").await.unwrap();
+        let number = channel.connection().number();
+        let push = PushSocket::new();
+        push.dial(&proxy.url("first")).await.unwrap();
+        assert_eq!((pooled(&url)[0].logical, proxy.made()), (2, 2));
+        drop(channel);
+        push.send("shared again").await.unwrap();
+        assert_eq!(&pull.recv().await.unwrap()[..], b"shared again");
+        push.close(SECOND).await;
+        until(|| pooled(&url)[0].logical == 0).await;
+        let push = PushSocket::new();
+        push.dial(&proxy.url("first")).await.unwrap();
+        assert_eq!((pooled(&url)[0].number, proxy.made()), (Some(number), 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_pool_tells_of_connections_of_sockets_and_of_their_ends() {
+    within(async {
+        let pull = PullSocket::new();
+        let listener = pull.listen(ANY).await.unwrap();
+        let proxy = Proxy::before(listener.local_addr().unwrap()).await;
+        let at = format!("tcp://127.0.0.1:{}", proxy.port);
+        let mut events = Pool::global().events();
+        let push = PushSocket::new();
+        let mut peers = push.events();
+        push.dial_with(&proxy.url("first"), eager()).await.unwrap();
+        for round in 1..=3 {
+            while !matches!(peers.next().await, Some(Event::Attached(_))) {}
+            push.send("here").await.unwrap();
+            assert_eq!(&pull.recv().await.unwrap()[..], b"here");
+            let connected = loop {
+                match events.next().await {
+                    Some(Happening::Connected { number, url }) if *url == *at => break number,
+                    Some(_) => {}
+                    None => panic!("the pool of the process is there"),
+                }
+            };
+            assert_eq!((pooled(&at)[0].number, proxy.made()), (Some(connected), round));
+            proxy.cut.send(()).unwrap();
+            loop {
+                match events.next().await {
+                    Some(Happening::Ended { number, url, .. }) if *url == *at => {
+                        assert_eq!(number, connected);
+                        break;
+                    }
+                    Some(_) => {}
+                    None => panic!("the pool of the process is there"),
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dialer_says_what_its_connection_takes() {
+    within(async {
+        let server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
+        let (choosy, easy) = (PushSocket::new(), PushSocket::new());
+        let url = |id: &str| format!("mux+{}#{id}", server.url());
+        let options = DialOptions { mux: narrow(), ..eager() };
+        choosy.dial_with(&url("narrow"), options).await.unwrap();
+        easy.dial_with(&url("usual"), eager()).await.unwrap();
+        let (narrow, usual) = (server.accept("narrow").await.unwrap(), server.accept("usual").await.unwrap());
+        match narrow.try_send(vec![0; 78]) {
+            Err(NotSent::TooLarge { limit: 77, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        usual.try_send(vec![0; 78]).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_listener_says_what_its_connections_take() {
+    within(async {
+        let pull = PullSocket::new();
+        let one = MuxOptions { channels: 1, ..narrow() };
+        let listener = pull.listen_with(ANY, listening(one.clone())).await.unwrap();
+        let pool = Pool::global();
+        let url = format!("tcp://{}", listener.local_addr().unwrap());
+        let only = pool.open(&url, "first").await.unwrap();
+        only.accepted().await.unwrap();
+        match only.try_send(vec![0; 78]) {
+            Err(NotSent::TooLarge { limit: 77, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        // It takes no second one, until the first has ended.
+        let push = PushSocket::new();
+        let hurried = DialOptions { connect_timeout: Some(SECOND / 20), ..DialOptions::default() };
+        match push.dial_with(listener.url(), hurried).await {
+            Err(DialError::TimedOut { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        drop(only);
+        push.dial(listener.url()).await.unwrap();
+        push.send("room").await.unwrap();
+        assert_eq!(&pull.recv().await.unwrap()[..], b"room");
+
+        // Who shares the port says the same.
+        let second = channel(listener.url(), "second");
+        match pull.listen(&second).await {
+            Err(ListenError::Bind { error, .. }) => {
+                assert!(error.to_string().contains("not its options"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+        pull.listen_with(&second, listening(one)).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_channel_of_the_pool_on_a_connection_of_a_socket_ends_with_its_runtime_and_the_next_one_does_not() {
+    within(async {
+        let pull = PullSocket::new();
+        let listener = pull.listen(ANY).await.unwrap();
+        let at = format!("tcp://{}", listener.local_addr().unwrap());
+        let url = listener.url().to_owned();
+        let other = elsewhere();
+        let first = other.spawn(async move {
+            let push = PushSocket::new();
+            push.dial(&url).await.unwrap();
+            push
+        });
+        let gone = first.await.unwrap();
+        let pool = Pool::global();
+        let channel = pool.open(&at, "first").await.unwrap();
+        assert_eq!(pooled(&at).len(), 1, "they share it");
+        other.shutdown_background();
+        // Whoever waits is told, also by a timer of that runtime.
+        assert!(channel.recv_timeout(60 * SECOND).await.is_err());
+        assert!(channel.connection().end().is_some());
+        assert!(channel.send_timeout("late", SECOND).await.is_err());
+        let next = pool.open(&at, "first").await.unwrap();
+        next.accepted().await.unwrap();
+        assert_ne!(next.connection().number(), channel.connection().number());
+        drop(gone);
+    })
+    .await;
 }

@@ -1,4 +1,7 @@
-//! [`Options`] of a socket: every bound and every timer, with its default.
+//! [`Options`] of a socket: every bound and every timer, with its default; [`mux`] has those of multiplexed
+//! connections, which dialers and listeners carry.
+
+pub mod mux;
 
 #[cfg(feature = "ws")]
 use alloc::{string::String, vec::Vec};

@@ -68,7 +68,7 @@ impl Conn {
             wire: Arc::new(wire::new(number, host.clone(), origin, guest, life.clone())),
         });
         let timeout = host.options.link.handshake_timeout;
-        let task = host.home.spawn(life.wire.clone().serve(incoming, timeout, |_, _| ()));
+        let task = host.home.spawn(life.wire.clone().serve(incoming, timeout, Duration::ZERO));
         (Self { life }, task)
     }
 

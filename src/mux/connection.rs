@@ -68,7 +68,7 @@ impl Connection {
     ) -> (Self, AbortHandle) {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let wire = Arc::new(wire::new(number, home.clone(), origin, options.clone(), watcher));
-        let task = home.spawn(wire::serve(wire.clone(), incoming));
+        let task = home.spawn(wire.clone().serve(incoming, options.handshake_timeout, options.spin));
         (Self { life: Arc::new(Life { wire }) }, task)
     }
 

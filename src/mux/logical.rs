@@ -10,7 +10,7 @@ use super::{
 use crate::rt;
 use bytes::Bytes;
 use spanwire_core::Priority;
-use spanwire_core::mux::options::DEFAULT_IDLE_TIMEOUT;
+use spanwire_core::options::mux::DEFAULT_IDLE_TIMEOUT;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -285,7 +285,7 @@ impl Logical {
 
     /// The address.
     pub fn url(&self) -> &str {
-        &self.shared().key
+        &self.shared().key.url
     }
 
     /// The channel that it has now.

@@ -3,6 +3,7 @@
 use super::channel::Channel;
 use super::logical::{LogicalOptions, LogicalStats, Loss, LossCause};
 use super::pool::Pool;
+use super::pool_key::{Key, Site};
 use super::wire::On;
 use super::{Account, ChannelId, OpenError};
 use crate::rt;
@@ -20,7 +21,7 @@ use tokio::task::AbortHandle;
 
 pub(super) struct Shared {
     pub(super) pool: Pool,
-    pub(super) key: Arc<str>,
+    pub(super) key: Key,
     pub(super) id: ChannelId,
     pub(super) options: LogicalOptions,
     state: Mutex<State>,
@@ -87,7 +88,7 @@ fn is_of_use(channel: &Channel, what: Use) -> bool {
 }
 
 impl Shared {
-    pub(super) fn new(pool: Pool, key: Arc<str>, id: ChannelId, options: LogicalOptions) -> Self {
+    pub(super) fn new(pool: Pool, key: Key, id: ChannelId, options: LogicalOptions) -> Self {
         let state = State {
             stage: Stage::Down,
             attempt: 0,
@@ -383,7 +384,7 @@ async fn look_after(mut task: TaskOver) {
     let mut backoff = Backoff::new(min, max, u64::from_le_bytes(seed));
     loop {
         let mut pause = true;
-        match core.open(&shared.key, &shared.id, shared.options.priority).await {
+        match core.open(&shared.key, &shared.id, shared.options.priority, &Site::Pool).await {
             Ok(channel) => {
                 let since = rt::now();
                 if !shared.opened(task.attempt, &channel) {

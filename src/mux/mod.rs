@@ -37,6 +37,7 @@
 //! | `connection` `channel` `stream` | what programs do with one |
 //! | `server` `acceptors` | who comes in, and who gets which channel |
 //! | `pool` `pool_state` `pool_stats` | the rules of the pool beside the connections that they speak of |
+//! | `pool_key` | who shares one of them, and where it lives |
 //! | `logical` `logical_state` | what outlives channels: opens them, tells of losses, ends idle ones |
 //! | `events` `kept` | who is told of connections; who notices the end of a runtime |
 //! | [`tagged`] | another layout, for peers that speak only that |
@@ -51,6 +52,7 @@ mod events;
 mod logical;
 mod logical_state;
 mod pool;
+mod pool_key;
 mod pool_state;
 mod pool_stats;
 mod server;

@@ -3,6 +3,7 @@
 use super::channel::Channel;
 use super::connection::{self, Connection};
 use super::events::{Events, Hub};
+use super::pool_key::{Key, Site, Way, Ways};
 use super::pool_state::{Held, PoolState, Todo};
 use super::pool_stats::PoolReport;
 use super::wire::{Watcher, Wire};
@@ -13,11 +14,11 @@ use crate::options::DialOptions;
 use crate::rt::{self, Home, Sleep};
 use spanwire_core::mux::pool::{self as rules, Physical};
 use spanwire_core::mux::{End, MuxOptions};
-use spanwire_core::{Priority, Time};
+use spanwire_core::{Addr, Priority, Time};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub struct PoolOptions {
     pub bounds: super::PoolBounds,
     /// Of each connection. Its `idle_timeout` does not matter here: the pool decides that, by `bounds.idle`.
     pub mux: MuxOptions,
-    /// Of each dial: certificates, timeouts, buffers. `start` and the reconnect times do not matter here.
+    /// Of each dial: certificates, timeouts, buffers. `start`, the reconnect times and `mux` do not matter here.
     pub dial: DialOptions,
 }
 
@@ -73,6 +74,9 @@ pub(super) struct PoolCore {
     pub(super) home: Home,
     options: PoolOptions,
     hub: Hub,
+    /// That of these options.
+    way: Arc<Way>,
+    ways: Mutex<Ways>,
     state: Mutex<PoolState>,
     _kept: rt::Kept,
 }
@@ -81,15 +85,30 @@ pub(super) struct PoolCore {
 const ATTEMPTS: usize = 4;
 
 impl Pool {
-    /// The one that all of this process share, with default options.
+    /// The one that all of this process share, with default options. After it was closed there is another one.
     ///
     /// Its connections live on the library's own thread, which runs from the first use on: a pool of the
     /// whole process must not end with the runtime that happened to use it first. Where each microsecond
     /// counts, a pool of its own, [made](Self::with) inside the runtime that uses it, spares a change of
     /// threads.
+    ///
+    /// Sockets and plain connections at addresses that begin with `mux+` are its users, too, each with the options of
+    /// its dialer: whoever dials one address with the same options ([`DialOptions`] and their `mux`) shares a
+    /// connection. One that was dialled for them lives in the runtime of the first of them, and ends with its last
+    /// channel: nobody may run that runtime any more. [`stats`](Self::stats), [`events`](Self::events) and the bounds
+    /// count all.
     pub fn global() -> Self {
-        static GLOBAL: OnceLock<Pool> = OnceLock::new();
-        GLOBAL.get_or_init(|| Self::in_background(PoolOptions::default())).clone()
+        static GLOBAL: Mutex<Option<Pool>> = Mutex::new(None);
+        let mut global = GLOBAL.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = global.as_ref().filter(|pool| !pool.core().lock().is_closed()) {
+            return pool.clone();
+        }
+        let pool = Self::in_background(PoolOptions::default());
+        let former = global.replace(pool.clone());
+        drop(global);
+        // It may be the last handle.
+        drop(former);
+        pool
     }
 
     /// A pool of its own. Its connections live in the runtime in which it is made; outside of one, on a
@@ -110,7 +129,10 @@ impl Pool {
         getrandom::fill(&mut seed).expect("the system has randomness");
         let state = PoolState::new(rules::Pool::new(options.bounds.clone(), u64::from_le_bytes(seed)));
         let (kept, hub) = (rt::Kept::new(&home), Hub::default());
-        let core = Arc::new(PoolCore { home, options, hub, state: Mutex::new(state), _kept: kept });
+        let mut ways = Ways::default();
+        let way = ways.way(&options.mux, &options.dial);
+        let (ways, state) = (Mutex::new(ways), Mutex::new(state));
+        let core = Arc::new(PoolCore { home, options, hub, way, ways, state, _kept: kept });
         core.home.spawn(tend(Arc::downgrade(&core)));
         Self { inner: Arc::new(Running { core }) }
     }
@@ -141,7 +163,7 @@ impl Pool {
         priority: Priority,
     ) -> Result<Channel, OpenError> {
         let key = self.core().key(url)?;
-        self.core().open(&key, &id, priority).await
+        self.core().open(&key, &id, priority, &Site::Pool).await
     }
 
     /// [`open`](Self::open), no longer than this.
@@ -204,13 +226,14 @@ impl PoolCore {
         let mut todo = Vec::new();
         let result = {
             let mut state = self.lock();
-            let result = act(&mut state, rt::now(), &mut todo);
-            state.follow(&mut todo);
+            let now = rt::now();
+            let result = act(&mut state, now, &mut todo);
+            state.follow(now, &mut todo);
             result
         };
         for todo in todo {
             match todo {
-                Todo::Dial(physical, url) => self.dial(physical, url),
+                Todo::Dial(physical, key, site) => self.dial(physical, key, site),
                 Todo::Wake(waker) => waker.wake(),
                 Todo::Abort(task) => task.abort(),
                 // The last one has it no more.
@@ -222,15 +245,22 @@ impl PoolCore {
         result
     }
 
-    /// What connections to this address are found by: the address in its usual spelling.
-    pub(super) fn key(&self, url: &str) -> Result<Arc<str>, OpenError> {
+    /// What connections to this address are found by.
+    pub(super) fn key(&self, url: &str) -> Result<Key, OpenError> {
         let connector = Connector::new(url, self.options.dial.clone());
         let address = |error| OpenError::Dial(DialError::Address { url: url.into(), error });
-        Ok(connector.map_err(address)?.addr.to_string().into())
+        let url = connector.map_err(address)?.addr.to_string().into();
+        Ok(Key { url, way: self.way.clone() })
+    }
+
+    /// The same where it is not dialled with the options of the pool, but with these and their `mux`.
+    pub(super) fn key_with(&self, addr: &Addr, options: &DialOptions) -> Key {
+        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        Key { url: addr.to_string().into(), way: ways.way(&options.mux, options) }
     }
 
     /// One more (or less) logical connection to this address asks to stay up.
-    pub(super) fn set_stay_up(self: &Arc<Self>, key: &Arc<str>, stay_up: bool) {
+    pub(super) fn set_stay_up(self: &Arc<Self>, key: &Key, stay_up: bool) {
         self.act(|state, now, _| state.rules.set_stay_up(key, stay_up, now));
     }
 
@@ -241,18 +271,19 @@ impl PoolCore {
 
     pub(super) async fn open(
         self: &Arc<Self>,
-        key: &Arc<str>,
+        key: &Key,
         id: &ChannelId,
         priority: Priority,
+        site: &Site,
     ) -> Result<Channel, OpenError> {
         let mut attempts = 0;
         // The one that takes no more for now, as the rules know.
         let mut full = None;
         loop {
-            let (mut claim, physical, connection) = match self.claim(key).await {
+            let (mut claim, physical, connection) = match self.claim(key, site).await {
                 Ok(claimed) => claimed,
-                // What it was promised has just ended.
-                Err(OpenError::Leaving) if attempts + 1 < ATTEMPTS => {
+                // What it was promised has just ended, or the runtime of whoever it was dialled for.
+                Err(OpenError::Leaving | OpenError::Closed(End::RuntimeGone)) if attempts + 1 < ATTEMPTS => {
                     attempts += 1;
                     continue;
                 }
@@ -284,8 +315,12 @@ impl PoolCore {
     }
 
     /// Waits for a physical connection.
-    async fn claim(self: &Arc<Self>, key: &Arc<str>) -> Result<(Claim, Physical, Connection), OpenError> {
-        let held = self.act(|state, now, todo| state.ask(key, now, todo))?;
+    async fn claim(
+        self: &Arc<Self>,
+        key: &Key,
+        site: &Site,
+    ) -> Result<(Claim, Physical, Connection), OpenError> {
+        let held = self.act(|state, now, todo| state.ask(key, site, now, todo))?;
         let mut claim = Claim { core: self.clone(), held };
         let (physical, connection) = poll_fn(|cx| self.lock().poll_claim(&mut claim.held, cx)).await?;
         Ok((claim, physical, connection))
@@ -300,9 +335,15 @@ impl PoolCore {
         })
     }
 
-    fn dial(self: &Arc<Self>, physical: Physical, url: Arc<str>) {
+    fn dial(self: &Arc<Self>, physical: Physical, key: Key, site: Site) {
+        let own = self.options.dial.connect_timeout;
+        let (home, timeout) = match site {
+            Site::Pool => (self.home.clone(), own),
+            // He may give up before that; others who wait for the same dial have the time of the pool.
+            Site::Asker(home, timeout) => (home, timeout.zip(own).map(|(a, b)| a.max(b))),
+        };
         let report = Report { core: Arc::downgrade(self), physical, done: false };
-        let task = self.home.spawn(dial(self.clone(), url, report));
+        let task = home.spawn(dial(self.clone(), key, home.clone(), timeout, report));
         self.act(|state, _, todo| state.is_dialed_by(physical, task, todo));
     }
 
@@ -311,10 +352,10 @@ impl PoolCore {
     }
 }
 
-async fn dial(core: Arc<PoolCore>, url: Arc<str>, report: Report) {
-    let guest: Arc<dyn Watcher> = Arc::new(Guest { core: Arc::downgrade(&core), physical: report.physical });
-    let PoolOptions { mux, dial, .. } = &core.options;
-    let dialed = Connection::dial(&core.home, &url, mux, dial.clone(), Some(guest)).await;
+async fn dial(core: Arc<PoolCore>, key: Key, home: Home, timeout: Option<Duration>, report: Report) {
+    let guest = Guest { core: Arc::downgrade(&core), physical: report.physical, _kept: rt::Kept::new(&home) };
+    let dial = DialOptions { connect_timeout: timeout, ..key.way.dial.clone() };
+    let dialed = Connection::dial(&home, &key.url, &key.way.mux, dial, Some(Arc::new(guest))).await;
     report.with(dialed);
 }
 
@@ -346,6 +387,8 @@ impl Drop for Report {
 struct Guest {
     core: Weak<PoolCore>,
     physical: Physical,
+    /// Whoever waits on a connection learns that its runtime goes, which need not be the pool's.
+    _kept: rt::Kept,
 }
 
 impl Guest {

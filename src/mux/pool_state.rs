@@ -1,6 +1,7 @@
 //! [`PoolState`]: the rules of a pool beside the connections, dials and waits that they speak of.
 
 use super::connection::Connection;
+use super::pool_key::{Key, Site};
 use super::pool_stats::{PhysicalStats, PoolReport};
 use super::wire::Wire;
 use super::{Event, OpenError};
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::AbortHandle;
 
 pub(super) struct PoolState {
-    pub(super) rules: rules::Pool<Arc<str>>,
+    pub(super) rules: rules::Pool<Key>,
     lines: BTreeMap<Physical, Line>,
     seats: BTreeMap<Ticket, Seat>,
     /// Why the last dial failed, for those whom the rules tell that it has.
@@ -37,6 +38,7 @@ struct Line {
 /// Where somebody waits.
 #[derive(Default)]
 struct Seat {
+    site: Site,
     waker: Option<Waker>,
     failed: Option<OpenError>,
 }
@@ -58,7 +60,7 @@ impl Held {
 
 /// Left to do once the lock is released.
 pub(super) enum Todo {
-    Dial(Physical, Arc<str>),
+    Dial(Physical, Key, Site),
     Wake(Waker),
     Abort(AbortHandle),
     /// It ends with its last channel.
@@ -68,7 +70,7 @@ pub(super) enum Todo {
 }
 
 impl PoolState {
-    pub(super) fn new(rules: rules::Pool<Arc<str>>) -> Self {
+    pub(super) fn new(rules: rules::Pool<Key>) -> Self {
         let (lines, seats) = (BTreeMap::new(), BTreeMap::new());
         Self { rules, lines, seats, failed: None, timer: None, armed: Time::MAX, closed: false }
     }
@@ -77,11 +79,20 @@ impl PoolState {
         self.lines.values().filter_map(|line| line.connection.clone()).collect()
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// What the rules want done.
-    pub(super) fn follow(&mut self, todo: &mut Vec<Todo>) {
+    pub(super) fn follow(&mut self, now: Time, todo: &mut Vec<Todo>) {
         while let Some(effect) = self.rules.next_effect() {
             match effect {
-                Effect::Dial(physical, key) => self.begin(physical, &key, todo),
+                Effect::Dial(physical, key) => {
+                    // For whoever waits longest; for those that stay up, if nobody does.
+                    let first = self.rules.first_waiting(&key).and_then(|ticket| self.seats.get(&ticket));
+                    let site = first.map(|seat| seat.site.clone()).unwrap_or_default();
+                    self.begin(physical, &key, site, now, todo);
+                }
                 Effect::Close(physical) => {
                     let Some(line) = self.lines.remove(&physical) else { continue };
                     todo.extend(line.dial.map(Todo::Abort));
@@ -113,14 +124,23 @@ impl PoolState {
         }
     }
 
-    fn begin(&mut self, physical: Physical, key: &Arc<str>, todo: &mut Vec<Todo>) {
-        let line = Line { url: key.clone(), dial: None, connection: None, counted: 0, full: false };
+    fn begin(&mut self, physical: Physical, key: &Key, site: Site, now: Time, todo: &mut Vec<Todo>) {
+        if let Site::Asker(..) = site {
+            self.rules.end_with_last(physical, now);
+        }
+        let line = Line { url: key.url.clone(), dial: None, connection: None, counted: 0, full: false };
         self.lines.insert(physical, line);
-        todo.push(Todo::Dial(physical, key.clone()));
+        todo.push(Todo::Dial(physical, key.clone(), site));
     }
 
     /// Somebody wants a connection.
-    pub(super) fn ask(&mut self, key: &Arc<str>, now: Time, todo: &mut Vec<Todo>) -> Result<Held, OpenError> {
+    pub(super) fn ask(
+        &mut self,
+        key: &Key,
+        site: &Site,
+        now: Time,
+        todo: &mut Vec<Todo>,
+    ) -> Result<Held, OpenError> {
         self.note_loads(key);
         let ticket = match self.rules.open(key, now) {
             Decision::Use(physical) => return Ok(Held::Physical(physical)),
@@ -128,16 +148,16 @@ impl PoolState {
             Decision::Refuse(Refusal::TooManyWait) => return Err(OpenError::Busy),
             Decision::Wait(ticket) => ticket,
             Decision::Dial(physical, ticket) => {
-                self.begin(physical, key, todo);
+                self.begin(physical, key, site.clone(), now, todo);
                 ticket
             }
         };
-        self.seats.insert(ticket, Seat::default());
+        self.seats.insert(ticket, Seat { site: site.clone(), ..Seat::default() });
         Ok(Held::Ticket(ticket))
     }
 
     /// What decides between several that have as many channels.
-    fn note_loads(&mut self, key: &Arc<str>) {
+    fn note_loads(&mut self, key: &Key) {
         let several: Vec<_> = self.rules.physical(key).collect();
         if several.len() < 2 {
             return;

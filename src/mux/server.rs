@@ -31,7 +31,7 @@ pub type Filter = Arc<dyn Fn(&Ends) -> bool + Send + Sync>;
 pub struct ServerOptions {
     /// Of its connections.
     pub mux: MuxOptions,
-    /// Of its listeners. `half_open` counts for each of them.
+    /// Of its listeners. `half_open` counts for each of them; their `mux` does not matter here.
     pub listen: ListenOptions,
     /// Connections at once; more are refused with [`Code::BUSY`]. Default 1,024; at least 1.
     pub connections: usize,

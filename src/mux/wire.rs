@@ -3,17 +3,16 @@
 
 use crate::rt::{self, Home};
 use crate::session::Origin;
-use crate::session::lookout::Lookout;
+use crate::session::lookout;
 use crate::session::pipe::PipeState;
 use crate::session::wire::{self, Machine, Out, Side, wait_in};
-use crate::transport::{Ends, Incoming};
+use crate::transport::Ends;
 use bytes::Bytes;
 use spanwire_core::framing::sp::FrameError;
 use spanwire_core::mux::connection::{Changes, Outgoing};
 use spanwire_core::mux::frame::MAX_HELLO_BYTES;
 use spanwire_core::mux::{End, Mux, MuxError, MuxOptions, Place};
 use spanwire_core::{DetachReason, Time};
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
@@ -58,6 +57,8 @@ pub(super) struct MuxState {
     all: [Vec<Waker>; 4],
     /// Bytes of frames that were read since the driver's last turn.
     read: usize,
+    /// Its thread looks for the next read before it sleeps.
+    looks: bool,
     /// When so many frames wait for the driver, their sender writes them itself: the first half of the answers
     /// to what came in one read.
     half: usize,
@@ -89,8 +90,8 @@ pub(super) struct News {
     ended: bool,
 }
 
-/// Where one read wakes so many, the peer gets the first half of their answers before the second one is there: so
-/// both ends work at the same time, instead of in turns.
+/// Where one read wakes so many, the peer gets the first half of their answers before the second one is there, if it is
+/// awake: so both ends work at the same time, instead of in turns.
 const WORTH_HALVING: usize = 12;
 
 /// Who has read so much in one turn is right to sleep: meanwhile more of it comes, for one read.
@@ -245,7 +246,8 @@ impl Machine for MuxState {
     }
 
     fn delivered(&mut self, woken: usize) {
-        self.half = if woken >= WORTH_HALVING { woken / 2 } else { usize::MAX };
+        let halves = woken >= WORTH_HALVING && self.looks && lookout::pays();
+        self.half = if halves { woken / 2 } else { usize::MAX };
     }
 
     fn has_read(&mut self) -> bool {
@@ -312,17 +314,11 @@ pub(super) fn new(
         spare: Vec::new(),
         all: Default::default(),
         read: 0,
+        looks: !options.spin.is_zero(),
         half: usize::MAX,
     };
     let write_buffer_bytes = options.write_buffer_bytes;
     Wire::new(number, home, origin, MuxSide { options, watcher }, machine, write_buffer_bytes)
-}
-
-/// Serves the connection until it ends.
-pub(super) fn serve(wire: Arc<Wire>, incoming: Incoming) -> impl Future<Output = ()> + Send {
-    let MuxOptions { handshake_timeout, spin, .. } = wire.options;
-    let mut lookout = Lookout::new(spin);
-    wire.serve(incoming, handshake_timeout, move |has_read, cx| lookout.turn(has_read, cx))
 }
 
 impl Wire {

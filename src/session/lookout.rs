@@ -13,6 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
+/// Who looks is back after a few microseconds. After longer, others had the processor: perhaps the peer, which then
+/// would have had it sooner if we had slept.
+const AWAY: Duration = Duration::from_micros(4);
+
 /// What a connection does for the thread that it is served by.
 ///
 /// ```text
@@ -20,7 +24,7 @@ use std::time::Duration;
 ///   Away ───────────────────────────────────▶ Near ─────────────────────────────▶ Looking
 ///     ▲                                         ▲ any connection has read           │
 ///     │                                         └───────────────────────────────────┤
-///     └──────────────────────────────── in vain ────────────────────────────────────┘
+///     └───────────────────────── in vain, or the peer needs this processor ─────────┘
 /// ```
 #[derive(Debug)]
 pub(crate) struct Lookout {
@@ -31,8 +35,18 @@ pub(crate) struct Lookout {
 #[derive(Debug)]
 enum State {
     Away,
-    Near { post: Post, allowed: Duration },
-    Looking { post: Post, until: Time, reads: u32 },
+    Near {
+        post: Post,
+        allowed: Duration,
+    },
+    /// `in_vain`: the kernel has been asked since, and had nothing. What it has at once needed no looking for.
+    Looking {
+        post: Post,
+        until: Time,
+        reads: u32,
+        looked_at: Time,
+        in_vain: bool,
+    },
 }
 
 /// What the connections of one thread know together.
@@ -69,10 +83,29 @@ impl Thread {
     }
 }
 
+/// Whether who looks on this thread finds something: so the peer works at the same time, on another processor.
+pub(crate) fn pays() -> bool {
+    THREAD.with(|thread| thread.worth.pays())
+}
+
 impl Lookout {
     /// Looks for so long at most; not at all if that is zero.
     pub(crate) fn new(span: Duration) -> Self {
         Self { span, state: State::Away }
+    }
+
+    /// A turn of the connection begins.
+    pub(crate) fn begin(&mut self) {
+        self.comes_back(rt::now);
+    }
+
+    fn comes_back(&mut self, now: impl Fn() -> Time) {
+        if let State::Looking { post, looked_at, .. } = &self.state {
+            if now() - *looked_at > AWAY {
+                post.0.worth.note(false);
+                self.state = State::Away;
+            }
+        }
     }
 
     /// A turn of the connection is over, in which it has read something or not. If it looks, it is woken when the
@@ -96,17 +129,22 @@ impl Lookout {
             near @ State::Near { .. } if has_read => near,
             State::Near { post, allowed } => {
                 let reads = post.0.reads.load(Ordering::Relaxed);
-                State::Looking { post, until: now() + allowed, reads }
+                let looked_at = now();
+                State::Looking { post, until: looked_at + allowed, reads, looked_at, in_vain: false }
             }
-            State::Looking { post, until, reads } => {
+            State::Looking { post, until, reads, in_vain, .. } => {
+                let looked_at = now();
                 if post.0.reads.load(Ordering::Relaxed) != reads {
-                    post.0.worth.note(true);
-                    State::Near { post, allowed: self.span }
-                } else if now() >= until {
+                    if in_vain {
+                        post.0.worth.note(true);
+                    }
+                    let allowed = post.0.worth.allowed(self.span);
+                    State::Near { post, allowed }
+                } else if looked_at >= until {
                     post.0.worth.note(false);
                     State::Away
                 } else {
-                    State::Looking { post, until, reads }
+                    State::Looking { post, until, reads, looked_at, in_vain: true }
                 }
             }
         };
@@ -136,8 +174,10 @@ mod tests {
     fn it_looks_after_a_read_until_that_does_not_pay() {
         let mut lookout = Lookout::new(SPAN);
         assert!(!lookout.looks(false, || unreachable!()), "nothing has come yet");
+        assert!(pays(), "as far as anybody knows");
         let spans: Vec<_> = (0..6).map(|_| in_vain(&mut lookout)).collect();
         assert_eq!(spans, [32, 16, 8, 4, 0, 0]);
+        assert!(!pays());
     }
 
     #[test]
@@ -146,8 +186,13 @@ mod tests {
         assert_eq!(in_vain(&mut lookout), 32);
         assert!(lookout.looks(true, || unreachable!()));
         assert!(lookout.looks(false, || at(0)));
+        assert!(lookout.looks(false, || at(1)));
         THREAD.with(|thread| thread.reads.fetch_add(1, Ordering::Relaxed));
+        assert!(!pays());
+        lookout.comes_back(|| at(1));
         assert!(lookout.looks(true, || at(1)));
+        assert!(pays());
+        lookout.comes_back(|| unreachable!());
         assert!(lookout.looks(false, || at(2)), "the others run first");
         assert!(lookout.looks(false, || at(33)));
         assert!(!lookout.looks(false, || at(34)));
@@ -164,6 +209,32 @@ mod tests {
         });
         drop(one);
         assert!(other.looks(true, || unreachable!()));
+    }
+
+    #[test]
+    fn what_is_there_at_once_says_nothing() {
+        let mut lookout = Lookout::new(SPAN);
+        assert_eq!(in_vain(&mut lookout), 32);
+        assert!(lookout.looks(true, || unreachable!()));
+        for micros in 0..100 {
+            assert!(lookout.looks(false, || at(micros)));
+            THREAD.with(|thread| thread.reads.fetch_add(1, Ordering::Relaxed));
+            assert!(lookout.looks(true, || at(micros)));
+            assert!(!pays());
+        }
+    }
+
+    #[test]
+    fn where_the_peer_needs_the_same_processor_it_does_not_pay() {
+        let mut lookout = Lookout::new(SPAN);
+        assert!(lookout.looks(true, || unreachable!()));
+        assert!(lookout.looks(false, || at(0)));
+        lookout.comes_back(|| at(20));
+        THREAD.with(|thread| thread.reads.fetch_add(1, Ordering::Relaxed));
+        assert!(!pays(), "though something has come");
+        assert!(lookout.looks(true, || unreachable!()), "it is tried again, for less long");
+        assert!(lookout.looks(false, || at(30)));
+        assert!(!lookout.looks(false, || at(46)));
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl Worth {
         }
     }
 
+    /// Whether the last look was not in vain.
+    pub(crate) fn pays(&self) -> bool {
+        self.in_vain.load(Ordering::Relaxed) == 0
+    }
+
     /// One that did look has found something, or not.
     pub(crate) fn note(&self, found: bool) {
         match found {

@@ -140,7 +140,7 @@ impl Connection {
 
     /// How many bytes that the writer took may be lost when the connection is cut: as many as its buffers
     /// and those below it hold. What is among the last so many bytes is then counted as unknown. Default
-    /// 10 MiB, which is also the most that is looked back.
+    /// 10 MiB; 18 MiB is the most that is looked back.
     #[must_use]
     pub fn in_flight_bytes(mut self, bytes: usize) -> Self {
         self.in_flight_bytes = bytes;

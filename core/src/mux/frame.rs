@@ -8,6 +8,7 @@
 
 use super::id::{ChannelId, Code};
 use crate::message::{Header, Message};
+use crate::options::mux::MAX_CHUNK_BYTES;
 use crate::priority::Priority;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -19,6 +20,9 @@ pub const HEAD_BYTES: usize = 5;
 
 /// The largest frame behind its length. A sender that is alone may use all of it.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024 + 64;
+
+const _: () =
+    assert!(MAX_CHUNK_BYTES + 64 <= MAX_FRAME_BYTES, "the longest piece fits, with what is said of it");
 
 /// The largest frame before the peer's Hello is here.
 pub const MAX_HELLO_BYTES: usize = 4 * 1024;

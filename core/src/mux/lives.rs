@@ -3,9 +3,9 @@
 
 use super::connection::{Mux, NotOpened, Place, State};
 use super::id::ChannelId;
-use super::options::MuxOptions;
 use super::stream::{NotSent, Take};
 use crate::message::Message;
+use crate::options::mux::MuxOptions;
 use crate::priority::Priority;
 use crate::time::Time;
 use alloc::collections::VecDeque;

@@ -17,10 +17,11 @@
 //! | [`frame`] | the bytes |
 //! | [`tagged`] | another layout, for peers that speak only that |
 //! | [`id`] | what a channel is called, and why one ends |
-//! | [`options`] | every bound and timer |
 //! | `lives` | two machines and their programs, for tests and the fuzzer |
 //! | `storms` | the same, where channels and connections end before their time |
 //! | `hostile` | one machine and a peer that says anything |
+//!
+//! Every bound and timer is in [`options::mux`](crate::options::mux), on the ground, as dialers and listeners carry them.
 
 pub mod connection;
 pub mod credit;
@@ -34,7 +35,6 @@ mod hostile_tests;
 pub mod id;
 #[cfg(any(test, feature = "script"))]
 pub mod lives;
-pub mod options;
 pub mod pool;
 #[cfg(any(test, feature = "script"))]
 pub mod storms;
@@ -42,7 +42,7 @@ pub mod stream;
 pub mod tagged;
 pub mod turns;
 
+pub use crate::options::mux::{MuxOptions, SameId};
 pub use connection::{Account, ChannelEnd, ChannelStats, End, Mux, MuxStats, Place};
 pub use frame::MuxError;
 pub use id::{ChannelId, Code, IdTooLong};
-pub use options::{MuxOptions, SameId};

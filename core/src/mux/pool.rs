@@ -114,6 +114,8 @@ struct Connection<K> {
     granted: BTreeSet<Ticket>,
     waiting_bytes: u64,
     full: bool,
+    /// Not kept while nobody uses it.
+    passing: bool,
     idle_since: Option<Time>,
 }
 
@@ -325,6 +327,16 @@ impl<K: Ord + Clone> Pool<K> {
         connection.full = full;
         let key = connection.key.clone();
         self.settle(&key, false, None, now);
+        self.finish(&key, now);
+    }
+
+    /// This one ends with its last logical connection, whatever [`PoolOptions::idle`] says of others, and a dial of it
+    /// with the last who waits for it: it lives where nobody may look after it any more when it is not used. One that
+    /// stays up keeps it, though.
+    pub fn end_with_last(&mut self, physical: Physical, now: Time) {
+        let Some(connection) = self.physical.get_mut(&physical) else { return };
+        connection.passing = true;
+        let key = connection.key.clone();
         self.finish(&key, now);
     }
 

@@ -4,8 +4,8 @@
 
 use super::connection::{End, Mux, Outgoing, Place};
 use super::id::{ChannelId, Code};
-use super::options::{MuxOptions, SameId};
 use super::stream::Take;
+use crate::options::mux::{MuxOptions, SameId};
 use crate::priority::Priority;
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};

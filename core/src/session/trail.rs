@@ -23,9 +23,10 @@ struct Step {
 /// Flushes are put together up to this size: the answer is an upper bound anyway.
 const STEP_BYTES: usize = 16 * 1024;
 
-/// The longest trail: the most that the two kernels hold of a stream with Linux's default limits
-/// (`tcp_wmem` 4 MiB, `tcp_rmem` 6 MiB).
-const MAX_BYTES: usize = 10 * 1024 * 1024;
+/// The longest trail: what a channel of a multiplexed connection may have on its way by default (a window of 16 MiB,
+/// and a queue of 1 MiB). The two kernels hold less of a stream with Linux's default limits (`tcp_wmem` 4 MiB,
+/// `tcp_rmem` 6 MiB).
+const MAX_BYTES: usize = 18 * 1024 * 1024;
 
 impl Trail {
     /// `messages` messages ended in `bytes` bytes that were just handed to the kernel.

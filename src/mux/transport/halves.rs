@@ -1,7 +1,6 @@
 //! A channel as a connection that sockets can use.
 
-use super::super::{Channel, RecvStream, SendStream};
-use super::options;
+use super::super::{Channel, Code, MuxOptions, RecvStream, SendStream};
 use crate::rt::Home;
 use crate::transport::{self, Stream, foreign};
 use std::io::{self, IoSlice};
@@ -11,12 +10,11 @@ use tokio::io::AsyncWrite;
 
 /// What reads and writes on a channel that was just opened or accepted; `None` if it is over already.
 pub(super) fn stream_of(channel: Channel, home: &Home) -> Option<Stream> {
-    let output = Output { stream: SendStream::first(&channel)? };
+    let output = Output { stream: SendStream::first(&channel)?, delivered: false };
     let ends = channel.connection().ends();
-    let options = options();
-    let window = usize::try_from(options.max_window).unwrap_or(usize::MAX);
-    let connection = transport::Connection::of_halves(RecvStream::first(channel), output)
-        .in_flight_bytes(window.saturating_add(options.send_bytes));
+    let bytes = in_flight_bytes(&channel.wire().options);
+    let connection =
+        transport::Connection::of_halves(RecvStream::first(channel), output).in_flight_bytes(bytes);
     let stream = foreign::stream_of(connection, home);
     Some(match ends {
         Some(ends) => Stream { ends, ..stream },
@@ -24,10 +22,28 @@ pub(super) fn stream_of(channel: Channel, home: &Home) -> Option<Stream> {
     })
 }
 
+/// What of a channel may be lost when its connection is cut: the peer's window and our queue. Its window is taken for
+/// as large as ours, or as usual: nobody tells how large it gets.
+fn in_flight_bytes(ours: &MuxOptions) -> usize {
+    let window = ours.max_window.max(MuxOptions::default().max_window).saturating_add(ours.window.into());
+    usize::try_from(window).unwrap_or(usize::MAX).saturating_add(ours.send_bytes)
+}
+
 /// Writes; it has ended when the peer has everything in its queue, so that no end of the connection below
 /// takes anything of it away.
 struct Output {
     stream: SendStream,
+    /// It has ended.
+    delivered: bool,
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if !self.delivered {
+            // Given up, and told so. The connection need not stay for it while a peer does not read.
+            self.stream.channel().reset(Code::DROPPED, "");
+        }
+    }
 }
 
 impl AsyncWrite for Output {
@@ -56,6 +72,8 @@ impl AsyncWrite for Output {
         let channel = self.stream.channel();
         channel.finish();
         // Where the peer takes nothing more, there is nothing to wait for either.
-        channel.poll_flush(cx).map(|_delivered_or_lost| Ok(()))
+        let flushed = channel.poll_flush(cx).map(|_delivered_or_lost| Ok(()));
+        self.delivered = flushed.is_ready();
+        flushed
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   dialer ─┐                                                            ┌─ Route a ─▶ listener of …#a
 //!   dialer ─┼─▶ channel_to ─ Connection ═══════ one ═══════▶ Connection ─┤
-//!   dialer ─┘   (one for an address and its options)         (of a Port) └─ Route b ─▶ listener of …#b
+//!   dialer ─┘                (of the Pool)                   (of a Port) └─ Route b ─▶ listener of …#b
 //! ```
 //!
 //! What a channel carries is what a TCP connection would: the handshake of SP and its frames, or those of a plain
@@ -12,10 +12,10 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `dial` | one connection for all who dial an address |
+//! | `dial` | a channel for all who dial an address, by the pool of the process |
 //! | `port` | one listener for all who listen at an address |
 //! | `halves` | a channel as a connection that sockets can use |
-//! | `table` | what the process has at each address |
+//! | `table` | what the process has at each address to listen at |
 
 mod dial;
 mod halves;
@@ -25,17 +25,9 @@ mod table;
 pub(crate) use dial::channel_to;
 pub(crate) use port::listen;
 
-use super::{ChannelId, MuxOptions};
+use super::ChannelId;
 use spanwire_core::addr;
 use std::io;
-
-/// The options of connections that sockets share.
-fn options() -> MuxOptions {
-    // With what may wait to be sent, this is as much as is looked back when a connection is cut.
-    MuxOptions { max_window: MAX_WINDOW_BYTES, ..MuxOptions::default() }
-}
-
-const MAX_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
 fn id_of(addr: &addr::Mux) -> io::Result<ChannelId> {
     // An address has no longer one.

@@ -17,8 +17,8 @@ use super::super::connection::Connection;
 use super::super::wire::{Watcher, Wire};
 use super::super::{ChannelId, Code};
 use super::halves::stream_of;
+use super::id_of;
 use super::table::Table;
-use super::{id_of, options};
 use crate::endpoint;
 use crate::error::{ConnectError, UpgradeError};
 use crate::options::ListenOptions;
@@ -39,7 +39,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// The ports of this process.
-static PORTS: Table<(), Lasting> = Table::new();
+static PORTS: Table<Lasting> = Table::new();
 
 /// What is left of a port when its last listener has gone, as long as its connections are about to end: where
 /// these use its socket, as those of QUIC do, the address is free only then.
@@ -141,7 +141,7 @@ pub(crate) async fn listen(
 ) -> io::Result<(Listening, addr::Mux)> {
     let home = &home.shared();
     let id = id_of(addr)?;
-    let slot = PORTS.slot(addr.inner(), ());
+    let slot = PORTS.slot(addr.inner());
     let mut held = slot.lock().await;
     let mut former = None;
     if let Some(lasting) = held.upgrade() {
@@ -182,7 +182,7 @@ pub(crate) async fn listen(
     match bound == *addr.inner() {
         true => *held = Arc::downgrade(&lasting),
         // The next one who asks for any port gets another one.
-        false => PORTS.put(&bound, (), &lasting),
+        false => PORTS.put(&bound, &lasting),
     }
     let listening = port.add(&id, options, home)?.ok_or(ErrorKind::AddrInUse)?;
     port.start(home);
@@ -331,7 +331,7 @@ impl Port {
     fn arrived(self: &Arc<Self>, home: &Home, incoming: Incoming) {
         let origin = Origin { url: self.url.clone(), dialed: false };
         let watcher: Arc<dyn Watcher> = self.clone();
-        let (connection, task) = Connection::start(home, origin, &options(), Some(watcher), incoming);
+        let (connection, task) = Connection::start(home, origin, &self.options.mux, Some(watcher), incoming);
         let number = connection.number();
         let evicted = {
             let mut state = self.state();

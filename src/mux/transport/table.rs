@@ -4,16 +4,13 @@ use spanwire_core::Addr;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// One thing for each address and each set of options, as long as somebody uses it.
-pub(super) struct Table<O, T> {
-    rows: Mutex<Option<Rows<O, T>>>,
+/// One thing for each address, as long as somebody uses it.
+pub(super) struct Table<T> {
+    rows: Mutex<Option<Rows<T>>>,
 }
 
-/// What there is at an address, by options.
-type Places<O, T> = Vec<(O, Arc<Slot<T>>)>;
-
-struct Rows<O, T> {
-    slots: HashMap<Addr, Places<O, T>>,
+struct Rows<T> {
+    slots: HashMap<Addr, Arc<Slot<T>>>,
     /// How many addresses there may be until those that nobody uses are forgotten: twice as many as there were
     /// of use the last time.
     sweep_at: usize,
@@ -24,46 +21,31 @@ pub(super) type Slot<T> = tokio::sync::Mutex<Weak<T>>;
 
 const SWEEP_AT: usize = 64;
 
-impl<O: PartialEq, T> Table<O, T> {
+impl<T> Table<T> {
     pub(super) const fn new() -> Self {
         Self { rows: Mutex::new(None) }
     }
 
-    /// The place for an address, the same for all who ask with the same options.
-    pub(super) fn slot(&self, addr: &Addr, options: O) -> Arc<Slot<T>> {
-        self.look(addr, |slots| match slots.iter().find(|(theirs, _)| *theirs == options) {
-            Some((_, slot)) => slot.clone(),
-            None => {
-                let slot = Arc::new(Slot::new(Weak::new()));
-                slots.push((options, slot.clone()));
-                slot
-            }
-        })
+    /// The place for an address, the same for all who ask.
+    pub(super) fn slot(&self, addr: &Addr) -> Arc<Slot<T>> {
+        self.look(|slots| slots.entry(addr.clone()).or_default().clone())
     }
 
-    /// Puts something that was made for another address here.
-    pub(super) fn put(&self, addr: &Addr, options: O, thing: &Arc<T>) {
+    /// Puts something that was made for another address here. Whoever tries to make the same at this moment has
+    /// failed, or is about to.
+    pub(super) fn put(&self, addr: &Addr, thing: &Arc<T>) {
         let slot = Arc::new(Slot::new(Arc::downgrade(thing)));
-        self.look(addr, |slots| {
-            // Whoever tries to make the same at this moment has failed, or is about to.
-            slots.retain(|(theirs, _)| *theirs != options);
-            slots.push((options, slot));
-        });
+        self.look(|slots| slots.insert(addr.clone(), slot));
     }
 
-    fn look<R>(&self, addr: &Addr, look: impl FnOnce(&mut Places<O, T>) -> R) -> R {
+    fn look<R>(&self, look: impl FnOnce(&mut HashMap<Addr, Arc<Slot<T>>>) -> R) -> R {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = rows.get_or_insert_with(|| Rows { slots: HashMap::new(), sweep_at: SWEEP_AT });
         if rows.slots.len() >= rows.sweep_at {
-            rows.slots.retain(|_, slots| {
-                slots.retain(|(_, slot)| is_of_use(slot));
-                !slots.is_empty()
-            });
+            rows.slots.retain(|_, slot| is_of_use(slot));
             rows.sweep_at = SWEEP_AT.max(rows.slots.len() * 2);
         }
-        let slots = rows.slots.entry(addr.clone()).or_default();
-        slots.retain(|(_, slot)| is_of_use(slot));
-        look(slots)
+        look(&mut rows.slots)
     }
 }
 
@@ -82,19 +64,18 @@ mod tests {
 
     #[test]
     fn who_asks_for_the_same_gets_the_same_place() {
-        let table: Table<u8, u8> = Table::new();
-        let first = table.slot(&addr(1), 1);
-        assert!(Arc::ptr_eq(&first, &table.slot(&addr(1), 1)));
-        assert!(!Arc::ptr_eq(&first, &table.slot(&addr(1), 2)));
-        assert!(!Arc::ptr_eq(&first, &table.slot(&addr(2), 1)));
+        let table: Table<u8> = Table::new();
+        let first = table.slot(&addr(1));
+        assert!(Arc::ptr_eq(&first, &table.slot(&addr(1))));
+        assert!(!Arc::ptr_eq(&first, &table.slot(&addr(2))));
     }
 
     #[test]
     fn what_was_put_somewhere_is_found_there_as_long_as_it_lives() {
-        let table: Table<(), u8> = Table::new();
+        let table: Table<u8> = Table::new();
         let thing = Arc::new(7);
-        table.put(&addr(1), (), &thing);
-        let found = || table.slot(&addr(1), ()).try_lock().unwrap().upgrade();
+        table.put(&addr(1), &thing);
+        let found = || table.slot(&addr(1)).try_lock().unwrap().upgrade();
         assert_eq!(found().as_deref(), Some(&7));
         drop(thing);
         assert_eq!(found(), None);
@@ -102,13 +83,13 @@ mod tests {
 
     #[test]
     fn places_of_which_nobody_makes_use_are_forgotten() {
-        let table: Table<(), u8> = Table::new();
-        let kept = table.slot(&addr(0), ());
+        let table: Table<u8> = Table::new();
+        let kept = table.slot(&addr(0));
         for n in 1..10 * SWEEP_AT {
-            table.slot(&addr(n), ());
+            table.slot(&addr(n));
         }
         let places = table.rows.lock().unwrap().as_ref().unwrap().slots.len();
         assert!(places <= SWEEP_AT, "{places}");
-        assert!(Arc::ptr_eq(&kept, &table.slot(&addr(0), ())));
+        assert!(Arc::ptr_eq(&kept, &table.slot(&addr(0))));
     }
 }

@@ -4,6 +4,7 @@ use super::{Machine, Out, Side, Wire};
 use crate::error::UpgradeError;
 use crate::rt::{self, Home, Sleep};
 use crate::session::handoff::Wrote;
+use crate::session::lookout::Lookout;
 use crate::session::pipe::{After, PipeState, StreamPipe};
 use crate::session::{Delivery, Ended, Origin, Owner, SessionOptions, driver};
 use crate::transport::{Ends, Incoming};
@@ -18,13 +19,13 @@ use std::task::Context;
 use std::time::Duration;
 
 impl<S: Side> Wire<S> {
-    /// Serves the connection until it ends. After each turn of its driver, `turned` is told whether the machine
-    /// [has read](Machine::has_read).
+    /// Serves the connection until it ends. When it [has read](Machine::has_read), its thread looks for more for so long
+    /// before it sleeps.
     pub(crate) fn serve(
         self: Arc<Self>,
         incoming: Incoming,
         handshake_timeout: Duration,
-        mut turned: impl FnMut(bool, &mut Context<'_>) + Send,
+        spin: Duration,
     ) -> impl Future<Output = ()> + Send {
         // Made here, so that it is dropped even where the task never runs.
         let over = TaskOver(self.clone());
@@ -45,11 +46,12 @@ impl<S: Side> Wire<S> {
             );
             let session = driver::serve(Box::pin(handshake), move |ended| over.with(ended));
             let mut session = std::pin::pin!(session);
-            let mut timer = None;
+            let (mut timer, mut lookout) = (None, Lookout::new(spin));
             poll_fn(|cx| {
+                lookout.begin();
                 let over = session.as_mut().poll(cx);
                 if over.is_pending() {
-                    turned(self.poll_timer(cx, &mut timer), cx);
+                    lookout.turn(self.poll_timer(cx, &mut timer), cx);
                 }
                 over
             })

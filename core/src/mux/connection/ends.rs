@@ -2,9 +2,9 @@
 
 use super::super::credit::Window;
 use super::super::id::{ChannelId, Code};
-use super::super::options::SameId;
 use super::super::stream::{Receiving, RecvState, SendState, Sending};
 use super::{Changes, Channel, ChannelEnd, Mux, Place, due};
+use crate::options::mux::SameId;
 use crate::priority::Priority;
 use alloc::boxed::Box;
 use alloc::string::String;

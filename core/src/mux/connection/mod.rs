@@ -32,9 +32,9 @@ pub use told::{
 use super::credit::Shared;
 use super::frame::{Hello, NEWEST_VERSION, OLDEST_VERSION};
 use super::id::{ChannelId, Code};
-use super::options::MuxOptions;
 use super::stream::{Receiving, Sending, Spare};
 use super::turns::Turns;
+use crate::options::mux::MuxOptions;
 use crate::priority::Priority;
 use crate::session::pulse::Pulse;
 use crate::time::Time;

@@ -2,10 +2,10 @@
 
 use super::super::frame::{FRAME_COST, Frame, HEAD_BYTES, Hello, MuxError};
 use super::super::id::{ChannelId, Code};
-use super::super::options::SameId;
 use super::super::stream::{Receiving, RecvState};
 use super::life::RETURN_AFTER;
 use super::{Changes, ChannelEnd, End, Mux, State, due};
+use crate::options::mux::SameId;
 use crate::priority::Priority;
 use crate::time::Time;
 use alloc::string::{String, ToString};

@@ -78,7 +78,7 @@ impl Mux {
         if channel.tx.streaming {
             return Err(NotSent::Full);
         }
-        let limit = self.theirs.as_ref().map_or(u64::MAX, |theirs| theirs.max_message);
+        let limit = self.longest_message();
         if bytes as u64 > limit {
             return Err(NotSent::TooLarge { limit });
         }
@@ -86,6 +86,12 @@ impl Mux {
             true => Ok(()),
             false => Err(NotSent::Full),
         }
+    }
+
+    /// The longest that the peer takes whole, as far as it has said.
+    #[inline]
+    fn longest_message(&self) -> u64 {
+        self.theirs.as_ref().map_or(u64::MAX, |theirs| theirs.max_message)
     }
 
     /// Somebody waits for room on this channel.
@@ -117,6 +123,9 @@ impl Mux {
         let quiet = self.debtors.is_empty() && self.turns.is_empty() && !self.hello_due;
         let bytes = body.len();
         if !quiet || self.end().is_some() || bytes > self.options.chunk_bytes {
+            return None;
+        }
+        if bytes as u64 > self.longest_message() {
             return None;
         }
         let channel = self.channels.get_mut(place.slot())?.as_mut()?;

@@ -3,9 +3,9 @@
 use super::super::frame::{Frame, Hello, MuxError};
 use super::super::id::{ChannelId, Code};
 use super::super::lives::World;
-use super::super::options::{MuxOptions, SameId};
 use super::super::stream::{NotSent, Take};
 use super::{Changes, ChannelEnd, End, Mux, NotOpened, Place, State};
+use crate::options::mux::{MuxOptions, SameId};
 use crate::priority::Priority;
 use crate::time::Time;
 use alloc::string::ToString;
@@ -459,6 +459,9 @@ fn what_is_too_long_is_refused_by_its_sender_and_can_still_be_streamed() {
     let (a, b) = pair.channel("x");
     let (not, body) = pair.a.send(a, Bytes::from(vec![7; 1_001])).unwrap_err();
     assert_eq!((not, body.len()), (NotSent::TooLarge { limit: 1_000 }, 1_001));
+    let mut body = body;
+    assert!(pair.a.send_at_once(a, &mut body).is_none(), "nor past the queues");
+    assert_eq!(body.len(), 1_001);
     pair.a.begin_stream(a).unwrap();
     for _ in 0..50 {
         pair.a.send_piece(a, Bytes::from(vec![7; 200])).unwrap();

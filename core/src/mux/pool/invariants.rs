@@ -55,6 +55,7 @@ impl<K: Ord + Clone> Pool<K> {
                 idle += 1;
                 assert!(self.idle.contains(&(since, *number)));
                 assert!(connection.logical == 0 && address.stay_up == 0, "idle ones are not used");
+                assert!(!connection.passing, "this one is not kept");
             } else {
                 let is_used = connection.logical > 0 || address.stay_up > 0;
                 assert!(is_used || !address.waiting.is_empty(), "what is not used is idle");

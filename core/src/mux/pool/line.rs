@@ -115,6 +115,7 @@ impl<K: Ord + Clone> Pool<K> {
             granted: BTreeSet::new(),
             waiting_bytes: 0,
             full: false,
+            passing: false,
             idle_since: None,
         };
         self.physical.insert(physical, connection);

@@ -1,6 +1,6 @@
 //! What can be asked of the pool; nothing changes.
 
-use super::{Cause, Physical, Pool, PoolStats, State};
+use super::{Cause, Physical, Pool, PoolStats, State, Ticket};
 
 impl<K: Ord + Clone> Pool<K> {
     /// Where a physical connection is in its life; `None` when it is forgotten.
@@ -36,6 +36,11 @@ impl<K: Ord + Clone> Pool<K> {
     /// Who waits for a physical connection to this address.
     pub fn waiting(&self, key: &K) -> usize {
         self.addresses.get(key).map_or(0, |address| address.waiting.len())
+    }
+
+    /// Who waits longest for a physical connection to this address.
+    pub fn first_waiting(&self, key: &K) -> Option<Ticket> {
+        self.addresses.get(key).and_then(|address| address.waiting.first().copied())
     }
 
     /// What was counted.

@@ -148,6 +148,41 @@ fn it_is_closed_with_the_last_one_or_never_where_that_is_asked_for() {
 }
 
 #[test]
+fn one_that_is_not_to_be_kept_ends_with_its_last_and_its_dial_with_who_waits() {
+    let mut pool = pool(PoolOptions { idle: Idle::Keep, ..PoolOptions::default() });
+    let (passing, kept) = (connected(&mut pool, "a"), connected(&mut pool, "b"));
+    pool.end_with_last(passing, START);
+    assert_eq!(pool.open(&"a", START), Decision::Use(passing));
+    pool.closed(kept, START);
+    pool.closed(passing, START);
+    assert_eq!(effects(&mut pool), [], "one is left");
+    pool.closed(passing, START);
+    assert_eq!(effects(&mut pool), [Effect::Close(passing)]);
+    assert_eq!((pool.state(passing), pool.state(kept)), (None, Some(State::Open)));
+
+    let (dialed, ticket) = dial(&mut pool, "a");
+    pool.end_with_last(dialed, START);
+    let other = wait(&mut pool, "a");
+    assert_eq!(pool.first_waiting(&"a"), Some(ticket));
+    pool.give_up(ticket, START);
+    assert_eq!((effects(&mut pool), pool.first_waiting(&"a")), (vec![], Some(other)));
+    pool.give_up(other, START);
+    assert_eq!(effects(&mut pool), [Effect::Close(dialed)]);
+
+    // Who wants to stay up keeps it.
+    let needed = connected(&mut pool, "a");
+    pool.end_with_last(needed, START);
+    pool.set_stay_up(&"a", true, START);
+    pool.closed(needed, START);
+    assert_eq!((effects(&mut pool), pool.state(needed)), (vec![], Some(State::Open)));
+    pool.set_stay_up(&"a", false, START);
+    assert_eq!(effects(&mut pool), [Effect::Close(needed)]);
+    // There is nothing to say about what is forgotten.
+    pool.end_with_last(needed, START);
+    assert_eq!(effects(&mut pool), []);
+}
+
+#[test]
 fn the_longest_idle_one_makes_room_for_another_address() {
     let mut pool = pool(PoolOptions { in_all: 3, ..PoolOptions::default() });
     let [a, b, c] = ["a", "b", "c"].map(|key| connected(&mut pool, key));

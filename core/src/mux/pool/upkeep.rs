@@ -53,7 +53,8 @@ impl<K: Ord + Clone> Pool<K> {
                 (true, Some(_)) | (false, None) => {}
             }
             let has_left = connection.state == State::Leaving && connection.logical == 0;
-            if has_left || (is_idle && self.options.idle == Idle::CloseAtOnce) {
+            let is_kept = self.options.idle != Idle::CloseAtOnce && !connection.passing;
+            if has_left || (is_idle && !is_kept) {
                 over.push(physical);
             }
         }

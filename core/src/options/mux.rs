@@ -1,6 +1,5 @@
 //! [`MuxOptions`]: every bound and every timer of a multiplexed connection.
 
-use super::frame::MAX_FRAME_BYTES;
 use core::time::Duration;
 
 /// The options of a multiplexed connection. Change the fields that matter and keep the rest:
@@ -20,7 +19,7 @@ pub struct MuxOptions {
     /// until it is over *and* the program here has dropped it.
     pub channels: u32,
     /// Of these, channels that the program has not accepted yet; more are refused with
-    /// [`Code::BUSY`](super::Code::BUSY). Default 1,024; at least 1.
+    /// [`Code::BUSY`](crate::mux::Code::BUSY). Default 1,024; at least 1.
     pub backlog: usize,
     /// Bytes that the peer may have sent on each channel and the program has not taken: what every channel
     /// is sure to have, whatever the others do. Default 16 KiB; at least 256 bytes.
@@ -73,6 +72,9 @@ pub enum SameId {
     Refuse,
 }
 
+/// The longest piece that fits into a frame.
+pub(crate) const MAX_CHUNK_BYTES: usize = 1024 * 1024;
+
 /// For connections and channels on which nothing happens.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -109,7 +111,7 @@ impl MuxOptions {
         windows.saturating_add(self.shared_window).saturating_add(self.max_message_bytes)
     }
 
-    pub(super) fn clamped(&self) -> Self {
+    pub(crate) fn clamped(&self) -> Self {
         let default_if_zero = |timeout: Option<Duration>| {
             timeout.map(|timeout| if timeout.is_zero() { DEFAULT_IDLE_TIMEOUT } else { timeout })
         };
@@ -120,7 +122,7 @@ impl MuxOptions {
             max_window: self.max_window.max(self.window.into()),
             max_message_bytes: self.max_message_bytes.max(1),
             send_messages: self.send_messages.max(1),
-            chunk_bytes: self.chunk_bytes.clamp(1024, MAX_FRAME_BYTES - 64),
+            chunk_bytes: self.chunk_bytes.clamp(1024, MAX_CHUNK_BYTES),
             write_buffer_bytes: self.write_buffer_bytes.max(1),
             dead_after: self.dead_after.max(self.keep_alive.unwrap_or_default() * 2),
             idle_timeout: default_if_zero(self.idle_timeout),
