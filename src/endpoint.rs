@@ -2,7 +2,10 @@
 //!
 //! It stands above the transports, since some schemes are no transport: `inproc` joins two sockets directly
 //! (between plain connections it is bytes in memory), and with `mux+` an address is that of a channel of a
-//! multiplexed connection, which is itself connected through this table.
+//! multiplexed connection, which is itself connected through this table. [`listening`] is what the servers of plain
+//! and of multiplexed connections accept from.
+
+pub(crate) mod listening;
 
 use crate::error::{ConnectError, DialError};
 use crate::mux;

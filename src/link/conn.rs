@@ -5,7 +5,7 @@ use super::host::{self, HostCore};
 use super::wire::{self, For, Wire, WireState};
 use super::{CloseReport, Peer, RecvError, SendError};
 use crate::rt;
-use crate::session::Origin;
+use crate::session::{self, Origin};
 use crate::transport::{Incoming, Place};
 use spanwire_core::Time;
 use spanwire_core::framing::link::Metadata;
@@ -65,9 +65,10 @@ impl Conn {
     ) -> (Self, AbortHandle) {
         let number = host.next_number();
         let life = Arc::new_cyclic(|life| Life {
-            wire: Arc::new(Wire::new(number, host.clone(), origin, guest, life.clone())),
+            wire: Arc::new(wire::new(number, host.clone(), origin, guest, life.clone())),
         });
-        let task = host.home.spawn(life.wire.clone().serve(incoming));
+        let timeout = host.options.link.handshake_timeout;
+        let task = host.home.spawn(life.wire.clone().serve(incoming, timeout, Duration::ZERO));
         (Self { life }, task)
     }
 
@@ -298,7 +299,7 @@ impl Conn {
 
     /// `work`, or `None` when it takes too long.
     pub(super) async fn within<F: Future>(&self, span: Option<Duration>, work: F) -> Option<F::Output> {
-        self.wire().host.home.within(span, work).await
+        self.wire().home.within(span, work).await
     }
 
     /// The two halves. Dropping one ends nothing; the connection closes when both, and all other handles,
@@ -317,21 +318,11 @@ impl Conn {
         let started = rt::now();
         let until = started + timeout;
         close(self.wire(), until);
-        let gone = || poll_fn(|cx| wire::poll_gone(self.wire(), cx));
-        if self.within(Some(timeout + GRACE), gone()).await.is_none() {
-            self.wire().cut();
-            // If its task does not end now, nothing that we could still do would make it.
-            self.within(Some(LAST_GRACE), gone()).await;
-        }
+        session::wire::gone(&self.wire().home, &[self.wire()], timeout).await;
         let (flushed, abandoned, unknown) = self.wire().lock().account();
         CloseReport { flushed, abandoned, unknown, took: rt::now() - started }
     }
 }
-
-/// What the last goodbye may take when the deadline was needed for the messages.
-const GRACE: Duration = Duration::from_millis(200);
-/// What a task may take to end after it was told to, on a busy machine.
-const LAST_GRACE: Duration = Duration::from_millis(800);
 
 /// What is left until then.
 pub(super) fn left(deadline: Instant) -> Duration {

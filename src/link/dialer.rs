@@ -7,6 +7,7 @@ use crate::endpoint::Connector;
 use crate::error::DialError;
 use crate::options::DialOptions;
 use crate::rt;
+use crate::session::wire::wait_in;
 use spanwire_core::session::backoff::Backoff;
 use std::fmt;
 use std::future::poll_fn;
@@ -92,7 +93,7 @@ async fn dial(host: Arc<HostCore>, connector: Connector, url: Arc<str>, over: Ov
                 let wire = conn.wire().clone();
                 over.0.put(Ok(conn));
                 // The one that nobody has taken yet is ours, and would keep itself open otherwise.
-                poll_fn(|cx| super::wire::poll_gone(&wire, cx)).await;
+                poll_fn(|cx| wire.poll_gone(cx)).await;
             }
             Err(error) => {
                 let transient = error.is_transient();
@@ -163,9 +164,7 @@ impl Dialer {
             if state.over {
                 return Poll::Ready(Err(ConnectError::Closed));
             }
-            if !state.waits.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.waits.push(cx.waker().clone());
-            }
+            wait_in(&mut state.waits, cx);
             Poll::Pending
         })
         .await

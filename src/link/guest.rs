@@ -6,12 +6,11 @@
 //! ```
 
 use super::conn::Conn;
-use super::listening::Listening;
 use super::rates::Who;
 use super::server::ServerCore;
+use crate::endpoint::listening::Listening;
 use crate::transport::Ends;
 use spanwire_core::framing::link::Reason;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
@@ -21,9 +20,25 @@ pub(super) struct Guest {
     listening: Arc<Listening>,
     /// Counted among those inside, as this one.
     entered: Mutex<Option<Who>>,
-    /// Kept until somebody accepts it, or it comes to nothing.
-    conn: Mutex<Option<Conn>>,
-    left: AtomicBool,
+    stage: Mutex<Stage>,
+}
+
+/// ```text
+///              keep               Ack
+///   Arriving ───────▶ HalfOpen ─────────▶ HandedOver
+///      │ Ack                                  ▲
+///      └──────▶ Opened ──────── keep ─────────┘       (and from all of them: leave ▶ Gone)
+/// ```
+enum Stage {
+    /// Its handle is not here yet.
+    Arriving,
+    /// Kept until its handshake is done, or comes to nothing.
+    HalfOpen(Conn),
+    /// Its task was quicker than its handle.
+    Opened,
+    /// The server has it, for somebody to accept it.
+    HandedOver,
+    Gone,
 }
 
 impl Guest {
@@ -32,23 +47,47 @@ impl Guest {
             server: Arc::downgrade(server),
             listening: listening.clone(),
             entered: Mutex::new(None),
-            conn: Mutex::new(None),
-            left: AtomicBool::new(false),
+            stage: Mutex::new(Stage::Arriving),
         }
     }
 
-    fn conn(&self) -> MutexGuard<'_, Option<Conn>> {
-        self.conn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `false`: it has ended already, and nobody would let it go.
-    pub(super) fn keep(&self, conn: Conn) -> bool {
-        let mut place = self.conn();
-        let kept = !self.left.load(Ordering::Acquire);
-        if kept {
-            *place = Some(conn);
+    /// Here is its handle, after it was noted as half-open.
+    pub(super) fn keep(&self, conn: Conn) {
+        let number = conn.number();
+        let mut stage = self.stage();
+        match *stage {
+            Stage::Arriving => {
+                *stage = Stage::HalfOpen(conn);
+                return;
+            }
+            Stage::Opened => {
+                *stage = Stage::HandedOver;
+                drop(stage);
+                self.hand_over(conn);
+            }
+            Stage::HalfOpen(_) | Stage::HandedOver | Stage::Gone => drop(stage),
         }
-        kept
+        // It was noted when that was over already.
+        self.listening.settled(number);
+    }
+
+    fn hand_over(&self, conn: Conn) {
+        let Some(server) = self.server.upgrade() else { return };
+        let waits = {
+            let mut state = server.lock();
+            if state.closed {
+                // Without the lock: it may be the last handle.
+                drop(state);
+                return;
+            }
+            state.ready.push_back(conn);
+            std::mem::take(&mut state.waits)
+        };
+        waits.into_iter().for_each(Waker::wake);
     }
 
     /// The filter of the application is asked.
@@ -84,25 +123,28 @@ impl Guest {
     /// Its handshake is done.
     pub(super) fn opened(&self, number: u64) {
         self.listening.settled(number);
-        let conn = self.conn().take();
-        let Some(server) = self.server.upgrade() else { return };
-        let waits = {
-            let mut state = server.lock();
-            state.stats.opened += 1;
-            if state.closed {
-                return;
-            }
-            state.ready.extend(conn);
-            std::mem::take(&mut state.waits)
+        if let Some(server) = self.server.upgrade() {
+            server.lock().stats.opened += 1;
+        }
+        let mut stage = self.stage();
+        let next = match &*stage {
+            Stage::Arriving => Stage::Opened,
+            Stage::HalfOpen(_) => Stage::HandedOver,
+            Stage::Opened | Stage::HandedOver | Stage::Gone => return,
         };
-        waits.into_iter().for_each(Waker::wake);
+        let former = std::mem::replace(&mut *stage, next);
+        drop(stage);
+        if let Stage::HalfOpen(conn) = former {
+            self.hand_over(conn);
+        }
     }
 
     /// It is gone, at whatever point.
     pub(super) fn leave(&self, number: u64) {
-        self.left.store(true, Ordering::Release);
+        // Without the lock: it may be the last handle.
+        let former = std::mem::replace(&mut *self.stage(), Stage::Gone);
+        drop(former);
         self.listening.settled(number);
-        drop(self.conn().take());
         let entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (Some(key), Some(server)) = (entered, self.server.upgrade()) else { return };
         let mut state = server.lock();

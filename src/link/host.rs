@@ -323,7 +323,7 @@ impl HostCore {
         self.hub.tell(|| {
             let (end, upgrade) = {
                 let mut state = wire.lock();
-                (state.end(), state.upgrade_error())
+                (state.end(), state.upgrade.take())
             };
             let peer = wire.peer();
             match was_open {

@@ -37,7 +37,7 @@
 //! | `host` | identity, the table of connections, connecting |
 //! | `conn` `stream` `call` | what programs do with a connection |
 //! | `dialer` `server` | the supervised ends |
-//! | `listening` `guest` | a listener of a server, and a connection that it has taken |
+//! | `guest` | a connection that a server has taken |
 //! | `peer` `events` `error` | what they tell |
 //! | `rates` | what each peer may send |
 //! | `secret` `service` | features: a shared secret as a hook, `tower` services as handlers |
@@ -49,7 +49,6 @@ mod error;
 mod events;
 mod guest;
 mod host;
-mod listening;
 mod peer;
 mod rates;
 #[cfg(feature = "secret")]

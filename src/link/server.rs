@@ -1,19 +1,24 @@
 //! [`Server`]: takes connections, from any number of listeners.
 
-use super::RecvError;
 use super::conn::Conn;
+use super::guest::Guest;
 use super::host::{Host, HostCore};
-use super::listening::{Listening, may_work_later};
 use super::rates::Who;
+use super::{Event, RecvError};
 use crate::endpoint;
+use crate::endpoint::listening::{Crowd, Listening, Taker, bind_for, may_work_later};
 use crate::error::ListenError;
 use crate::options::{ListenOptions, Start};
-use crate::rt;
-use crate::transport::Ends;
+use crate::rt::{self, Home};
+use crate::session::Origin;
+use crate::session::wire::wait_in;
+use crate::transport::{Accept, Ends, Incoming};
+use spanwire_core::addr::Addr;
 use spanwire_core::link::End;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -177,7 +182,7 @@ impl Server {
         let core = self.core();
         let address = |error| ListenError::Address { url: url.into(), error };
         let addr = endpoint::listen_addr(url, &core.options.listen).map_err(address)?;
-        let listening = match core.bind(&addr).await {
+        let listening = match bind_for(&**core, &addr).await {
             Ok((acceptor, addr)) => core.add(Some(acceptor), addr).ok_or(ListenError::Closed)?,
             Err(error) if core.options.start == Start::Background && may_work_later(&error) => {
                 let listening = core.add(None, addr).ok_or(ListenError::Closed)?;
@@ -261,6 +266,19 @@ impl Server {
 }
 
 impl ServerCore {
+    /// One more listener; with `None`, it is yet to be bound. `None`: the server is closed.
+    fn add(self: &Arc<Self>, acceptor: Option<Box<dyn Accept>>, addr: Addr) -> Option<Arc<Listening>> {
+        let listening = Listening::new(acceptor, addr, self.options.listen.half_open);
+        let mut state = self.lock();
+        if state.closed {
+            return None;
+        }
+        state.listeners.push(listening.clone());
+        drop(state);
+        listening.start(self);
+        Some(listening)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -281,9 +299,7 @@ impl ServerCore {
             return Poll::Ready(Err(RecvError::Closed(End::ClosedHere)));
         }
         if let Some(cx) = cx {
-            if !state.waits.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.waits.push(cx.waker().clone());
-            }
+            wait_in(&mut state.waits, cx);
         }
         Poll::Pending
     }
@@ -303,8 +319,83 @@ impl ServerCore {
     }
 }
 
+impl Taker for ServerCore {
+    fn take(self: Arc<Self>, listening: &Arc<Listening>, incoming: Incoming) -> Crowd {
+        self.lock().stats.arrived += 1;
+        let origin = Origin { url: listening.url(), dialed: false };
+        let guest = Guest::new(&self, listening);
+        let (conn, task) = Conn::start(&self.host, origin, Some(guest), incoming);
+        let crowd = listening.begun(conn.number(), task);
+        if let Some(guest) = &conn.wire().guest {
+            guest.keep(conn.clone());
+        }
+        if crowd == Crowd::Full {
+            self.lock().stats.evicted += 1;
+        }
+        crowd
+    }
+
+    fn failed(&self, listening: &Listening, error: &io::Error) {
+        self.lock().stats.failures += 1;
+        let (url, error) = (listening.url(), error.to_string().into());
+        self.host.hub.tell(|| Event::ListenerFailed { url, error });
+    }
+
+    fn bound(&self, listening: &Listening) {
+        let url = listening.url();
+        self.host.hub.tell(|| Event::ListenerBound { url });
+    }
+
+    fn rebind(&self) -> Option<(Duration, Duration)> {
+        Some((self.options.rebind_min, self.options.rebind_max))
+    }
+
+    fn options(&self) -> &ListenOptions {
+        &self.options.listen
+    }
+
+    fn home(&self) -> &Home {
+        &self.host.home
+    }
+}
+
 impl fmt::Debug for ServerCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::HostOptions;
+
+    /// Fails a few times, and has nobody then.
+    #[derive(Debug)]
+    struct Failing(Mutex<u32>);
+
+    impl Accept for Failing {
+        fn poll_accept(&self, _: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
+            let mut left = self.0.lock().unwrap();
+            if *left == 0 {
+                return Poll::Pending;
+            }
+            *left -= 1;
+            Poll::Ready(Err(io::Error::other("no descriptor")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_fails_is_tried_again_and_reported() {
+        let host = Host::with(HostOptions::default());
+        let mut events = host.events();
+        let server = host.server(ServerOptions::default());
+        let addr = endpoint::listen_addr("tcp://127.0.0.1:1", &ListenOptions::default()).unwrap();
+        server.core().add(Some(Box::new(Failing(Mutex::new(3)))), addr).unwrap();
+        for _ in 0..3 {
+            let Some(Event::ListenerFailed { url, error }) = events.next().await else { panic!() };
+            assert_eq!((&*url, &*error), ("tcp://127.0.0.1:1", "no descriptor"));
+        }
+        assert_eq!(server.stats().failures, 3);
     }
 }

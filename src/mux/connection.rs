@@ -7,7 +7,7 @@ use crate::endpoint::Connector;
 use crate::error::DialError;
 use crate::options::DialOptions;
 use crate::rt::{self, Home};
-use crate::session::Origin;
+use crate::session::{self, Origin};
 use crate::transport::{self, Incoming, Place, Speaks};
 use spanwire_core::mux::connection::NotOpened;
 use spanwire_core::mux::{ChannelId, Code, End, MuxOptions, MuxStats};
@@ -40,10 +40,6 @@ pub(super) struct Life {
 
 /// How long a connection of which all handles are dropped goes on in the background to get rid of its messages.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
-/// So much longer than its deadline a close may take where tasks do not get to run ...
-const GRACE: Duration = Duration::from_millis(500);
-/// ... and so much after it was cut.
-const LAST_GRACE: Duration = Duration::from_millis(500);
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
@@ -71,8 +67,8 @@ impl Connection {
         incoming: Incoming,
     ) -> (Self, AbortHandle) {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let wire = Arc::new(Wire::new(number, home.clone(), origin, options.clone(), watcher));
-        let task = home.spawn(wire.clone().serve(incoming));
+        let wire = Arc::new(wire::new(number, home.clone(), origin, options.clone(), watcher));
+        let task = home.spawn(wire.clone().serve(incoming, options.handshake_timeout, options.spin));
         (Self { life: Arc::new(Life { wire }) }, task)
     }
 
@@ -362,19 +358,11 @@ impl Connection {
 /// Closes many at the same time, as [`Connection::close`] does one.
 pub(super) async fn close_all(home: &Home, connections: &[Connection], timeout: Duration) -> bool {
     let until = rt::now() + timeout;
-    let wires = || connections.iter().map(Connection::wire);
-    wires().for_each(|wire| leave(wire, Code::NONE, "", until));
-    let gone = || async {
-        for wire in wires() {
-            poll_fn(|cx| wire::poll_gone(wire, cx)).await;
-        }
-    };
-    if home.within(Some(timeout + GRACE), gone()).await.is_none() {
-        wires().for_each(Wire::cut);
-        home.within(Some(LAST_GRACE), gone()).await;
-    }
+    let wires: Vec<_> = connections.iter().map(Connection::wire).collect();
+    wires.iter().for_each(|wire| leave(wire, Code::NONE, "", until));
+    session::wire::gone(home, &wires, timeout).await;
     // Asked of the machines: which of the timers for one deadline runs first says nothing.
-    wires().all(|wire| wire.lock().mux.has_parted())
+    wires.iter().all(|wire| wire.lock().mux.has_parted())
 }
 
 /// Which ids somebody accepts.

@@ -35,7 +35,7 @@
 //! | --- | --- |
 //! | `wire` `waiters` | one connection between its machine in the core, its driver, and programs; who waits there |
 //! | `connection` `channel` `stream` | what programs do with one |
-//! | `server` `listening` `acceptors` | who comes in, what is half-open, and who gets which channel |
+//! | `server` `acceptors` | who comes in, and who gets which channel |
 //! | `pool` `pool_state` `pool_stats` | the rules of the pool beside the connections that they speak of |
 //! | `pool_key` | who shares one of them, and where it lives |
 //! | `logical` `logical_state` | what outlives channels: opens them, tells of losses, ends idle ones |
@@ -50,7 +50,6 @@ mod channel;
 mod connection;
 mod error;
 mod events;
-mod listening;
 mod logical;
 mod logical_state;
 mod pool;

@@ -4,15 +4,15 @@ use super::acceptors::{Acceptors, Waiting};
 use super::channel::Channel;
 use super::connection::{self, Connection};
 use super::events::{Events, Hub};
-use super::listening::{Crowd, Listening, Taker, accept_all};
 use super::wire::{Watcher, Wire};
 use super::{AcceptError, Event};
 use crate::endpoint;
+use crate::endpoint::listening::{Crowd, Listening, Taker, bind_for};
 use crate::error::ListenError;
 use crate::options::ListenOptions;
-use crate::rt::{self, Home, Sleep};
+use crate::rt::{self, Home};
 use crate::session::Origin;
-use crate::transport::{Ends, Incoming, Speaks};
+use crate::transport::{Ends, Incoming};
 use spanwire_core::mux::{Code, End, MuxOptions};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -196,10 +196,8 @@ impl Server {
         let address = |error| ListenError::Address { url: url.into(), error };
         let addr = endpoint::listen_addr(url, &core.options.listen).map_err(address)?;
         let bind = |error| ListenError::Bind { url: url.into(), error: Arc::new(error) };
-        let bound = endpoint::bind(&addr, Speaks::Link, &core.options.listen, &core.home);
-        let (acceptor, addr) = core.home.run(bound).await.map_err(bind)?;
-        let half_open = core.options.listen.half_open;
-        let listening = Arc::new(Listening::new(addr.to_string().into(), acceptor, half_open));
+        let (acceptor, addr) = bind_for(&**core, &addr).await.map_err(bind)?;
+        let listening = Listening::new(Some(acceptor), addr, core.options.listen.half_open);
         {
             let mut state = core.lock();
             if state.closed {
@@ -207,13 +205,13 @@ impl Server {
             }
             state.listeners.push(listening.clone());
         }
-        listening.runs_in(core.home.spawn(accept_all(Arc::downgrade(core), listening.clone())));
-        Ok(listening.url.to_string())
+        listening.start(core);
+        Ok(listening.url().to_string())
     }
 
     /// Where it listens.
     pub fn urls(&self) -> Vec<String> {
-        self.core().lock().listeners.iter().map(|listening| listening.url.to_string()).collect()
+        self.core().lock().listeners.iter().map(|listening| listening.url().to_string()).collect()
     }
 
     /// The address of its first listener.
@@ -223,14 +221,14 @@ impl Server {
 
     /// The first IP address it is bound to, with its real port.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.core().lock().listeners.iter().find_map(|listening| listening.local)
+        self.core().lock().listeners.iter().find_map(|listening| listening.local_addr())
     }
 
     /// Stops listening at an address, as [`listen`](Self::listen) has returned it; connections stay. Whether
     /// it did.
     pub fn unlisten(&self, url: &str) -> bool {
         let mut state = self.core().lock();
-        let at = state.listeners.iter().position(|listening| &*listening.url == url);
+        let at = state.listeners.iter().position(|listening| listening.is_at(url));
         let listening = at.map(|at| state.listeners.remove(at));
         drop(state);
         listening.inspect(|listening| listening.stop()).is_some()
@@ -501,7 +499,7 @@ impl ServerCore {
 impl Taker for ServerCore {
     fn take(self: Arc<Self>, listening: &Arc<Listening>, incoming: Incoming) -> Crowd {
         self.lock().stats.arrived += 1;
-        let origin = Origin { url: listening.url.clone(), dialed: false };
+        let origin = Origin { url: listening.url(), dialed: false };
         let guest = Arc::new(Guest {
             server: Arc::downgrade(&self),
             listening: listening.clone(),
@@ -520,12 +518,16 @@ impl Taker for ServerCore {
 
     fn failed(&self, listening: &Listening, error: &io::Error) {
         self.lock().stats.failures += 1;
-        let (url, error) = (listening.url.clone(), error.to_string().into());
+        let (url, error) = (listening.url(), error.to_string().into());
         self.hub.tell(|| Event::ListenerFailed { url, error });
     }
 
-    fn pause(&self, span: Duration) -> Sleep {
-        self.home.sleep(span)
+    fn options(&self) -> &ListenOptions {
+        &self.options.listen
+    }
+
+    fn home(&self) -> &Home {
+        &self.home
     }
 }
 

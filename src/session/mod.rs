@@ -15,6 +15,8 @@
 //! | `reading` | reading, whoever does it |
 //! | `spin` | a busy wait before a real one |
 //! | `gate` | who is still inside a socket that closes |
+//! | `lookout` | a busy wait of a whole thread |
+//! | `wire` | connections with a handshake of our own: what those of `mux` and `link` have in common |
 //!
 //! Whoever the connections belong to (a socket) is an [`Owner`] here: this layer knows no patterns.
 
@@ -27,6 +29,7 @@ pub(crate) mod lookout;
 pub(crate) mod pipe;
 pub(crate) mod reading;
 pub(crate) mod spin;
+pub(crate) mod wire;
 
 use crate::error::UpgradeError;
 use crate::rt::Home;

@@ -43,6 +43,15 @@ pub struct Outbox {
     used: bool,
 }
 
+/// A frame for an outbox.
+#[derive(Debug)]
+pub struct Outgoing<E> {
+    /// All behind the length.
+    pub message: Message,
+    /// What ends with it.
+    pub ends: E,
+}
+
 /// What is empty, and kept so that a stream of messages allocates nothing.
 #[derive(Debug, Default)]
 struct Spare {

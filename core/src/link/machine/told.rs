@@ -1,15 +1,9 @@
 //! What the machine tells whoever drives it: frames, what has changed, what was counted, what was refused.
 
-use crate::message::Message;
+use crate::session::outbox::Outgoing;
 
-/// A frame to write.
-#[derive(Debug)]
-pub struct Frame {
-    /// Head and payload: all behind the length.
-    pub message: Message,
-    /// With it, a message of the application has left whole.
-    pub ends: bool,
-}
+/// A frame to write, and whether a message of the application has left whole with it.
+pub type Frame = Outgoing<bool>;
 
 /// What has changed since it was asked last: who is to be woken.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]

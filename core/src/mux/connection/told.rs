@@ -2,7 +2,7 @@
 
 use super::super::frame::MuxError;
 use super::super::id::Code;
-use crate::message::Message;
+use crate::session::outbox;
 use alloc::string::String;
 use core::fmt;
 
@@ -131,14 +131,8 @@ impl Place {
     }
 }
 
-/// A frame to write.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// All behind the length.
-    pub message: Message,
-    /// The channel of which a message has left whole with it.
-    pub ends: Option<Place>,
-}
+/// A frame to write, and the channel of which a message has left whole with it.
+pub type Outgoing = outbox::Outgoing<Option<Place>>;
 
 /// What has changed on a channel.
 #[derive(Copy, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! [`Listening`]: one listener of a server, and what keeps it listening.
+//! [`Listening`]: one listener of a server, what keeps it listening, and what is in its handshake there.
 //!
 //! ```text
 //!                    a connection, or a failure that passes (5 ms .. 1 s)
@@ -11,13 +11,9 @@
 //!   (Background) ─────▶ └───────┘ fails: reported, and a wait (100 ms .. 10 s)
 //! ```
 
-use super::Event;
-use super::conn::Conn;
-use super::guest::Guest;
-use super::server::ServerCore;
-use crate::endpoint;
-use crate::rt;
-use crate::session::Origin;
+use super::bind;
+use crate::options::ListenOptions;
+use crate::rt::{self, Home};
 use crate::transport::{Accept, Incoming, Speaks};
 use spanwire_core::addr::Addr;
 use spanwire_core::session::backoff::Backoff;
@@ -32,9 +28,10 @@ use tokio::task::AbortHandle;
 
 /// One listener.
 #[derive(Debug)]
-pub(super) struct Listening {
+pub(crate) struct Listening {
     /// As it was asked for.
     asked: Arc<str>,
+    half_open: usize,
     /// `None`: it is not bound at this moment.
     acceptor: Mutex<Option<Box<dyn Accept>>>,
     inner: Mutex<Inner>,
@@ -48,8 +45,31 @@ struct Inner {
     local: Option<SocketAddr>,
     closed: bool,
     task: Option<AbortHandle>,
-    /// Half-open connections, the oldest first.
+    /// In their handshake, or refused and not gone yet; the oldest first.
     waiting: VecDeque<(u64, AbortHandle)>,
+}
+
+/// Who takes what comes in.
+pub(crate) trait Taker: Send + Sync + 'static {
+    /// Something has arrived. Whether it pushed another one out.
+    fn take(self: Arc<Self>, listening: &Arc<Listening>, incoming: Incoming) -> Crowd;
+    /// Accepting or binding has failed, and is tried again.
+    fn failed(&self, listening: &Listening, error: &io::Error);
+    /// It is bound again.
+    fn bound(&self, _listening: &Listening) {}
+    /// How long to wait before a broken listener is bound again, the first time and at most. `None`: it is not.
+    fn rebind(&self) -> Option<(Duration, Duration)> {
+        None
+    }
+    fn options(&self) -> &ListenOptions;
+    fn home(&self) -> &Home;
+}
+
+/// Whether a connection that came in pushed another one out.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Crowd {
+    Fits,
+    Full,
 }
 
 /// A failed accept is retried after this, doubling up to [`ACCEPT_MAX`].
@@ -60,7 +80,7 @@ const ACCEPT_MAX: Duration = Duration::from_secs(1);
 const ACCEPT_TRIES: u32 = 8;
 
 /// Whether an address that cannot be bound may be had later. What is wrong with options and addresses stays so.
-pub(super) fn may_work_later(error: &io::Error) -> bool {
+pub(crate) fn may_work_later(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, Unsupported};
     !matches!(error.kind(), InvalidInput | InvalidData | Unsupported)
 }
@@ -117,110 +137,29 @@ impl Fault {
     }
 }
 
-impl ServerCore {
-    pub(super) async fn bind(&self, addr: &Addr) -> io::Result<(Box<dyn Accept>, Addr)> {
-        let home = &self.host.home;
-        home.run(endpoint::bind(addr, Speaks::Link, &self.options.listen, home)).await
-    }
-
-    /// One more listener; with `None`, it is yet to be bound. `None`: the server is closed.
-    pub(super) fn add(
-        self: &Arc<Self>,
-        acceptor: Option<Box<dyn Accept>>,
-        addr: Addr,
-    ) -> Option<Arc<Listening>> {
-        let url: Arc<str> = addr.to_string().into();
-        let local = acceptor.as_ref().and_then(|acceptor| acceptor.local_addr());
-        let listening = Arc::new(Listening {
-            asked: url.clone(),
-            acceptor: Mutex::new(acceptor),
-            inner: Mutex::new(Inner {
-                addr,
-                url,
-                local,
-                closed: false,
-                task: None,
-                waiting: VecDeque::new(),
-            }),
-        });
-        let mut state = self.lock();
-        if state.closed {
-            return None;
-        }
-        state.listeners.push(listening.clone());
-        drop(state);
-        let task = self.host.home.spawn(keep_listening(Arc::downgrade(self), listening.clone()));
-        let mut inner = listening.lock();
-        match inner.closed {
-            true => task.abort(),
-            false => inner.task = Some(task),
-        }
-        drop(inner);
-        Some(listening)
-    }
-
-    /// A listener could not accept, or could not be bound.
-    pub(super) fn failed(&self, listening: &Listening, error: &io::Error) {
-        self.lock().stats.failures += 1;
-        let (url, error) = (listening.url(), error.to_string().into());
-        self.host.hub.tell(|| Event::ListenerFailed { url, error });
-    }
-
-    /// A connection has arrived.
-    fn take(self: &Arc<Self>, listening: &Arc<Listening>, incoming: Incoming) -> Crowd {
-        self.lock().stats.arrived += 1;
-        let mut inner = listening.lock();
-        if inner.closed {
-            return Crowd::Fits;
-        }
-        let origin = Origin { url: inner.url.clone(), dialed: false };
-        let (conn, task) = Conn::start(&self.host, origin, Some(Guest::new(self, listening)), incoming);
-        let number = conn.number();
-        if let Some(guest) = &conn.wire().guest {
-            if !guest.keep(conn.clone()) {
-                // It has ended already.
-                return Crowd::Fits;
-            }
-        }
-        inner.waiting.push_back((number, task));
-        if inner.waiting.len() <= self.options.listen.half_open.max(1) {
-            return Crowd::Fits;
-        }
-        let evicted = inner.waiting.pop_front();
-        drop(inner);
-        if let Some((_, task)) = evicted {
-            task.abort();
-        }
-        self.lock().stats.evicted += 1;
-        Crowd::Full
-    }
-}
-
-/// Whether a connection that came in pushed another one out.
-#[derive(Copy, Clone, PartialEq, Eq)]
-enum Crowd {
-    Fits,
-    Full,
+/// Binds for a server, under any executor.
+pub(crate) async fn bind_for(taker: &impl Taker, addr: &Addr) -> io::Result<(Box<dyn Accept>, Addr)> {
+    taker.home().run(bind(addr, Speaks::Link, taker.options(), taker.home())).await
 }
 
 /// Accepts, and binds again what is broken, until the server is gone.
-async fn keep_listening(server: Weak<ServerCore>, listening: Arc<Listening>) {
+async fn keep_listening<T: Taker>(taker: Weak<T>, listening: Arc<Listening>) {
     loop {
-        if listening.is_bound() && !accept_until_broken(&server, &listening).await {
+        if listening.is_bound() && !accept_until_broken(&taker, &listening).await {
             return;
         }
-        if !bind_again(&server, &listening).await {
+        if !bind_again(&taker, &listening).await {
             return;
         }
     }
 }
 
 /// `false`: the server is gone.
-async fn accept_until_broken(server: &Weak<ServerCore>, listening: &Arc<Listening>) -> bool {
+async fn accept_until_broken<T: Taker>(taker: &Weak<T>, listening: &Arc<Listening>) -> bool {
     let (mut wait, mut failures) = (ACCEPT_MIN, 0);
     loop {
         let accepted = poll_fn(|cx| listening.poll_accept(cx)).await;
-        let Some(core) = server.upgrade() else { return false };
+        let Some(core) = taker.upgrade() else { return false };
         let error = match accepted {
             Ok(incoming) => {
                 (wait, failures) = (ACCEPT_MIN, 0);
@@ -239,33 +178,34 @@ async fn accept_until_broken(server: &Weak<ServerCore>, listening: &Arc<Listenin
         }
         core.failed(listening, &error);
         failures += u32::from(fault == Fault::Unknown);
-        if fault == Fault::Broken || failures >= ACCEPT_TRIES {
+        if core.rebind().is_some() && (fault == Fault::Broken || failures >= ACCEPT_TRIES) {
             // Its address has to be free to be had again.
             listening.unbind();
             return true;
         }
-        core.host.home.sleep(wait).await;
+        let pause = core.home().sleep(wait);
+        drop(core);
+        pause.await;
         wait = (wait * 2).min(ACCEPT_MAX);
     }
 }
 
 /// `false`: the server is gone.
-async fn bind_again(server: &Weak<ServerCore>, listening: &Arc<Listening>) -> bool {
-    let Some(core) = server.upgrade() else { return false };
+async fn bind_again<T: Taker>(taker: &Weak<T>, listening: &Arc<Listening>) -> bool {
+    let Some(core) = taker.upgrade() else { return false };
+    let Some((min, max)) = core.rebind() else { return false };
     let mut seed = [0; 8];
-    super::host::random(&mut seed);
-    let mut backoff =
-        Backoff::new(core.options.rebind_min, core.options.rebind_max, u64::from_le_bytes(seed));
+    getrandom::fill(&mut seed).expect("the system has randomness");
+    let mut backoff = Backoff::new(min, max, u64::from_le_bytes(seed));
     let addr = listening.lock().addr.clone();
     loop {
-        core.host.home.sleep(backoff.next_wait()).await;
-        match core.bind(&addr).await {
+        core.home().sleep(backoff.next_wait()).await;
+        match bind_for(&*core, &addr).await {
             Ok((acceptor, addr)) => {
                 if !listening.bound(acceptor, addr) {
                     return false;
                 }
-                let url = listening.url();
-                core.host.hub.tell(|| Event::ListenerBound { url });
+                core.bound(listening);
                 return true;
             }
             Err(error) => core.failed(listening, &error),
@@ -274,6 +214,26 @@ async fn bind_again(server: &Weak<ServerCore>, listening: &Arc<Listening>) -> bo
 }
 
 impl Listening {
+    /// One more listener; without an acceptor, it is yet to be bound.
+    pub(crate) fn new(acceptor: Option<Box<dyn Accept>>, addr: Addr, half_open: usize) -> Arc<Self> {
+        let url: Arc<str> = addr.to_string().into();
+        let local = acceptor.as_ref().and_then(|acceptor| acceptor.local_addr());
+        let inner =
+            Inner { addr, url: url.clone(), local, closed: false, task: None, waiting: VecDeque::new() };
+        let (acceptor, inner) = (Mutex::new(acceptor), Mutex::new(inner));
+        Arc::new(Self { asked: url, half_open: half_open.max(1), acceptor, inner })
+    }
+
+    /// Listens until it is stopped or the server is gone.
+    pub(crate) fn start<T: Taker>(self: &Arc<Self>, taker: &Arc<T>) {
+        let task = taker.home().spawn(keep_listening(Arc::downgrade(taker), self.clone()));
+        let mut inner = self.lock();
+        match inner.closed {
+            true => task.abort(),
+            false => inner.task = Some(task),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -282,21 +242,21 @@ impl Listening {
         self.acceptor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn url(&self) -> Arc<str> {
+    pub(crate) fn url(&self) -> Arc<str> {
         self.lock().url.clone()
     }
 
     /// Whether it is meant by an address: as it was asked for, or as it is bound.
-    pub(super) fn is_at(&self, url: &str) -> bool {
+    pub(crate) fn is_at(&self, url: &str) -> bool {
         &*self.asked == url || &*self.lock().url == url
     }
 
-    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.lock().local
     }
 
     /// Connections in their handshake.
-    pub(super) fn half_open(&self) -> usize {
+    pub(crate) fn half_open(&self) -> usize {
         self.lock().waiting.len()
     }
 
@@ -326,7 +286,8 @@ impl Listening {
         self.acceptor().as_ref().map_or(Poll::Pending, |acceptor| acceptor.poll_accept(cx))
     }
 
-    pub(super) fn stop(&self) {
+    /// Accepts nothing more, and drops what is in its handshake. The address is free.
+    pub(crate) fn stop(&self) {
         let (task, waiting) = {
             let mut inner = self.lock();
             inner.closed = true;
@@ -336,8 +297,25 @@ impl Listening {
         task.into_iter().chain(waiting.into_iter().map(|(_, task)| task)).for_each(|task| task.abort());
     }
 
+    /// One more is in its handshake: the oldest goes if there are too many.
+    pub(crate) fn begun(&self, number: u64, task: AbortHandle) -> Crowd {
+        let mut inner = self.lock();
+        if inner.closed {
+            task.abort();
+            return Crowd::Fits;
+        }
+        inner.waiting.push_back((number, task));
+        if inner.waiting.len() <= self.half_open {
+            return Crowd::Fits;
+        }
+        let evicted = inner.waiting.pop_front();
+        drop(inner);
+        evicted.into_iter().for_each(|(_, task)| task.abort());
+        Crowd::Full
+    }
+
     /// A handshake is over.
-    pub(super) fn settled(&self, number: u64) {
+    pub(crate) fn settled(&self, number: u64) {
         let mut inner = self.lock();
         // The oldest is at the front, and most handshakes are settled in the order they began.
         let at = inner.waiting.iter().position(|(other, _)| *other == number);
@@ -345,28 +323,10 @@ impl Listening {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::link::{Host, HostOptions, ServerOptions};
-    use crate::options::ListenOptions;
 
-    /// Fails a few times, and has nobody then.
-    #[derive(Debug)]
-    struct Failing(Mutex<u32>);
-
-    impl Accept for Failing {
-        fn poll_accept(&self, _: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
-            let mut left = self.0.lock().unwrap();
-            if *left == 0 {
-                return Poll::Pending;
-            }
-            *left -= 1;
-            Poll::Ready(Err(io::Error::other("no descriptor")))
-        }
-    }
-
-    #[cfg(unix)]
     #[test]
     fn what_an_error_says_of_the_listener() {
         use rustix::io::Errno;
@@ -376,19 +336,5 @@ mod tests {
         assert_eq!((of(Errno::BADF), of(Errno::INVAL)), (Fault::Broken, Fault::Broken));
         assert_eq!(Fault::of(&io::ErrorKind::NotConnected.into()), Fault::Broken);
         assert_eq!(Fault::of(&io::Error::other("?")), Fault::Unknown);
-    }
-
-    #[tokio::test]
-    async fn a_listener_that_fails_is_tried_again_and_reported() {
-        let host = Host::with(HostOptions::default());
-        let mut events = host.events();
-        let server = host.server(ServerOptions::default());
-        let addr = endpoint::listen_addr("tcp://127.0.0.1:1", &ListenOptions::default()).unwrap();
-        server.core().add(Some(Box::new(Failing(Mutex::new(3)))), addr).unwrap();
-        for _ in 0..3 {
-            let Some(Event::ListenerFailed { url, error }) = events.next().await else { panic!() };
-            assert_eq!((&*url, &*error), ("tcp://127.0.0.1:1", "no descriptor"));
-        }
-        assert_eq!(server.stats().failures, 3);
     }
 }
