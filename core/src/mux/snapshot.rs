@@ -146,7 +146,7 @@ impl Mux {
 mod tests {
     use super::super::connection::tests::{START, deliver};
     use super::super::id::{ChannelId, Code};
-    use super::super::options::MuxOptions;
+    use crate::options::mux::MuxOptions;
     use super::*;
     use crate::priority::Priority;
     use alloc::{format, vec};
