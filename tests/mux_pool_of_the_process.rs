@@ -115,7 +115,10 @@ async fn a_dial_whose_runtime_ends_is_begun_again_for_the_next_in_line() {
         assert_eq!(dials(), 1, "they wait for the same");
         other.shutdown_background();
         let (_after, _) = silent.accept().await.unwrap();
-        assert_eq!((dials(), pool.stats().waiting), (1, 1));
+        while pool.stats().waiting > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(dials(), 1);
         // Nobody waits for it any more.
         stays.close(SECOND).await;
         while dials() > 0 {
