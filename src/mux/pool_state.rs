@@ -310,10 +310,6 @@ impl PoolState {
         todo.extend(self.timer.take().map(Todo::Wake));
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed
-    }
-
     /// What was counted in all, and who waits.
     pub(super) fn counted(&self) -> (rules::PoolStats, usize) {
         (self.rules.stats(), self.seats.len())

@@ -128,7 +128,7 @@ impl Mux {
     pub(in crate::mux) fn weight(&self, place: Place) -> (u64, usize, u64) {
         let Some(channel) = self.channel(place) else { return (0, 0, 0) };
         let moved = self.account(place).accepted + channel.rx.delivered;
-        (channel.tx.stalls, channel.tx.waiting().1, moved)
+        (channel.tx.stalls.into(), channel.tx.waiting().1, moved)
     }
 
     /// What a channel has counted.

@@ -108,7 +108,7 @@ impl Receiving {
 
     /// Bytes that wait to be taken. Looks at each piece that does.
     pub(in crate::mux) fn bytes(&self) -> usize {
-        self.queue.iter().map(|segment| segment.bytes.len()).sum()
+        self.arrived.as_ref().map_or(0, |arrived| arrived.bytes())
     }
 
     /// Whether all that came is taken, and it was no part of a message.
