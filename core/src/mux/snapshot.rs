@@ -144,9 +144,9 @@ impl Mux {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MuxOptions;
     use super::super::connection::tests::{START, deliver};
     use super::super::id::{ChannelId, Code};
-    use super::super::options::MuxOptions;
     use super::*;
     use crate::priority::Priority;
     use alloc::{format, vec};
