@@ -115,7 +115,7 @@ impl Mux {
                 let channel = channels.get_mut(slot as usize)?.as_mut()?;
                 let before = channel.tx.stalls;
                 let sent = channel.tx.next(channel.number, max(slot));
-                stalls += channel.tx.stalls - before;
+                stalls += u64::from(channel.tx.stalls - before);
                 let sent = sent?;
                 let bytes = sent.bytes;
                 Some(((slot, sent), bytes))
