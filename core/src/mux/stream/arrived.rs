@@ -52,11 +52,6 @@ impl Queue for Arrived {
 }
 
 impl Arrived {
-    /// Bytes that wait to be taken.
-    pub(super) fn bytes(&self) -> usize {
-        self.queue.iter().map(|segment| segment.bytes.len()).sum()
-    }
-
     /// Whether all of it is taken, and it was no part of a message.
     pub(super) fn is_idle(&self) -> bool {
         self.is_empty() && self.part.is_none()
