@@ -121,7 +121,7 @@ impl Mux {
                 Some(((slot, sent), bytes))
             },
         );
-        self.stats.stalls += u64::from(stalls);
+        self.stats.stalls += stalls;
         let (slot, sent) = served?;
         self.solo = match slot == last || last == u32::MAX {
             true => (slot, run.saturating_add(sent.bytes as u64)),
