@@ -54,8 +54,8 @@ pub(crate) struct MuxState {
     waiters: Waiters,
     /// For channels that come, room for channels, and another state.
     all: [Vec<Waker>; 4],
-    /// Bytes of frames that were read since the driver's last turn.
-    read: usize,
+    /// Frames were read since the driver's last turn.
+    read: bool,
     /// Its thread looks for the next read before it sleeps.
     looks: bool,
     /// When so many frames wait for the driver, their sender writes them itself: the first half of the answers
@@ -92,9 +92,6 @@ pub(crate) struct News {
 /// Where one read wakes so many, the peer gets the first half of their answers before the second one is there, if it is
 /// awake: so both ends work at the same time, instead of in turns.
 const WORTH_HALVING: usize = 12;
-
-/// Who has read so much in one turn is right to sleep: meanwhile more of it comes, for one read.
-const MUCH: usize = 8 * 1024;
 
 impl MuxState {
     /// Somebody waits; called under the lock that said no.
@@ -138,7 +135,7 @@ impl Machine for MuxState {
 
     #[inline]
     fn frame(&mut self, frame: Bytes, now: Time) {
-        self.read += frame.len().max(1);
+        self.read = true;
         self.mux.frame(frame, now);
     }
 
@@ -221,7 +218,7 @@ impl Machine for MuxState {
     }
 
     fn has_read(&mut self) -> bool {
-        (1..MUCH).contains(&std::mem::take(&mut self.read))
+        std::mem::take(&mut self.read)
     }
 
     fn unsent(&mut self, marks: impl Iterator<Item = Option<Place>>, _: usize) {
@@ -282,7 +279,7 @@ pub(super) fn new(
         told: (false, false),
         waiters: Waiters::default(),
         all: Default::default(),
-        read: 0,
+        read: false,
         looks: !options.spin.is_zero(),
         half: usize::MAX,
     };

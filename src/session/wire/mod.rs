@@ -108,7 +108,7 @@ pub(crate) trait Machine: Send + Sized + 'static {
     /// All of one read has come, and so many are woken for it.
     fn delivered(&mut self, _woken: usize) {}
 
-    /// Whether something has come since this was asked last, and so little that more may follow soon.
+    /// Whether something has come since this was asked last.
     fn has_read(&mut self) -> bool {
         false
     }
