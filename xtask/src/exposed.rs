@@ -1,4 +1,4 @@
-//! Examples that show their sockets with `--expose URL`: one is started, looked at, and told to end.
+//! Examples that show their sockets or pools with `--expose URL`: one is started, looked at, and told to end.
 
 use crate::house::House;
 use crate::run;
@@ -19,6 +19,9 @@ pub(crate) fn is_offered(house: &House, example: &str) -> bool {
     files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).any(|text| text.contains(SHARED))
 }
 
+/// A line of each socket, and of each pool, server or connection of multiplexed ones.
+const SHOWN: [&str; 2] = ["spanwire_peers{socket=", "spanwire_mux_connections{mux="];
+
 const SHARED: &str = "support/expose.rs\"]";
 
 /// Starts it, waits until its work is done, asks it what it shows, and presses Enter.
@@ -36,10 +39,10 @@ fn watch(child: &mut Child, lines: &Receiver<String>, deadline: Instant) -> Resu
     let url = wait_for(lines, "look with: spanwire top tcp://", deadline)?;
     wait_for(lines, "Enter ends this", deadline)?;
     let text = ask(&url, deadline).map_err(|why| format!("nobody answers at {url}: {why}"))?;
-    let shown = text.lines().filter(|line| line.starts_with("spanwire_peers{socket=")).count();
-    println!("{shown} sockets are shown");
+    let shown = text.lines().filter(|line| SHOWN.iter().any(|start| line.starts_with(start))).count();
+    println!("{shown} are shown");
     if shown == 0 {
-        return Err(format!("it shows no socket, but {text:?}"));
+        return Err(format!("it shows nothing, but {text:?}"));
     }
     drop(child.stdin.take());
     loop {
@@ -138,7 +141,9 @@ mod tests {
     fn an_example_has_to_show_a_socket_and_to_end_well() {
         let one = "# TYPE spanwire_peers gauge\nspanwire_peers{socket=\"jobs\",protocol=\"push\"} 3\n";
         assert_eq!(looked_at(one, 0), Ok(()));
-        assert!(looked_at("", 0).unwrap_err().contains("shows no socket"));
+        let pool = "spanwire_mux_connections{mux=\"pool\",role=\"pool\"} 1\n";
+        assert_eq!(looked_at(pool, 0), Ok(()));
+        assert!(looked_at("", 0).unwrap_err().contains("shows nothing"));
         assert!(looked_at(one, 3).unwrap_err().contains("ended with"));
         let silent = look(Command::new("true"), Instant::now() + Duration::from_secs(60));
         assert!(silent.unwrap_err().contains("never said"));

@@ -167,7 +167,7 @@ const DOCTESTS: Suite = Suite {
 
 const EXAMPLES: Suite = Suite {
     name: "examples",
-    what: "every program in examples/ ends by itself with status 0, and shows its sockets where it can",
+    what: "every program in examples/ ends by itself with status 0, and shows its sockets or pools where it can",
     required: true,
     minutes: 6,
     run: |job| {
