@@ -39,8 +39,12 @@ pub fn report(data: &[u8]) {
         assert_eq!((one.role, one.attempts, one.waiting), (other.role, other.attempts, other.waiting));
         assert_eq!(one.connections.len(), other.connections.len());
         for (one, other) in one.connections.iter().zip(&other.connections) {
-            assert_eq!((one.number, one.stats, one.round_trip), (other.number, other.stats, other.round_trip));
-            let stats = |channels: &[MuxChannelSnapshot]| channels.iter().map(|one| one.stats).collect::<Vec<_>>();
+            assert_eq!(
+                (one.number, one.stats, one.round_trip),
+                (other.number, other.stats, other.round_trip)
+            );
+            let stats =
+                |channels: &[MuxChannelSnapshot]| channels.iter().map(|one| one.stats).collect::<Vec<_>>();
             assert_eq!(stats(&one.channels), stats(&other.channels));
         }
     }
